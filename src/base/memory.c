@@ -1,0 +1,89 @@
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* Each block is preceded by one alignment unit that holds its size, so that freeing can count it off. */
+enum { ALIGNMENT = 64 };
+
+static atomic_size_t held;
+static atomic_size_t peak;
+
+static void count_in(size_t bytes)
+{
+    size_t now = atomic_fetch_add(&held, bytes) + bytes;
+    size_t top = atomic_load(&peak);
+    while (now > top && !atomic_compare_exchange_weak(&peak, &top, now)) {
+    }
+}
+
+static size_t *size_of_block(void *block)
+{
+    return (size_t *)(void *)((char *)block - ALIGNMENT);
+}
+
+void *ivf_new(size_t count, size_t size)
+{
+    size_t bytes = 0;
+    size_t whole = 0;
+    if (__builtin_mul_overflow(count, size, &bytes) || __builtin_add_overflow(bytes, 2 * (size_t)ALIGNMENT, &whole)) {
+        (void)ivf_fail(MPIVF_FAILED, "out of memory: %zu elements of %zu bytes exceed the address space", count, size);
+        return NULL;
+    }
+    char *raw = aligned_alloc(ALIGNMENT, whole / ALIGNMENT * ALIGNMENT);
+    if (raw == NULL) {
+        (void)ivf_fail(MPIVF_FAILED, "out of memory: %zu bytes more than the %zu held cannot be had", bytes,
+                       ivf_memory_now());
+        return NULL;
+    }
+    count_in(bytes);
+    void *block = raw + ALIGNMENT;
+    *size_of_block(block) = bytes;
+    return block;
+}
+
+void *ivf_new_zero(size_t count, size_t size)
+{
+    void *block = ivf_new(count, size);
+    if (block != NULL)
+        memset(block, 0, count * size);
+    return block;
+}
+
+void *ivf_resize(void *block, size_t count, size_t size)
+{
+    void *grown = ivf_new(count, size);
+    if (grown == NULL || block == NULL)
+        return grown;
+    size_t old = *size_of_block(block);
+    memcpy(grown, block, old < count * size ? old : count * size);
+    ivf_free(block);
+    return grown;
+}
+
+void ivf_free(void *block)
+{
+    if (block == NULL)
+        return;
+    atomic_fetch_sub(&held, *size_of_block(block));
+    free((char *)block - ALIGNMENT);
+}
+
+size_t ivf_memory_now(void)
+{
+    return atomic_load(&held);
+}
+
+size_t ivf_memory_peak(void)
+{
+    return atomic_load(&peak);
+}
+
+void ivf_memory_reset_peak(void)
+{
+    atomic_store(&peak, atomic_load(&held));
+}

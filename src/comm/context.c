@@ -1,0 +1,107 @@
+#include "comm/context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "comm/internal.h"
+
+static bool start_mpi(void)
+{
+    int started = 0;
+    MPI_Initialized(&started);
+    if (started)
+        return false;
+    int level = 0;
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    return true;
+}
+
+static ivf_ctx *open_over(MPI_Comm comm, bool started_mpi)
+{
+    ivf_ctx *ctx = ivf_new_zero(1, sizeof *ctx);
+    if (ctx == NULL)
+        return NULL;
+    int length = 0;
+    ctx->started_mpi = started_mpi;
+    MPI_Comm_dup(comm, &ctx->comm);
+    MPI_Comm_rank(ctx->comm, &ctx->rank);
+    MPI_Comm_size(ctx->comm, &ctx->size);
+    MPI_Get_processor_name(ctx->host, &length);
+    return ctx;
+}
+
+ivf_ctx *ivf_ctx_open_world(void)
+{
+    bool started = start_mpi();
+    return open_over(MPI_COMM_WORLD, started);
+}
+
+ivf_ctx *ivf_ctx_open_self(void)
+{
+    bool started = start_mpi();
+    return open_over(MPI_COMM_SELF, started);
+}
+
+void ivf_ctx_close(ivf_ctx *ctx)
+{
+    if (ctx == NULL)
+        return;
+    bool started_mpi = ctx->started_mpi;
+    MPI_Comm_free(&ctx->comm);
+    ivf_free(ctx);
+    if (started_mpi)
+        MPI_Finalize();
+}
+
+int ivf_ctx_rank(const ivf_ctx *ctx)
+{
+    return ctx->rank;
+}
+
+int ivf_ctx_size(const ivf_ctx *ctx)
+{
+    return ctx->size;
+}
+
+bool ivf_ctx_is_root(const ivf_ctx *ctx)
+{
+    return ctx->rank == 0;
+}
+
+const char *ivf_ctx_host(const ivf_ctx *ctx)
+{
+    return ctx->host;
+}
+
+/* Says where the failure happened, unless the text is too long to take it. */
+static void add_origin(const ivf_ctx *ctx, ivf_error *error)
+{
+    size_t length = strlen(error->text);
+    (void)snprintf(error->text + length, sizeof error->text - length, " (rank %d on %.64s)", ctx->rank, ctx->host);
+}
+
+int ivf_agree(const ivf_ctx *ctx, int code)
+{
+    int mine = code == MPIVF_OK ? ctx->size : ctx->rank;
+    int lowest = mine;
+    MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, ctx->comm);
+    if (lowest == ctx->size)
+        return MPIVF_OK;
+    ivf_error error = *ivf_error_last();
+    error.code = code;
+    if (ctx->rank == lowest && ctx->size > 1)
+        add_origin(ctx, &error);
+    MPI_Bcast(&error, (int)sizeof error, MPI_BYTE, lowest, ctx->comm);
+    ivf_error_set(&error);
+    return error.code;
+}
+
+_Noreturn void ivf_ctx_abort(const ivf_ctx *ctx, int code)
+{
+    (void)fflush(NULL);
+    MPI_Abort(ctx->comm, code);
+    abort();
+}

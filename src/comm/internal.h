@@ -1,0 +1,20 @@
+/* What the files of comm/ share. */
+#ifndef IVF_COMM_INTERNAL_H
+#define IVF_COMM_INTERNAL_H
+
+#include <mpi.h>
+
+#include "comm/context.h"
+
+struct ivf_ctx {
+    MPI_Comm comm; /* owned duplicate */
+    int rank;
+    int size;
+    bool started_mpi;
+    char host[MPI_MAX_PROCESSOR_NAME];
+};
+
+/* Messages of any size travel in pieces of this many bytes: MPI's counts are int, and a piece bounds the buffers on the way. */
+enum { IVF_PIECE_BYTES = 64 << 20 };
+
+#endif

@@ -1,0 +1,202 @@
+#include "comm/transfer.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/internal.h"
+
+enum { TAG_GATHER = 101, TAG_STREAM = 102, TAG_MERGE = 103 };
+
+static int piece_of(size_t left)
+{
+    return (int)(left < (size_t)IVF_PIECE_BYTES ? left : (size_t)IVF_PIECE_BYTES);
+}
+
+void ivf_bcast(const ivf_ctx *ctx, void *data, size_t bytes)
+{
+    char *at = data;
+    for (size_t left = bytes; left > 0;) {
+        int piece = piece_of(left);
+        MPI_Bcast(at, piece, MPI_BYTE, 0, ctx->comm);
+        at += piece;
+        left -= (size_t)piece;
+    }
+}
+
+static void allreduce(const ivf_ctx *ctx, void *values, int64_t n, MPI_Datatype type, MPI_Op op)
+{
+    const int64_t most = IVF_PIECE_BYTES / 8;
+    char *at = values;
+    for (int64_t left = n; left > 0;) {
+        int64_t piece = ivf_min_i64(left, most);
+        MPI_Allreduce(MPI_IN_PLACE, at, (int)piece, type, op, ctx->comm);
+        at += piece * 8;
+        left -= piece;
+    }
+}
+
+void ivf_allsum_i64(const ivf_ctx *ctx, int64_t *values, int64_t n)
+{
+    allreduce(ctx, values, n, MPI_INT64_T, MPI_SUM);
+}
+
+void ivf_allsum_u64(const ivf_ctx *ctx, uint64_t *values, int64_t n)
+{
+    allreduce(ctx, values, n, MPI_UINT64_T, MPI_SUM);
+}
+
+void ivf_allmax_i64(const ivf_ctx *ctx, int64_t *values, int64_t n)
+{
+    allreduce(ctx, values, n, MPI_INT64_T, MPI_MAX);
+}
+
+void ivf_gather_f64(const ivf_ctx *ctx, const double *mine, int count, double *all)
+{
+    MPI_Gather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, 0, ctx->comm);
+}
+
+static void send_pieces(const ivf_ctx *ctx, const char *data, size_t bytes, int to, int tag)
+{
+    for (size_t left = bytes; left > 0;) {
+        int piece = piece_of(left);
+        MPI_Send(data, piece, MPI_BYTE, to, tag, ctx->comm);
+        data += piece;
+        left -= (size_t)piece;
+    }
+}
+
+static void receive_pieces(const ivf_ctx *ctx, char *data, size_t bytes, int from, int tag)
+{
+    for (size_t left = bytes; left > 0;) {
+        int piece = piece_of(left);
+        MPI_Recv(data, piece, MPI_BYTE, from, tag, ctx->comm, MPI_STATUS_IGNORE);
+        data += piece;
+        left -= (size_t)piece;
+    }
+}
+
+/* Rank 0: room for everybody's bytes. */
+static int gathered_make(const ivf_ctx *ctx, ivf_gathered *out)
+{
+    out->offsets = ivf_new_zero((size_t)ctx->size + 1, sizeof *out->offsets);
+    return out->offsets == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static int gathered_reserve(const ivf_ctx *ctx, ivf_gathered *out)
+{
+    for (int r = 0; r < ctx->size; r++)
+        out->offsets[r + 1] += out->offsets[r];
+    out->data = ivf_new(ivf_to_size(out->offsets[ctx->size]), 1);
+    return out->data == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+int ivf_gather_bytes(const ivf_ctx *ctx, const void *mine, size_t bytes, ivf_gathered *out)
+{
+    *out = (ivf_gathered){0};
+    int rc = ivf_agree(ctx, ctx->rank == 0 ? gathered_make(ctx, out) : MPIVF_OK);
+    if (rc != MPIVF_OK)
+        return rc;
+    int64_t length = (int64_t)bytes;
+    MPI_Gather(&length, 1, MPI_INT64_T, ctx->rank == 0 ? out->offsets + 1 : NULL, 1, MPI_INT64_T, 0, ctx->comm);
+    rc = ivf_agree(ctx, ctx->rank == 0 ? gathered_reserve(ctx, out) : MPIVF_OK);
+    if (rc != MPIVF_OK) {
+        ivf_gathered_free(out);
+        return rc;
+    }
+    if (ctx->rank != 0) {
+        send_pieces(ctx, mine, bytes, 0, TAG_GATHER);
+        return MPIVF_OK;
+    }
+    if (bytes > 0)
+        memcpy(out->data, mine, bytes);
+    for (int r = 1; r < ctx->size; r++)
+        receive_pieces(ctx, (char *)out->data + out->offsets[r], (size_t)(out->offsets[r + 1] - out->offsets[r]), r,
+                       TAG_GATHER);
+    return MPIVF_OK;
+}
+
+void ivf_gathered_free(ivf_gathered *gathered)
+{
+    ivf_free(gathered->data);
+    ivf_free(gathered->offsets);
+    *gathered = (ivf_gathered){0};
+}
+
+/* One rank's stream: rank 0 drives its own through the same buffer, the others send theirs. */
+static int pump_out(const ivf_ctx *ctx, int64_t bytes, size_t piece, void *buffer, ivf_stream_source *source,
+                    ivf_stream_sink *sink, void *arg)
+{
+    int rc = MPIVF_OK;
+    for (int64_t left = bytes; left > 0;) {
+        size_t now = (size_t)ivf_min_i64(left, (int64_t)piece);
+        if (rc == MPIVF_OK)
+            rc = source(arg, buffer, now);
+        if (ctx->rank == 0 && rc == MPIVF_OK)
+            sink(arg, 0, buffer, now);
+        else if (ctx->rank != 0)
+            MPI_Send(buffer, rc == MPIVF_OK ? (int)now : 0, MPI_BYTE, 0, TAG_STREAM, ctx->comm);
+        left -= (int64_t)now;
+    }
+    return rc;
+}
+
+static void pump_in(const ivf_ctx *ctx, int from, int64_t bytes, size_t piece, void *buffer, ivf_stream_sink *sink,
+                    void *arg)
+{
+    for (int64_t left = bytes; left > 0;) {
+        size_t now = (size_t)ivf_min_i64(left, (int64_t)piece);
+        MPI_Status status;
+        int got = 0;
+        MPI_Recv(buffer, (int)now, MPI_BYTE, from, TAG_STREAM, ctx->comm, &status);
+        MPI_Get_count(&status, MPI_BYTE, &got);
+        if (got > 0)
+            sink(arg, from, buffer, (size_t)got);
+        left -= (int64_t)now;
+    }
+}
+
+int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source, ivf_stream_sink *sink,
+                       void *arg)
+{
+    if (piece > (size_t)IVF_PIECE_BYTES)
+        piece = (size_t)IVF_PIECE_BYTES;
+    void *buffer = ivf_new(piece, 1);
+    int64_t *lengths = ivf_new_zero((size_t)ctx->size, sizeof *lengths);
+    int rc = ivf_agree(ctx, buffer == NULL || lengths == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK) {
+        MPI_Gather(&bytes, 1, MPI_INT64_T, lengths, 1, MPI_INT64_T, 0, ctx->comm);
+        rc = pump_out(ctx, bytes, piece, buffer, source, sink, arg);
+        for (int from = 1; ctx->rank == 0 && from < ctx->size; from++)
+            pump_in(ctx, from, lengths[from], piece, buffer, sink, arg);
+        rc = ivf_agree(ctx, rc);
+    }
+    ivf_free(lengths);
+    ivf_free(buffer);
+    return rc;
+}
+
+int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge)
+{
+    size_t bytes = ivf_to_size(count) * size;
+    void *other = ctx->size > 1 ? ivf_new(bytes, 1) : NULL;
+    int rc = ivf_agree(ctx, ctx->size > 1 && other == NULL ? MPIVF_FAILED : MPIVF_OK);
+    for (int step = 1; rc == MPIVF_OK && step < ctx->size; step *= 2) {
+        if (ctx->rank % (2 * step) != 0) {
+            send_pieces(ctx, data, bytes, ctx->rank - step, TAG_MERGE);
+            break;
+        }
+        if (ctx->rank + step < ctx->size) {
+            receive_pieces(ctx, other, bytes, ctx->rank + step, TAG_MERGE);
+            merge(data, other, count);
+        }
+    }
+    ivf_free(other);
+    return rc;
+}
+
+void ivf_barrier(const ivf_ctx *ctx)
+{
+    MPI_Barrier(ctx->comm);
+}

@@ -1,0 +1,204 @@
+/* comm/: agreement, transfers, tickets, progress. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "comm/account.h"
+#include "comm/progress.h"
+#include "comm/tickets.h"
+#include "comm/transfer.h"
+#include "mpi_suite.h"
+
+START_TEST(agreement_takes_the_lowest_failed_rank)
+{
+    int last = ivf_ctx_size(test_ctx) - 1;
+    test_all(ivf_agree(test_ctx, MPIVF_OK) == MPIVF_OK);
+    for (int failing = 0; failing <= last; failing++) {
+        int mine = MPIVF_OK;
+        if (ivf_ctx_rank(test_ctx) >= failing)
+            mine = ivf_fail(MPIVF_BAD_INPUT, "rank %d says no", ivf_ctx_rank(test_ctx));
+        int agreed = ivf_agree(test_ctx, mine);
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "rank %d says no", failing);
+        test_all(agreed == MPIVF_BAD_INPUT);
+        test_all(strncmp(ivf_error_last()->text, expected, strlen(expected)) == 0);
+    }
+}
+END_TEST
+
+START_TEST(broadcast_crosses_piece_borders)
+{
+    size_t bytes = ((size_t)64 << 20) * 2 + 3;
+    uint8_t *data = ivf_new_zero(bytes, 1);
+    bool root = ivf_ctx_is_root(test_ctx);
+    for (size_t i = 0; root && i < bytes; i++)
+        data[i] = (uint8_t)(i * 31 + i / 251);
+    ivf_bcast(test_ctx, data, bytes);
+    bool same = true;
+    for (size_t i = 0; i < bytes; i++)
+        same = same && data[i] == (uint8_t)(i * 31 + i / 251);
+    ivf_free(data);
+    test_all(same);
+}
+END_TEST
+
+START_TEST(sums_are_over_all_ranks)
+{
+    int64_t values[2] = {ivf_ctx_rank(test_ctx) + 1, -1};
+    int64_t n = ivf_ctx_size(test_ctx);
+    ivf_allsum_i64(test_ctx, values, 2);
+    test_all(values[0] == n * (n + 1) / 2 && values[1] == -n);
+    values[0] = -ivf_ctx_rank(test_ctx);
+    ivf_allmax_i64(test_ctx, values, 1);
+    test_all(values[0] == 0);
+}
+END_TEST
+
+START_TEST(gather_keeps_order_and_lengths)
+{
+    int rank = ivf_ctx_rank(test_ctx);
+    uint8_t mine[64];
+    memset(mine, 'a' + rank, sizeof mine);
+    ivf_gathered all;
+    test_all(ivf_gather_bytes(test_ctx, mine, (size_t)rank * 3, &all) == MPIVF_OK);
+    bool right = true;
+    for (int r = 0; ivf_ctx_is_root(test_ctx) && r < ivf_ctx_size(test_ctx); r++) {
+        right = right && all.offsets[r + 1] - all.offsets[r] == 3 * r;
+        for (int64_t i = all.offsets[r]; i < all.offsets[r + 1]; i++)
+            right = right && all.data[i] == 'a' + r;
+    }
+    ivf_gathered_free(&all);
+    test_all(right);
+}
+END_TEST
+
+typedef struct {
+    int64_t sent;
+    int64_t fail_at;
+    int64_t seen[64];
+    bool right;
+} stream_state;
+
+static int stream_out(void *arg, void *buffer, size_t bytes)
+{
+    stream_state *s = arg;
+    if (s->fail_at >= 0 && s->sent >= s->fail_at)
+        return ivf_fail(MPIVF_FAILED, "source broke");
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)buffer)[i] = (uint8_t)((s->sent + (int64_t)i) * 7 + ivf_ctx_rank(test_ctx));
+    s->sent += (int64_t)bytes;
+    return MPIVF_OK;
+}
+
+static void stream_in(void *arg, int rank, const void *data, size_t bytes)
+{
+    stream_state *s = arg;
+    for (size_t i = 0; i < bytes; i++)
+        s->right = s->right && ((const uint8_t *)data)[i] == (uint8_t)((s->seen[rank] + (int64_t)i) * 7 + rank);
+    s->seen[rank] += (int64_t)bytes;
+}
+
+START_TEST(streams_reach_root_whole)
+{
+    stream_state s = {.fail_at = -1, .right = true};
+    int64_t bytes = 1000 + 17 * ivf_ctx_rank(test_ctx);
+    test_all(ivf_stream_to_root(test_ctx, bytes, 100, stream_out, stream_in, &s) == MPIVF_OK);
+    for (int r = 0; ivf_ctx_is_root(test_ctx) && r < ivf_ctx_size(test_ctx); r++)
+        s.right = s.right && s.seen[r] == 1000 + 17 * r;
+    test_all(s.right);
+}
+END_TEST
+
+START_TEST(a_broken_stream_hangs_nobody)
+{
+    int last = ivf_ctx_size(test_ctx) - 1;
+    stream_state s = {.fail_at = ivf_ctx_rank(test_ctx) == last ? 300 : -1, .right = true};
+    test_all(ivf_stream_to_root(test_ctx, 1000, 100, stream_out, stream_in, &s) == MPIVF_FAILED);
+    test_all(strstr(ivf_error_last()->text, "source broke") != NULL);
+}
+END_TEST
+
+static void merge_sums(void *into, const void *from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        ((int64_t *)into)[i] += ((const int64_t *)from)[i];
+}
+
+START_TEST(tree_merges_every_rank_once)
+{
+    int64_t values[3] = {1, ivf_ctx_rank(test_ctx), 1 << ivf_ctx_rank(test_ctx)};
+    int64_t n = ivf_ctx_size(test_ctx);
+    test_all(ivf_merge_to_root(test_ctx, values, 3, sizeof values[0], merge_sums) == MPIVF_OK);
+    test_all(!ivf_ctx_is_root(test_ctx) ||
+             (values[0] == n && values[1] == n * (n - 1) / 2 && values[2] == ((int64_t)1 << n) - 1));
+}
+END_TEST
+
+enum { TICKETS = 1000 };
+
+START_TEST(each_ticket_is_drawn_once)
+{
+    int64_t drawn[TICKETS] = {0};
+    ivf_tickets *tickets = ivf_tickets_open(test_ctx, TICKETS);
+    test_all(tickets != NULL);
+    for (int64_t t = ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets))
+        drawn[t]++;
+    ivf_tickets_close(test_ctx, tickets);
+    ivf_allsum_i64(test_ctx, drawn, TICKETS);
+    bool once = true;
+    for (int t = 0; t < TICKETS; t++)
+        once = once && drawn[t] == 1;
+    test_all(once);
+}
+END_TEST
+
+START_TEST(withdrawn_tickets_are_gone)
+{
+    ivf_tickets *tickets = ivf_tickets_open(test_ctx, TICKETS);
+    test_all(tickets != NULL);
+    if (ivf_ctx_rank(test_ctx) == ivf_ctx_size(test_ctx) - 1)
+        ivf_tickets_withdraw(tickets);
+    ivf_barrier(test_ctx);
+    bool none = ivf_tickets_draw(tickets) == -1;
+    ivf_tickets_close(test_ctx, tickets);
+    test_all(none);
+}
+END_TEST
+
+START_TEST(progress_and_account_run_on_every_rank)
+{
+    ivf_account account = {0};
+    ivf_phase_summary summaries[IVF_ACCOUNT_PHASES];
+    ivf_account_begin(&account, "count");
+    ivf_progress *progress = ivf_progress_open(test_ctx, "count", "rows", 100);
+    test_all(progress != NULL);
+    ivf_progress_add(progress, 100 / ivf_ctx_size(test_ctx));
+    ivf_progress_close(test_ctx, progress);
+    ivf_account_end(&account, 10 * (ivf_ctx_rank(test_ctx) + 1));
+    test_all(ivf_account_sum(test_ctx, &account, summaries) == MPIVF_OK);
+    bool right = !ivf_ctx_is_root(test_ctx) ||
+                 (summaries[0].bytes.min == 10 && summaries[0].bytes.max == 10.0 * ivf_ctx_size(test_ctx) &&
+                  summaries[0].memory.min > 0 && summaries[0].seconds.max >= summaries[0].seconds.min);
+    test_all(right);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("comm");
+    TCase *tests = tcase_create("comm");
+    tcase_add_test(tests, agreement_takes_the_lowest_failed_rank);
+    tcase_add_test(tests, broadcast_crosses_piece_borders);
+    tcase_add_test(tests, sums_are_over_all_ranks);
+    tcase_add_test(tests, gather_keeps_order_and_lengths);
+    tcase_add_test(tests, streams_reach_root_whole);
+    tcase_add_test(tests, a_broken_stream_hangs_nobody);
+    tcase_add_test(tests, tree_merges_every_rank_once);
+    tcase_add_test(tests, each_ticket_is_drawn_once);
+    tcase_add_test(tests, withdrawn_tickets_are_gone);
+    tcase_add_test(tests, progress_and_account_run_on_every_rank);
+    suite_add_tcase(suite, tests);
+    return test_mpi_run(suite);
+}
