@@ -1,0 +1,45 @@
+/* The build: shards in, one committed index version out. */
+#ifndef IVF_BUILD_BUILD_H
+#define IVF_BUILD_BUILD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "codec/factory.h"
+#include "comm/account.h"
+#include "comm/context.h"
+#include "io/dataset.h"
+
+typedef struct {
+    const char *index;
+    ivf_dataset_spec input;
+    const char *ids;    /* path of an id array, or NULL */
+    const char *ids_h5; /* dataset inside it, if it is HDF5 */
+    ivf_factory factory;
+    ivf_metric metric;
+    uint64_t seed;
+    int64_t sample_rows;   /* 0: chosen from nlist and codec */
+    int64_t fragment_rows; /* 0: chosen from rows and codec */
+    int iterations;        /* of k-means */
+    int pq_iterations;
+    double tolerance;
+    bool skip_bad_rows; /* else the first one fails the build */
+    bool replace;       /* an index that exists gets a new version */
+    const json_t *config; /* the effective options, for the manifest; borrowed; same on every rank */
+} ivf_build_config;
+
+typedef struct {
+    int64_t version;
+    int64_t rows, postings, skipped, fragments, bytes;
+    int32_t nlist;
+    double seconds;
+    ivf_phase_summary phases[IVF_ACCOUNT_PHASES]; /* on rank 0 */
+    int phase_count;
+} ivf_build_result;
+
+/* Collective. Builds and commits; on failure every rank returns the same code and nothing that was begun stays visible. */
+int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_result *result);
+
+#endif

@@ -1,0 +1,61 @@
+/* The manifest: one JSON file for each committed version, and the only thing that a reader trusts. */
+#ifndef IVF_INDEX_MANIFEST_H
+#define IVF_INDEX_MANIFEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "codec/factory.h"
+#include "comm/context.h"
+#include "index/fragment.h"
+
+typedef struct {
+    char *path; /* owned */
+    char *format;
+    int64_t rows, first_row, bytes, mtime_ns;
+} ivf_manifest_shard;
+
+typedef struct {
+    int64_t version;
+    char build_id[IVF_ID_BYTES];
+    char model_id[IVF_ID_BYTES];
+    int64_t model_bytes;
+    uint64_t model_checksum;
+    int d;
+    ivf_metric metric;
+    ivf_factory factory; /* nlist as chosen */
+    size_t code_size;
+    int64_t rows;     /* read */
+    int64_t postings; /* indexed */
+    int64_t skipped[IVF_ROW_REASONS];
+    uint64_t digest_in, digest_out;
+    int64_t *list_sizes; /* [nlist], owned: postings of each list over all fragments */
+    int64_t fragment_count;
+    ivf_fragment_record *fragments; /* [fragment_count], owned, in row order */
+    int shard_count;
+    ivf_manifest_shard *shards; /* owned */
+    json_t *config;             /* the effective configuration, owned */
+    json_t *build;              /* when, by how many ranks, how long: differs between runs; owned */
+} ivf_manifest;
+
+void ivf_manifest_free(ivf_manifest *manifest);
+
+/* Local. The newest version number in the index, valid or not: 0 when there is none; MPIVF_FAILED when the folder cannot be read. */
+int ivf_manifest_latest(const char *index, int64_t *version);
+
+/* Local. Reads the newest valid manifest; a damaged newer one is passed over with a warning. MPIVF_BAD_INPUT when `index` holds none. */
+int ivf_manifest_read(const char *index, ivf_manifest **manifest);
+
+/* Collective. Rank 0 reads, every rank gets it. */
+int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest);
+
+/* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
+int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);
+
+/* Local. To JSON and back, with every structural rule checked (conservation included): MPIVF_CORRUPT names the broken one. */
+json_t *ivf_manifest_to_json(const ivf_manifest *manifest);
+int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **manifest);
+
+#endif

@@ -1,0 +1,54 @@
+/* The model: what training yields and every list is made with. Immutable; its id is a checksum of its contents. */
+#ifndef IVF_INDEX_MODEL_H
+#define IVF_INDEX_MODEL_H
+
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "codec/codec.h"
+#include "codec/factory.h"
+#include "comm/context.h"
+#include "index/layout.h"
+
+/* How training went; kept in the model. */
+typedef struct {
+    int64_t sample_rows; /* rows that training saw */
+    uint64_t seed;
+    int32_t iterations;
+    int64_t repairs; /* empty cells given a row of another */
+    double imbalance;
+    const char *stopped; /* static storage */
+    double *objective;   /* [iterations], owned */
+} ivf_training_record;
+
+typedef struct {
+    char id[IVF_ID_BYTES];
+    int d;
+    int32_t nlist;
+    ivf_metric metric;
+    ivf_factory factory;
+    float *centroids; /* [nlist][d], owned */
+    ivf_codec *codec; /* owned */
+    ivf_training_record training;
+} ivf_model;
+
+/* Local. An empty model of that shape: centroids not set, codec untrained. */
+int ivf_model_new(const ivf_factory *factory, int d, ivf_metric metric, ivf_model **model);
+void ivf_model_free(ivf_model *model);
+
+/* Local. Sets the id from the contents, once centroids and codec are trained. */
+int ivf_model_seal(ivf_model *model);
+
+/* Collective. Rank 0's sealed model reaches every rank; the others pass an empty one of the same shape. */
+int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model);
+
+/* Local. Publishes models/<id>.h5; reports its bytes and checksum. */
+int ivf_model_write(const ivf_model *model, const char *index, int64_t *bytes, uint64_t *checksum);
+
+/* Local. Reads and checks models/<id>.h5 (shapes, finiteness, id). MPIVF_CORRUPT names what is wrong. */
+int ivf_model_read(const char *index, const char *id, ivf_model **model);
+
+/* Collective. Rank 0 reads, every rank gets it. */
+int ivf_model_open(const ivf_ctx *ctx, const char *index, const char *id, ivf_model **model);
+
+#endif
