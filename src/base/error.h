@@ -11,10 +11,12 @@ typedef struct {
     char text[IVF_ERROR_TEXT];
 } ivf_error;
 
-/* Local. Records a failure for this thread and returns `code`. The text is one line: what, where, value, limit, remedy. */
+/* Local. Records a failure for this thread and returns `code`. The text is one line: what, where, value, limit, remedy.
+ */
 int ivf_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Local. The same, ending in the system's words for `error_number` and, for a full disk or a missing right, the remedy. */
+/* Local. The same, ending in the system's words for `error_number` and, for a full disk or a missing right, the remedy.
+ */
 int ivf_fail_errno(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Local. The record of this thread's last failure; valid until the next ivf_fail of the same thread. */

@@ -55,7 +55,8 @@ void ivf_hash_text(uint64_t hash, char text[17])
     (void)snprintf(text, 17, "%016" PRIx64, hash);
 }
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection, so that ids which differ mix to values which differ. */
+/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection, so that ids which differ mix to values which
+ * differ. */
 static uint64_t mix(uint64_t value)
 {
     value += 0x9e3779b97f4a7c15U;

@@ -18,7 +18,8 @@ void ivf_hasher_free(ivf_hasher *hasher);
 /* Local. A hash as 16 hexadecimal digits into text[17]. */
 void ivf_hash_text(uint64_t hash, char text[17]);
 
-/* Digest of a multiset of ids: the sum of their mixed values modulo 2^64. Adding digests joins the sets; order never matters. */
+/* Digest of a multiset of ids: the sum of their mixed values modulo 2^64. Adding digests joins the sets; order never
+ * matters. */
 uint64_t ivf_digest_ids(const uint64_t *ids, int64_t n);
 
 #endif

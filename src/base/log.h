@@ -14,7 +14,8 @@ void ivf_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ivf_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ivf_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Local. A line that replaces itself on a terminal (the progress bar); "" wipes it. Log lines in between keep it intact. */
+/* Local. A line that replaces itself on a terminal (the progress bar); "" wipes it. Log lines in between keep it
+ * intact. */
 void ivf_log_status(const char *line);
 bool ivf_log_is_terminal(void);
 

@@ -4,14 +4,15 @@
 
 #include <stddef.h>
 
-/* Local. `count` elements of `size` bytes, not initialised; NULL with a failure recorded when they cannot be had. A count of 0 gives
- * a valid block. */
+/* Local. `count` elements of `size` bytes, not initialised; NULL with a failure recorded when they cannot be had. A
+ * count of 0 gives a valid block. */
 void *ivf_new(size_t count, size_t size);
 
 /* Local. The same, all bytes zero. */
 void *ivf_new_zero(size_t count, size_t size);
 
-/* Local. Grows or shrinks a block to `count` elements, keeping the contents; on failure the old block stays. NULL grows from nothing. */
+/* Local. Grows or shrinks a block to `count` elements, keeping the contents; on failure the old block stays. NULL grows
+ * from nothing. */
 void *ivf_resize(void *block, size_t count, size_t size);
 
 /* Local. Gives a block back; NULL is allowed. */

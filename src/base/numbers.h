@@ -34,11 +34,13 @@ int32_t ivf_to_i32(int64_t value);
 size_t ivf_to_size(int64_t value);
 int64_t ivf_to_i64(uint64_t value);
 
-/* Local. Whole text to number: false when it is no number of that kind, out of the type's range, or has trailing characters. */
+/* Local. Whole text to number: false when it is no number of that kind, out of the type's range, or has trailing
+ * characters. */
 bool ivf_parse_i64(const char *text, int64_t *value);
 bool ivf_parse_f64(const char *text, double *value);
 
-/* Local. Bytes with an optional unit: 512, 64K, 1.5GiB, 2GB (K, M, G, T with or without iB are powers of 1024; KB, MB, ... of 1000). */
+/* Local. Bytes with an optional unit: 512, 64K, 1.5GiB, 2GB (K, M, G, T with or without iB are powers of 1024; KB, MB,
+ * ... of 1000). */
 bool ivf_parse_bytes(const char *text, int64_t *bytes);
 
 #endif

@@ -1,5 +1,6 @@
-/* Counter-based random numbers: the value depends on (seed, stream, counter) alone, so any rank or thread can draw any of them.
- * Generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). */
+/* Counter-based random numbers: the value depends on (seed, stream, counter) alone, so any rank or thread can draw any
+ * of them. Generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011). */
 #ifndef IVF_BASE_RNG_H
 #define IVF_BASE_RNG_H
 
@@ -24,9 +25,9 @@ uint64_t ivf_rng_below(uint64_t seed, uint32_t stream, uint64_t counter, uint64_
 double ivf_rng_uniform(uint64_t seed, uint32_t stream, uint64_t counter);
 double ivf_rng_normal(uint64_t seed, uint32_t stream, uint64_t counter);
 
-/* A pseudo-random permutation of [0, n): a Feistel network over the next even power of two, walked until the image falls inside
- * (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Takes no memory; the image of 0..s-1 is a uniform sample of
- * s distinct numbers. */
+/* A pseudo-random permutation of [0, n): a Feistel network over the next even power of two, walked until the image
+ * falls inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Takes no memory; the image of 0..s-1
+ * is a uniform sample of s distinct numbers. */
 typedef struct {
     uint64_t n;
     uint64_t seed;

@@ -14,13 +14,15 @@ typedef struct {
     int64_t tasks;
     atomic_int_fast64_t next;
     atomic_bool stop;
-    atomic_int finished; /* workers that are done: joins their writes to the caller, in a way the thread sanitizer sees */
+    atomic_int
+        finished; /* workers that are done: joins their writes to the caller, in a way the thread sanitizer sees */
     pthread_mutex_t lock;
     int64_t failed_task; /* lowest so far, guarded by lock */
     ivf_error failure;   /* its record, guarded by lock */
 } team_job;
 
-/* libgomp is not instrumented, so the job travels through an atomic rather than through the region's captured variables. */
+/* libgomp is not instrumented, so the job travels through an atomic rather than through the region's captured
+ * variables. */
 static _Atomic(team_job *) current;
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
 static int chosen_threads;

@@ -20,7 +20,8 @@ void ivf_text_free(ivf_text *t);
 /* Local. A copy of `text` through ivf_new; NULL with a failure recorded. */
 char *ivf_text_copy(const char *text);
 
-/* Local. The candidate nearest to `word` by edit distance (Levenshtein), or NULL when none is within a third of its length. */
+/* Local. The candidate nearest to `word` by edit distance (Levenshtein), or NULL when none is within a third of its
+ * length. */
 const char *ivf_text_nearest(const char *word, const char *const *candidates, size_t n);
 
 /* Local. "1.5 GiB", "12.3 M", "1 h 02 min": short forms for people, into text[24]; returns text. */

@@ -25,8 +25,8 @@ typedef struct {
     int iterations;        /* of k-means */
     int pq_iterations;
     double tolerance;
-    bool skip_bad_rows; /* else the first one fails the build */
-    bool replace;       /* an index that exists gets a new version */
+    bool skip_bad_rows;   /* else the first one fails the build */
+    bool replace;         /* an index that exists gets a new version */
     const json_t *config; /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
@@ -39,7 +39,8 @@ typedef struct {
     int phase_count;
 } ivf_build_result;
 
-/* Collective. Builds and commits; on failure every rank returns the same code and nothing that was begun stays visible. */
+/* Collective. Builds and commits; on failure every rank returns the same code and nothing that was begun stays visible.
+ */
 int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_result *result);
 
 #endif

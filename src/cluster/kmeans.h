@@ -9,9 +9,10 @@
 typedef struct {
     int32_t k;
     int d;
-    ivf_metric metric;  /* IVF_COSINE, IVF_IP: spherical, centroids scaled to norm 1 (rows are normalised by the caller for IVF_COSINE) */
-    int iterations;     /* at most */
-    double tolerance;   /* stops when the objective falls by less than this share in one iteration; 0: never */
+    ivf_metric metric; /* IVF_COSINE, IVF_IP: spherical, centroids scaled to norm 1 (rows are normalised by the caller
+                          for IVF_COSINE) */
+    int iterations;    /* at most */
+    double tolerance;  /* stops when the objective falls by less than this share in one iteration; 0: never */
     uint64_t seed;
     uint32_t stream; /* of base/rng.h */
 } ivf_kmeans_params;
@@ -19,17 +20,19 @@ typedef struct {
 enum { IVF_KMEANS_ITERATIONS = 1000 }; /* largest that is accepted */
 
 typedef struct {
-    int iterations;                           /* done */
-    double objective[IVF_KMEANS_ITERATIONS]; /* sum over rows of the squared distance (or of minus the score) before each update */
-    int64_t repairs;                          /* empty cells that were given a row of another cell */
-    const char *stopped;                      /* "iterations", "tolerance"; static storage */
-    double imbalance;                         /* k * sum(size^2) / n^2 of the last assignment: 1 is perfectly even */
+    int iterations;                          /* done */
+    double objective[IVF_KMEANS_ITERATIONS]; /* sum over rows of the squared distance (or of minus the score) before
+                                                each update */
+    int64_t repairs;                         /* empty cells that were given a row of another cell */
+    const char *stopped;                     /* "iterations", "tolerance"; static storage */
+    double imbalance;                        /* k * sum(size^2) / n^2 of the last assignment: 1 is perfectly even */
 } ivf_kmeans_report;
 
-/* Local, uses the team. Lloyd's iterations from k distinct rows of x[n][d] drawn with the seed; centroids[k][d] out. Empty cells take the farthest row of
- * the cell with the largest objective, one per cell, never a copy of a centroid. Fails with MPIVF_BAD_INPUT when x has fewer than k
- * distinct rows (names both numbers). Bit-identical for any number of threads: assignments by math/panels.h, sums in 64-bit fixed point scaled
- * per cell, objective in fixed blocks. Cost: iterations * n * k * d multiply-adds; memory: k * (2 d + 4) * 4 + n * 16 bytes. */
+/* Local, uses the team. Lloyd's iterations from k distinct rows of x[n][d] drawn with the seed; centroids[k][d] out.
+ * Empty cells take the farthest row of the cell with the largest objective, one per cell, never a copy of a centroid.
+ * Fails with MPIVF_BAD_INPUT when x has fewer than k distinct rows (names both numbers). Bit-identical for any number
+ * of threads: assignments by math/panels.h, sums in 64-bit fixed point scaled per cell, objective in fixed blocks.
+ * Cost: iterations * n * k * d multiply-adds; memory: k * (2 d + 4) * 4 + n * 16 bytes. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
 #endif

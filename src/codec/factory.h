@@ -1,5 +1,5 @@
-/* The index factory string of FAISS, as far as mpivf builds what it names: "IVF1024,PQ32", "IVF,SQ8", "IVF256,Flat", "IVF1024,SQfp16", "IVF1024,PQ16x4".
- * Grammar: FAISS wiki, "The index factory". */
+/* The index factory string of FAISS, as far as mpivf builds what it names: "IVF1024,PQ32", "IVF,SQ8", "IVF256,Flat",
+ * "IVF1024,SQfp16", "IVF1024,PQ16x4". Grammar: FAISS wiki, "The index factory". */
 #ifndef IVF_CODEC_FACTORY_H
 #define IVF_CODEC_FACTORY_H
 
@@ -12,7 +12,8 @@ typedef struct {
     ivf_codec_spec codec;
 } ivf_factory;
 
-/* Local. MPIVF_USAGE when the string is not understood, or names a part of FAISS's grammar that mpivf does not build (says which part). */
+/* Local. MPIVF_USAGE when the string is not understood, or names a part of FAISS's grammar that mpivf does not build
+ * (says which part). */
 int ivf_factory_parse(const char *text, ivf_factory *factory);
 
 /* Local. The canonical string into text[64]. */

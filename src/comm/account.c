@@ -10,8 +10,8 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 
-/* The kernel keeps the peak resident set per process; writing 5 to clear_refs starts a new one (proc(5)). Where /proc does not allow it the
- * peak is that of the whole run so far. */
+/* The kernel keeps the peak resident set per process; writing 5 to clear_refs starts a new one (proc(5)). Where /proc
+ * does not allow it the peak is that of the whole run so far. */
 static void reset_peak(void)
 {
     FILE *file = fopen("/proc/self/clear_refs", "we");

@@ -7,8 +7,8 @@
 
 typedef struct ivf_ctx ivf_ctx;
 
-/* Starts MPI if nobody has (main thread only makes MPI calls), and opens a context over all ranks, or over this one alone.
- * Collective over those ranks. NULL with a failure recorded. */
+/* Starts MPI if nobody has (main thread only makes MPI calls), and opens a context over all ranks, or over this one
+ * alone. Collective over those ranks. NULL with a failure recorded. */
 ivf_ctx *ivf_ctx_open_world(void);
 ivf_ctx *ivf_ctx_open_self(void);
 
@@ -21,11 +21,13 @@ int ivf_ctx_size(const ivf_ctx *ctx);
 bool ivf_ctx_is_root(const ivf_ctx *ctx);
 const char *ivf_ctx_host(const ivf_ctx *ctx);
 
-/* Collective. Local results meet: every rank returns the code of the lowest rank that failed and holds its record, with rank and
- * host added when there are several ranks. One Allreduce of 8 bytes; a Bcast of the record only after a failure. */
+/* Collective. Local results meet: every rank returns the code of the lowest rank that failed and holds its record, with
+ * rank and host added when there are several ranks. One Allreduce of 8 bytes; a Bcast of the record only after a
+ * failure. */
 int ivf_agree(const ivf_ctx *ctx, int code);
 
-/* Local, does not return. Ends every rank of the run with `code`; for the places from which no agreement can be reached. */
+/* Local, does not return. Ends every rank of the run with `code`; for the places from which no agreement can be
+ * reached. */
 _Noreturn void ivf_ctx_abort(const ivf_ctx *ctx, int code);
 
 #endif

@@ -14,7 +14,8 @@ struct ivf_ctx {
     char host[MPI_MAX_PROCESSOR_NAME];
 };
 
-/* Messages of any size travel in pieces of this many bytes: MPI's counts are int, and a piece bounds the buffers on the way. */
+/* Messages of any size travel in pieces of this many bytes: MPI's counts are int, and a piece bounds the buffers on the
+ * way. */
 enum { IVF_PIECE_BYTES = 64 << 20 };
 
 #endif

@@ -45,8 +45,16 @@ ivf_progress *ivf_progress_open(const ivf_ctx *ctx, const char *phase, const cha
     MPI_Win_lock_all(0, window);
     for (int r = 0; ctx->rank == 0 && r < ctx->size; r++)
         done[r] = 0;
-    *progress = (ivf_progress){.window = window, .done = done, .comm = ctx->comm, .rank = ctx->rank, .size = ctx->size,
-                               .phase = phase, .unit = unit, .total = total, .started = now, .last_report = now,
+    *progress = (ivf_progress){.window = window,
+                               .done = done,
+                               .comm = ctx->comm,
+                               .rank = ctx->rank,
+                               .size = ctx->size,
+                               .phase = phase,
+                               .unit = unit,
+                               .total = total,
+                               .started = now,
+                               .last_report = now,
                                .last_print = now};
     MPI_Win_sync(window);
     MPI_Barrier(ctx->comm);
@@ -95,9 +103,9 @@ static void print(ivf_progress *p, double now)
         (void)ivf_text_duration((double)(p->total - done) / rate, eta);
     if (ivf_log_is_terminal())
         draw_bar(share, bar);
-    int used = snprintf(line, sizeof line, "%s %s%s%" PRId64 " of %" PRId64 " %s (%.0f %%), %s %s/s, ETA %s", p->phase, bar,
-                        bar[0] == '\0' ? "" : " ", done, p->total, p->unit, 100 * share, ivf_text_count(rate, rate_text), p->unit,
-                        eta);
+    int used = snprintf(line, sizeof line, "%s %s%s%" PRId64 " of %" PRId64 " %s (%.0f %%), %s %s/s, ETA %s", p->phase,
+                        bar, bar[0] == '\0' ? "" : " ", done, p->total, p->unit, 100 * share,
+                        ivf_text_count(rate, rate_text), p->unit, eta);
     if (p->size > 1 && used > 0 && (size_t)used < sizeof line)
         (void)snprintf(line + used, sizeof line - (size_t)used, ", slowest rank %d", slowest);
     if (ivf_log_is_terminal())

@@ -1,5 +1,5 @@
-/* Progress of a phase that is counted in rows, and the account of all phases. Rank 0 speaks: a bar on a terminal, a line every few seconds
- * elsewhere. */
+/* Progress of a phase that is counted in rows, and the account of all phases. Rank 0 speaks: a bar on a terminal, a
+ * line every few seconds elsewhere. */
 #ifndef IVF_COMM_PROGRESS_H
 #define IVF_COMM_PROGRESS_H
 
@@ -9,12 +9,12 @@
 
 typedef struct ivf_progress ivf_progress;
 
-/* Collective. Counts towards `total` rows (or whatever `unit` names) under the name of a phase; `phase` and `unit` are borrowed. NULL on
- * every rank, with a failure recorded, when one cannot. */
+/* Collective. Counts towards `total` rows (or whatever `unit` names) under the name of a phase; `phase` and `unit` are
+ * borrowed. NULL on every rank, with a failure recorded, when one cannot. */
 ivf_progress *ivf_progress_open(const ivf_ctx *ctx, const char *phase, const char *unit, int64_t total);
 
-/* Local (one-sided). This rank has done `units` more. Sends at most one 8-byte message each half second; on rank 0 also prints when due and
- * lets MPI serve the other ranks, so call it at least every few milliseconds of work. */
+/* Local (one-sided). This rank has done `units` more. Sends at most one 8-byte message each half second; on rank 0 also
+ * prints when due and lets MPI serve the other ranks, so call it at least every few milliseconds of work. */
 void ivf_progress_add(ivf_progress *progress, int64_t units);
 
 /* Collective. Waits for every rank, rank 0 printing meanwhile. */

@@ -157,8 +157,8 @@ static void pump_in(const ivf_ctx *ctx, int from, int64_t bytes, size_t piece, v
     }
 }
 
-int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source, ivf_stream_sink *sink,
-                       void *arg)
+int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
+                       ivf_stream_sink *sink, void *arg)
 {
     if (piece > (size_t)IVF_PIECE_BYTES)
         piece = (size_t)IVF_PIECE_BYTES;

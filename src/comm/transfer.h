@@ -1,5 +1,5 @@
-/* Data between ranks, of any size: counts beyond 2^31 travel in pieces. All of these are exact (bytes or integers), so their results do
- * not depend on the order in which MPI combines them. */
+/* Data between ranks, of any size: counts beyond 2^31 travel in pieces. All of these are exact (bytes or integers), so
+ * their results do not depend on the order in which MPI combines them. */
 #ifndef IVF_COMM_TRANSFER_H
 #define IVF_COMM_TRANSFER_H
 
@@ -8,7 +8,8 @@
 
 #include "comm/context.h"
 
-/* Collective. Rank 0's `bytes` bytes reach every rank; `bytes` is the same everywhere. ceil(bytes / 64 MiB) broadcasts. */
+/* Collective. Rank 0's `bytes` bytes reach every rank; `bytes` is the same everywhere. ceil(bytes / 64 MiB) broadcasts.
+ */
 void ivf_bcast(const ivf_ctx *ctx, void *data, size_t bytes);
 
 /* Collective. Sums (modulo 2^64) or maxima of n integers, in place, on every rank. */
@@ -16,8 +17,8 @@ void ivf_allsum_i64(const ivf_ctx *ctx, int64_t *values, int64_t n);
 void ivf_allsum_u64(const ivf_ctx *ctx, uint64_t *values, int64_t n);
 void ivf_allmax_i64(const ivf_ctx *ctx, int64_t *values, int64_t n);
 
-/* Collective. Every rank's `count` doubles (the same on all ranks), rank after rank, into all[size][count] on rank 0; `all` is not looked at
- * elsewhere. */
+/* Collective. Every rank's `count` doubles (the same on all ranks), rank after rank, into all[size][count] on rank 0;
+ * `all` is not looked at elsewhere. */
 void ivf_gather_f64(const ivf_ctx *ctx, const double *mine, int count, double *all);
 
 /* What rank 0 got from ivf_gather_bytes. Free with ivf_gathered_free. */
@@ -26,8 +27,8 @@ typedef struct {
     int64_t *offsets; /* [size + 1], owned */
 } ivf_gathered;
 
-/* Collective. Byte strings of different lengths reach rank 0; elsewhere `out` is zeroed. One Gather of 8 bytes, then messages of at
- * most 64 MiB. Fails, on every rank alike, only when rank 0 cannot hold them. */
+/* Collective. Byte strings of different lengths reach rank 0; elsewhere `out` is zeroed. One Gather of 8 bytes, then
+ * messages of at most 64 MiB. Fails, on every rank alike, only when rank 0 cannot hold them. */
 int ivf_gather_bytes(const ivf_ctx *ctx, const void *mine, size_t bytes, ivf_gathered *out);
 void ivf_gathered_free(ivf_gathered *gathered);
 
@@ -37,16 +38,17 @@ typedef void ivf_stream_sink(void *arg, int rank, const void *data, size_t bytes
 /* Fills `buffer` with the next `bytes` bytes of this rank's stream, in order; returns a code. */
 typedef int ivf_stream_source(void *arg, void *buffer, size_t bytes);
 
-/* Collective. Every rank's stream of `bytes` bytes (which may differ) flows to rank 0, one rank after the other, in pieces of at most
- * `piece` bytes, so that neither side ever holds more than two pieces. After a source has failed, its remaining pieces are sent empty and
- * all ranks agree on its code. */
-int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source, ivf_stream_sink *sink, void *arg);
+/* Collective. Every rank's stream of `bytes` bytes (which may differ) flows to rank 0, one rank after the other, in
+ * pieces of at most `piece` bytes, so that neither side ever holds more than two pieces. After a source has failed, its
+ * remaining pieces are sent empty and all ranks agree on its code. */
+int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
+                       ivf_stream_sink *sink, void *arg);
 
 /* Folds `from` into `into`; both hold `count` elements of a fixed size. Must be associative and commutative. */
 typedef void ivf_merge(void *into, const void *from, int64_t count);
 
-/* Collective. A tree over the ranks folds `count` elements of `size` bytes each (same on every rank) into rank 0's `data`; elsewhere `data` is
- * left undefined. ceil(log2(ranks)) rounds. */
+/* Collective. A tree over the ranks folds `count` elements of `size` bytes each (same on every rank) into rank 0's
+ * `data`; elsewhere `data` is left undefined. ceil(log2(ranks)) rounds. */
 int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge);
 
 /* Collective. Waits for every rank. */

@@ -1,4 +1,5 @@
-/* A fragment: the postings of a range of rows, list by list, in one file. The unit of work, of recovery and of commit. */
+/* A fragment: the postings of a range of rows, list by list, in one file. The unit of work, of recovery and of commit.
+ */
 #ifndef IVF_INDEX_FRAGMENT_H
 #define IVF_INDEX_FRAGMENT_H
 
@@ -13,12 +14,12 @@ typedef struct {
     int32_t nlist;
     size_t code_size;
     int64_t postings;
-    uint64_t *offsets;  /* [nlist + 1]: list l is postings offsets[l] .. offsets[l + 1] - 1 */
-    uint64_t *ids;      /* [postings]; ascending by input row within a list */
-    uint8_t *codes;     /* [postings][code_size] */
-    int64_t skipped;    /* rows that could not be indexed */
-    uint64_t *skipped_ids;     /* [skipped] */
-    uint8_t *skipped_reasons;  /* [skipped], ivf_row_reason */
+    uint64_t *offsets;        /* [nlist + 1]: list l is postings offsets[l] .. offsets[l + 1] - 1 */
+    uint64_t *ids;            /* [postings]; ascending by input row within a list */
+    uint8_t *codes;           /* [postings][code_size] */
+    int64_t skipped;          /* rows that could not be indexed */
+    uint64_t *skipped_ids;    /* [skipped] */
+    uint8_t *skipped_reasons; /* [skipped], ivf_row_reason */
 } ivf_fragment;
 
 /* What the manifest knows about a fragment. Plain bytes: travels between ranks as it is. */
@@ -29,10 +30,10 @@ typedef struct {
     int64_t rows;      /* read: postings + skipped */
     int64_t postings;
     int64_t skipped[IVF_ROW_REASONS]; /* by reason; [IVF_ROW_OK] is 0 */
-    uint64_t digest_in;  /* ivf_digest_ids of the ids of all rows read */
-    uint64_t digest_out; /* of the ids in lists and among the skipped */
-    int64_t bytes;       /* of the file */
-    uint64_t checksum;   /* XXH3-64 of the file */
+    uint64_t digest_in;               /* ivf_digest_ids of the ids of all rows read */
+    uint64_t digest_out;              /* of the ids in lists and among the skipped */
+    int64_t bytes;                    /* of the file */
+    uint64_t checksum;                /* XXH3-64 of the file */
 } ivf_fragment_record;
 
 /* Local. Arrays for `postings` postings and `skipped` rows, not filled. */
@@ -45,8 +46,8 @@ int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
 /* Local. Publishes fragments/<id>.h5 and fills the record's postings, skipped, digest_out, bytes and checksum. */
 int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record);
 
-/* Local. Reads a whole fragment and checks its structure: offsets ascending from 0 to postings, shapes as the model says. MPIVF_CORRUPT names file and
- * finding. */
+/* Local. Reads a whole fragment and checks its structure: offsets ascending from 0 to postings, shapes as the model
+ * says. MPIVF_CORRUPT names file and finding. */
 int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment);
 
 #endif

@@ -42,10 +42,12 @@ typedef struct {
 
 void ivf_manifest_free(ivf_manifest *manifest);
 
-/* Local. The newest version number in the index, valid or not: 0 when there is none; MPIVF_FAILED when the folder cannot be read. */
+/* Local. The newest version number in the index, valid or not: 0 when there is none; MPIVF_FAILED when the folder
+ * cannot be read. */
 int ivf_manifest_latest(const char *index, int64_t *version);
 
-/* Local. Reads the newest valid manifest; a damaged newer one is passed over with a warning. MPIVF_BAD_INPUT when `index` holds none. */
+/* Local. Reads the newest valid manifest; a damaged newer one is passed over with a warning. MPIVF_BAD_INPUT when
+ * `index` holds none. */
 int ivf_manifest_read(const char *index, ivf_manifest **manifest);
 
 /* Collective. Rank 0 reads, every rank gets it. */
@@ -54,7 +56,8 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
 /* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);
 
-/* Local. To JSON and back, with every structural rule checked (conservation included): MPIVF_CORRUPT names the broken one. */
+/* Local. To JSON and back, with every structural rule checked (conservation included): MPIVF_CORRUPT names the broken
+ * one. */
 json_t *ivf_manifest_to_json(const ivf_manifest *manifest);
 int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **manifest);
 

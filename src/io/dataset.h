@@ -1,6 +1,8 @@
-/* The input: an ordered list of shards, each a matrix [rows][d] in a file of any known format. Global row = position in that order.
+/* The input: an ordered list of shards, each a matrix [rows][d] in a file of any known format. Global row = position in
+ * that order.
  *
- * Formats by name: .npy (versions 1 to 3, C order), .fvecs, .bvecs, .fbin, .f16bin, .u8bin, .i8bin, .h5/.hdf5 (dataset `h5_path`). Layouts: FORMAT.md. */
+ * Formats by name: .npy (versions 1 to 3, C order), .fvecs, .bvecs, .fbin, .f16bin, .u8bin, .i8bin, .h5/.hdf5 (dataset
+ * `h5_path`). Layouts: FORMAT.md. */
 #ifndef IVF_IO_DATASET_H
 #define IVF_IO_DATASET_H
 
@@ -22,14 +24,16 @@ typedef struct {
 } ivf_shard;
 
 typedef struct {
-    const char *const *inputs; /* files, folders (known formats below, sorted), globs, or @LIST (a file with one of these a line); borrowed */
+    const char *const *inputs; /* files, folders (known formats below, sorted), globs, or @LIST (a file with one of
+                                  these a line); borrowed */
     int count;
     const char *h5_path; /* dataset inside HDF5 files */
 } ivf_dataset_spec;
 
-/* Collective. Rank 0 expands the inputs, opens every shard once and checks it (magic, sizes, d and element type alike); the others get the list.
- * MPIVF_BAD_INPUT with one line for: nothing found, missing or unreadable file, unknown format, wrong magic, size that contradicts the header (both
- * numbers), d = 0, d or type that differ between shards (names both). *dataset is NULL on failure. */
+/* Collective. Rank 0 expands the inputs, opens every shard once and checks it (magic, sizes, d and element type alike);
+ * the others get the list. MPIVF_BAD_INPUT with one line for: nothing found, missing or unreadable file, unknown
+ * format, wrong magic, size that contradicts the header (both numbers), d = 0, d or type that differ between shards
+ * (names both). *dataset is NULL on failure. */
 int ivf_dataset_open(const ivf_ctx *ctx, const ivf_dataset_spec *spec, ivf_dataset **dataset);
 
 /* Local. Closes this rank's files. */
@@ -45,8 +49,9 @@ ivf_shard ivf_dataset_shard(const ivf_dataset *dataset, int shard);
 /* Local. The shard that holds a global row. */
 int ivf_dataset_shard_of(const ivf_dataset *dataset, int64_t row);
 
-/* Local. Rows first..first+n-1 as f32 into x[n][d], across shard borders. Thread-safe (HDF5 calls take a lock). Raw formats and contiguous HDF5: pread. A
- * short read is MPIVF_BAD_INPUT (the file shrank), an I/O error MPIVF_FAILED; both name the file. */
+/* Local. Rows first..first+n-1 as f32 into x[n][d], across shard borders. Thread-safe (HDF5 calls take a lock). Raw
+ * formats and contiguous HDF5: pread. A short read is MPIVF_BAD_INPUT (the file shrank), an I/O error MPIVF_FAILED;
+ * both name the file. */
 int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x);
 
 /* Local. Scattered rows, ascending and distinct, as f32 into x[n][d]; near neighbours are read together. */

@@ -1,4 +1,5 @@
-/* Files that appear whole or not at all: write under a temporary name, fsync, rename (or link, which fails if the name is taken), fsync the folder. */
+/* Files that appear whole or not at all: write under a temporary name, fsync, rename (or link, which fails if the name
+ * is taken), fsync the folder. */
 #ifndef IVF_IO_PUBLISH_H
 #define IVF_IO_PUBLISH_H
 
@@ -11,11 +12,12 @@ enum { IVF_PATH_BYTES = 4096 };
 /* Local. An unpredictable temporary name beside `path`, into temp[IVF_PATH_BYTES]; nothing is created. */
 int ivf_publish_name(const char *path, char temp[IVF_PATH_BYTES]);
 
-/* Local. Makes the file at `temp` durable and gives it the name `path`, replacing what was there. Reports its size and XXH3-64 checksum. On failure
- * `temp` is removed. */
+/* Local. Makes the file at `temp` durable and gives it the name `path`, replacing what was there. Reports its size and
+ * XXH3-64 checksum. On failure `temp` is removed. */
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum);
 
-/* Local. Writes `text` durably to a new file `path`; *taken is true, and nothing changed, when the name exists already. */
+/* Local. Writes `text` durably to a new file `path`; *taken is true, and nothing changed, when the name exists already.
+ */
 int ivf_publish_text_new(const char *path, const char *text, size_t bytes, bool *taken);
 
 /* Local. Creates a folder and its missing parents with the user's umask, each durable; an existing folder is fine. */
@@ -24,7 +26,8 @@ int ivf_make_folder(const char *path);
 /* Local. Size and XXH3-64 of a file's bytes, read in pieces. */
 int ivf_file_checksum(const char *path, int64_t *bytes, uint64_t *checksum);
 
-/* Local. The whole file, terminated by a 0 byte that `bytes` does not count; at most `limit` bytes, else MPIVF_BAD_INPUT. Through ivf_new. */
+/* Local. The whole file, terminated by a 0 byte that `bytes` does not count; at most `limit` bytes, else
+ * MPIVF_BAD_INPUT. Through ivf_new. */
 int ivf_file_read(const char *path, size_t limit, char **text, size_t *bytes);
 
 #endif

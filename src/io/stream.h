@@ -16,13 +16,16 @@ typedef struct {
     bool last_of_range; /* the range that was pushed ends with this block */
 } ivf_stream_block;
 
-/* Local. Blocks of at most `block_rows` rows; `depth` blocks (>= 2) are held in memory. NULL with a failure recorded. */
+/* Local. Blocks of at most `block_rows` rows; `depth` blocks (>= 2) are held in memory. NULL with a failure recorded.
+ */
 ivf_stream *ivf_stream_open(ivf_dataset *dataset, int64_t block_rows, int depth);
 
-/* Local. Queues rows first..first+n-1; blocks start at `first` and never cross the end of a range. Any number of ranges may wait. */
+/* Local. Queues rows first..first+n-1; blocks start at `first` and never cross the end of a range. Any number of ranges
+ * may wait. */
 int ivf_stream_push(ivf_stream *stream, int64_t first, int64_t n);
 
-/* Local. The next block, waiting for the reader if need be; the reader's failure when it had one. Call only while a pushed range is not used up. */
+/* Local. The next block, waiting for the reader if need be; the reader's failure when it had one. Call only while a
+ * pushed range is not used up. */
 int ivf_stream_next(ivf_stream *stream, ivf_stream_block *block);
 
 /* Local. Stops the reader, whatever is still queued. */

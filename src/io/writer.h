@@ -1,4 +1,5 @@
-/* Matrices written by all ranks: .npy, .fbin, .f16bin, .u8bin, .i8bin, .fvecs, .bvecs. Each rank writes its own rows at their offset of one file. */
+/* Matrices written by all ranks: .npy, .fbin, .f16bin, .u8bin, .i8bin, .fvecs, .bvecs. Each rank writes its own rows at
+ * their offset of one file. */
 #ifndef IVF_IO_WRITER_H
 #define IVF_IO_WRITER_H
 
@@ -9,13 +10,17 @@
 
 typedef struct ivf_writer ivf_writer;
 
-/* Collective. Creates `path` (under a temporary name) for rows x d elements of the type that the ending implies (.npy: `npy_type`, F32 or U8). */
-int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, int64_t rows, int d, ivf_writer **writer);
+/* Collective. Creates `path` (under a temporary name) for rows x d elements of the type that the ending implies (.npy:
+ * `npy_type`, F32 or U8). */
+int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, int64_t rows, int d,
+                    ivf_writer **writer);
 
-/* Local. f32 rows first..first+n-1 at their place; rounded and clamped for integer types. Rows that nobody writes are zero. */
+/* Local. f32 rows first..first+n-1 at their place; rounded and clamped for integer types. Rows that nobody writes are
+ * zero. */
 int ivf_writer_put(ivf_writer *writer, int64_t first, int64_t n, const float *x);
 
-/* Collective. Makes the file durable and gives it its name; or, when `rc` says that a rank failed, removes it. Returns the agreed code. */
+/* Collective. Makes the file durable and gives it its name; or, when `rc` says that a rank failed, removes it. Returns
+ * the agreed code. */
 int ivf_writer_close(const ivf_ctx *ctx, ivf_writer *writer, int rc);
 
 #endif

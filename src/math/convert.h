@@ -6,7 +6,8 @@
 
 #include "base/array.h"
 
-/* Local. n elements of type F32, F64, F16, U8 or I8 to f32; F64 beyond f32's range becomes infinite. `from` need not be aligned. */
+/* Local. n elements of type F32, F64, F16, U8 or I8 to f32; F64 beyond f32's range becomes infinite. `from` need not be
+ * aligned. */
 void ivf_to_f32(ivf_element type, const void *from, int64_t n, float *to);
 
 /* Local. f32 to IEEE half precision, rounded to nearest even; beyond 65504 becomes infinite. */

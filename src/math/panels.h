@@ -1,8 +1,9 @@
 /* Vectors packed for products with many others: centroids against rows, queries against rows. The heart of assignment.
  *
- * score(x, c) = <x, c> - |c|^2 / 2 for L2, <x, c> for inner product and cosine: the nearest c has the largest score, and the squared distance is
- * |x|^2 - 2 score. Each score is one chain of fused multiply-adds over d in ascending order, starting from the bias; so it does not
- * depend on the rows around it, on blocking or threads, and is the same for every SIMD level but IVF_SIMD_BLAS. */
+ * score(x, c) = <x, c> - |c|^2 / 2 for L2, <x, c> for inner product and cosine: the nearest c has the largest score,
+ * and the squared distance is |x|^2 - 2 score. Each score is one chain of fused multiply-adds over d in ascending
+ * order, starting from the bias; so it does not depend on the rows around it, on blocking or threads, and is the same
+ * for every SIMD level but IVF_SIMD_BLAS. */
 #ifndef IVF_MATH_PANELS_H
 #define IVF_MATH_PANELS_H
 
@@ -17,16 +18,17 @@ typedef struct ivf_panels ivf_panels;
 ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric);
 void ivf_panels_free(ivf_panels *panels);
 
-/* Local, one thread. The best c of each x[n][d]: its number (ties: the lowest) and its score. n * k * d multiply-adds; distances are never stored.
- * Rows with NaN get an unspecified valid number. */
+/* Local, one thread. The best c of each x[n][d]: its number (ties: the lowest) and its score. n * k * d multiply-adds;
+ * distances are never stored. Rows with NaN get an unspecified valid number. */
 void ivf_panels_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score);
 
 /* Local, one thread. All scores, out[n][k]. */
 void ivf_panels_scores(const ivf_panels *panels, const float *x, int64_t n, float *out);
 
-/* Local, one thread. The p best of each x[n][d] in descending order of score (ties: the lower number first): best[n][p], score[n][p]; p <= k.
- * `scratch` holds at least ivf_panels_top_scratch(panels) bytes. */
-void ivf_panels_top(const ivf_panels *panels, const float *x, int64_t n, int p, int32_t *best, float *score, void *scratch);
+/* Local, one thread. The p best of each x[n][d] in descending order of score (ties: the lower number first):
+ * best[n][p], score[n][p]; p <= k. `scratch` holds at least ivf_panels_top_scratch(panels) bytes. */
+void ivf_panels_top(const ivf_panels *panels, const float *x, int64_t n, int p, int32_t *best, float *score,
+                    void *scratch);
 size_t ivf_panels_top_scratch(const ivf_panels *panels);
 
 #endif

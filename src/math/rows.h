@@ -20,8 +20,9 @@ typedef enum {
 const char *ivf_row_reason_text(ivf_row_reason reason);
 const char *ivf_row_reason_key(ivf_row_reason reason);
 
-/* Local. Judges x[n][d] into reason[n] (ivf_row_reason as u8); `limit` is the largest |value| that can be coded (INFINITY: any). A norm is zero, for
- * IVF_COSINE, when its square underflows below FLT_MIN. Returns the number of rows that are not OK. */
+/* Local. Judges x[n][d] into reason[n] (ivf_row_reason as u8); `limit` is the largest |value| that can be coded
+ * (INFINITY: any). A norm is zero, for IVF_COSINE, when its square underflows below FLT_MIN. Returns the number of rows
+ * that are not OK. */
 int64_t ivf_rows_check(const float *x, int64_t n, int d, ivf_metric metric, float limit, uint8_t *reason);
 
 /* Local. Scales each row of x[n][d] to norm 1, in place; rows must have passed the check for IVF_COSINE. */

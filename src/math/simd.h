@@ -1,4 +1,5 @@
-/* Which instruction set the kernels use: the best the CPU has, or what MPIVF_SIMD (reference, blas, avx2, avx512) asks for. Chosen once. */
+/* Which instruction set the kernels use: the best the CPU has, or what MPIVF_SIMD (reference, blas, avx2, avx512) asks
+ * for. Chosen once. */
 #ifndef IVF_MATH_SIMD_H
 #define IVF_MATH_SIMD_H
 

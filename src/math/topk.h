@@ -1,4 +1,5 @@
-/* The k nearest of a stream of candidates, ordered by (key, id): both smaller first, so that results do not depend on the order of arrival. */
+/* The k nearest of a stream of candidates, ordered by (key, id): both smaller first, so that results do not depend on
+ * the order of arrival. */
 #ifndef IVF_MATH_TOPK_H
 #define IVF_MATH_TOPK_H
 

@@ -10,10 +10,11 @@
 #include "io/ids.h"
 #include "math/topk.h"
 
-/* Collective. The k nearest rows of the dataset to each of queries[nq][d] (same on every rank), out[nq][k] on rank 0, sorted by (key, id). Rows that cannot be
- * indexed (math/rows.h) are passed over and counted in *skipped. Blocks of rows are drawn from tickets; blocked products find the candidates, whose keys are then computed by
- * math/distance.h, so that they equal those of a Flat index bit by bit. */
-int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric metric, const float *queries, int64_t nq,
-              int k, ivf_neighbor *out, int64_t *skipped);
+/* Collective. The k nearest rows of the dataset to each of queries[nq][d] (same on every rank), out[nq][k] on rank 0,
+ * sorted by (key, id). Rows that cannot be indexed (math/rows.h) are passed over and counted in *skipped. Blocks of
+ * rows are drawn from tickets; blocked products find the candidates, whose keys are then computed by math/distance.h,
+ * so that they equal those of a Flat index bit by bit. */
+int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric metric, const float *queries,
+              int64_t nq, int k, ivf_neighbor *out, int64_t *skipped);
 
 #endif

@@ -9,7 +9,8 @@
 
 typedef struct {
     double by_id;       /* share of the true k nearest ids that were found */
-    double by_distance; /* the same, where any row as near as the true k-th counts (ties); -1 when the ground truth has no distances */
+    double by_distance; /* the same, where any row as near as the true k-th counts (ties); -1 when the ground truth has
+                           no distances */
 } ivf_recall;
 
 /* Local. Recall@k of found[nq][width] (k <= width, k <= truth's k). */

@@ -17,7 +17,7 @@ typedef struct {
 } ivf_search_params;
 
 typedef struct {
-    double seconds;          /* of this call, slowest rank */
+    double seconds;           /* of this call, slowest rank */
     int64_t postings_scanned; /* over all ranks */
 } ivf_search_stats;
 
@@ -29,9 +29,10 @@ void ivf_searcher_close(ivf_searcher *searcher);
 const ivf_manifest *ivf_searcher_manifest(const ivf_searcher *searcher);
 const ivf_model *ivf_searcher_model(const ivf_searcher *searcher);
 
-/* Collective. The k nearest of each of queries[nq][d] (same on every rank; not normalised yet for cosine) into out[nq][k] on rank 0, sorted by (key, id); where fewer
- * are found the rest has id UINT64_MAX and key INFINITY. Each query's centroids are ranked once, by one rank. Results are the same bytes for every number of ranks and threads. */
-int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq, const ivf_search_params *params,
-               ivf_neighbor *out, ivf_search_stats *stats);
+/* Collective. The k nearest of each of queries[nq][d] (same on every rank; not normalised yet for cosine) into
+ * out[nq][k] on rank 0, sorted by (key, id); where fewer are found the rest has id UINT64_MAX and key INFINITY. Each
+ * query's centroids are ranked once, by one rank. Results are the same bytes for every number of ranks and threads. */
+int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq,
+               const ivf_search_params *params, ivf_neighbor *out, ivf_search_stats *stats);
 
 #endif
