@@ -13,7 +13,10 @@ typedef struct {
                            no distances */
 } ivf_recall;
 
-/* Local. Recall@k of found[nq][width] (k <= width, k <= truth's k). */
+/* Local. Recall@k of the first k of each row of found[nq][width] (1 <= k <= width, k <= truth's k, nq <= truth's
+ * queries). The true neighbours of all queries are counted together; ids below 0 in the ground truth stand for none and
+ * count on neither side. Ties beyond the ground truth's last entry cannot be seen. 0 when there is nothing to find.
+ * nq * k * k comparisons, no memory. */
 ivf_recall ivf_recall_at(const ivf_groundtruth *truth, const ivf_neighbor *found, int64_t nq, int width, int k);
 
 #endif
