@@ -177,7 +177,7 @@ int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stre
     return rc;
 }
 
-int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge)
+int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge, void *arg)
 {
     size_t bytes = ivf_to_size(count) * size;
     void *other = ctx->size > 1 ? ivf_new(bytes, 1) : NULL;
@@ -189,10 +189,35 @@ int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size
         }
         if (ctx->rank + step < ctx->size) {
             receive_pieces(ctx, other, bytes, ctx->rank + step, TAG_MERGE);
-            merge(data, other, count);
+            merge(arg, data, other, count);
         }
     }
     ivf_free(other);
+    return rc;
+}
+
+/* Rank r's bytes inside the window [from, to) of the whole: how many, and where they start in the window. */
+static void window_parts(const ivf_ctx *ctx, const int64_t *offsets, int64_t from, int64_t to, int *counts, int *starts)
+{
+    for (int r = 0; r < ctx->size; r++) {
+        int64_t first = ivf_min_i64(ivf_max_i64(offsets[r], from), to);
+        int64_t end = ivf_min_i64(ivf_max_i64(offsets[r + 1], from), to);
+        counts[r] = (int)(end - first);
+        starts[r] = (int)(first - from);
+    }
+}
+
+int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
+{
+    int *counts = ivf_new((size_t)ctx->size * 2, sizeof *counts);
+    int rc = ivf_agree(ctx, counts == NULL ? MPIVF_FAILED : MPIVF_OK);
+    int64_t total = offsets[ctx->size];
+    for (int64_t from = 0; rc == MPIVF_OK && from < total; from += IVF_PIECE_BYTES) {
+        int *starts = counts + ctx->size;
+        window_parts(ctx, offsets, from, ivf_min_i64(from + IVF_PIECE_BYTES, total), counts, starts);
+        MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_BYTE, (char *)data + from, counts, starts, MPI_BYTE, ctx->comm);
+    }
+    ivf_free(counts);
     return rc;
 }
 

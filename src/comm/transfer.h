@@ -45,11 +45,16 @@ int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stre
                        ivf_stream_sink *sink, void *arg);
 
 /* Folds `from` into `into`; both hold `count` elements of a fixed size. Must be associative and commutative. */
-typedef void ivf_merge(void *into, const void *from, int64_t count);
+typedef void ivf_merge(void *arg, void *into, const void *from, int64_t count);
 
 /* Collective. A tree over the ranks folds `count` elements of `size` bytes each (same on every rank) into rank 0's
  * `data`; elsewhere `data` is left undefined. ceil(log2(ranks)) rounds. */
-int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge);
+int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge, void *arg);
+
+/* Collective. Every rank's part of `data` reaches every rank, in place: rank r's part is bytes offsets[r] ..
+ * offsets[r + 1] - 1, with the same offsets[size + 1], ascending from 0, on every rank. ceil(total / 64 MiB)
+ * all-gathers. Fails, on every rank alike, only for want of a few bytes of memory. */
+int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets);
 
 /* Collective. Waits for every rank. */
 void ivf_barrier(const ivf_ctx *ctx);

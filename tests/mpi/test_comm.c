@@ -120,8 +120,9 @@ START_TEST(a_broken_stream_hangs_nobody)
 }
 END_TEST
 
-static void merge_sums(void *into, const void *from, int64_t count)
+static void merge_sums(void *arg, void *into, const void *from, int64_t count)
 {
+    ++*(int *)arg;
     for (int64_t i = 0; i < count; i++)
         ((int64_t *)into)[i] += ((const int64_t *)from)[i];
 }
@@ -130,9 +131,42 @@ START_TEST(tree_merges_every_rank_once)
 {
     int64_t values[3] = {1, ivf_ctx_rank(test_ctx), 1 << ivf_ctx_rank(test_ctx)};
     int64_t n = ivf_ctx_size(test_ctx);
-    test_all(ivf_merge_to_root(test_ctx, values, 3, sizeof values[0], merge_sums) == MPIVF_OK);
-    test_all(!ivf_ctx_is_root(test_ctx) ||
-             (values[0] == n && values[1] == n * (n - 1) / 2 && values[2] == ((int64_t)1 << n) - 1));
+    int merges = 0;
+    int rounds = 0;
+    while (1 << rounds < n)
+        rounds++;
+    test_all(ivf_merge_to_root(test_ctx, values, 3, sizeof values[0], merge_sums, &merges) == MPIVF_OK);
+    test_all(!ivf_ctx_is_root(test_ctx) || (values[0] == n && values[1] == n * (n - 1) / 2 &&
+                                            values[2] == ((int64_t)1 << n) - 1 && merges == rounds));
+}
+END_TEST
+
+/* Rank r's part begins at its square's share of the total, so that the parts differ and the first may be empty. */
+static bool allgather_works(int64_t total)
+{
+    int n = ivf_ctx_size(test_ctx);
+    int64_t *offsets = ivf_new((size_t)n + 1, sizeof *offsets);
+    uint8_t *data = ivf_new_zero((size_t)total, 1);
+    for (int r = 0; r <= n; r++)
+        offsets[r] = total * r * r / n / n;
+    if (n > 2)
+        offsets[1] = 0;
+    int rank = ivf_ctx_rank(test_ctx);
+    for (int64_t i = offsets[rank]; i < offsets[rank + 1]; i++)
+        data[i] = (uint8_t)(i * 13 + i / 241);
+    bool right = ivf_allgather_bytes(test_ctx, data, offsets) == MPIVF_OK;
+    for (int64_t i = 0; i < total; i++)
+        right = right && data[i] == (uint8_t)(i * 13 + i / 241);
+    ivf_free(data);
+    ivf_free(offsets);
+    return right;
+}
+
+START_TEST(allgather_crosses_piece_borders)
+{
+    test_all(allgather_works(0));
+    test_all(allgather_works(7));
+    test_all(allgather_works(((int64_t)64 << 20) + 12345));
 }
 END_TEST
 
@@ -196,6 +230,7 @@ int main(void)
     tcase_add_test(tests, streams_reach_root_whole);
     tcase_add_test(tests, a_broken_stream_hangs_nobody);
     tcase_add_test(tests, tree_merges_every_rank_once);
+    tcase_add_test(tests, allgather_crosses_piece_borders);
     tcase_add_test(tests, each_ticket_is_drawn_once);
     tcase_add_test(tests, withdrawn_tickets_are_gone);
     tcase_add_test(tests, progress_and_account_run_on_every_rank);
