@@ -1,6 +1,7 @@
 #include "comm/transfer.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -124,37 +125,58 @@ void ivf_gathered_free(ivf_gathered *gathered)
     *gathered = (ivf_gathered){0};
 }
 
-/* One rank's stream: rank 0 drives its own through the same buffer, the others send theirs. */
-static int pump_out(const ivf_ctx *ctx, int64_t bytes, size_t piece, void *buffer, ivf_stream_source *source,
-                    ivf_stream_sink *sink, void *arg)
+/* What one side of ivf_stream_to_root works with. */
+typedef struct {
+    const ivf_ctx *ctx;
+    size_t piece;
+    void *buffer; /* [piece] */
+    ivf_stream_source *source;
+    ivf_stream_sink *sink;
+    void *arg;
+    int64_t left; /* bytes of this rank's own stream */
+    int rc;
+} stream_side;
+
+/* The next piece of this rank's own stream: handed over on rank 0, sent elsewhere. */
+static void pump_own(stream_side *s)
 {
-    int rc = MPIVF_OK;
-    for (int64_t left = bytes; left > 0;) {
-        size_t now = (size_t)ivf_min_i64(left, (int64_t)piece);
-        if (rc == MPIVF_OK)
-            rc = source(arg, buffer, now);
-        if (ctx->rank == 0 && rc == MPIVF_OK)
-            sink(arg, 0, buffer, now);
-        else if (ctx->rank != 0)
-            MPI_Send(buffer, rc == MPIVF_OK ? (int)now : 0, MPI_BYTE, 0, TAG_STREAM, ctx->comm);
-        left -= (int64_t)now;
-    }
-    return rc;
+    size_t now = (size_t)ivf_min_i64(s->left, (int64_t)s->piece);
+    if (s->rc == MPIVF_OK)
+        s->rc = s->source(s->arg, s->buffer, now);
+    if (s->ctx->rank != 0)
+        MPI_Send(s->buffer, s->rc == MPIVF_OK ? (int)now : 0, MPI_BYTE, 0, TAG_STREAM, s->ctx->comm);
+    else if (s->rc == MPIVF_OK)
+        s->sink(s->arg, 0, s->buffer, now);
+    s->left -= (int64_t)now;
 }
 
-static void pump_in(const ivf_ctx *ctx, int from, int64_t bytes, size_t piece, void *buffer, ivf_stream_sink *sink,
-                    void *arg)
+/* Rank 0: one piece from whoever has one. Without `wait`, returns false when nobody has. */
+static bool take_piece(stream_side *s, bool wait)
 {
-    for (int64_t left = bytes; left > 0;) {
-        size_t now = (size_t)ivf_min_i64(left, (int64_t)piece);
-        MPI_Status status;
-        int got = 0;
-        MPI_Recv(buffer, (int)now, MPI_BYTE, from, TAG_STREAM, ctx->comm, &status);
-        MPI_Get_count(&status, MPI_BYTE, &got);
-        if (got > 0)
-            sink(arg, from, buffer, (size_t)got);
-        left -= (int64_t)now;
+    int there = 1;
+    int got = 0;
+    MPI_Status status;
+    if (!wait)
+        MPI_Iprobe(MPI_ANY_SOURCE, TAG_STREAM, s->ctx->comm, &there, MPI_STATUS_IGNORE);
+    if (!there)
+        return false;
+    MPI_Recv(s->buffer, (int)s->piece, MPI_BYTE, MPI_ANY_SOURCE, TAG_STREAM, s->ctx->comm, &status);
+    MPI_Get_count(&status, MPI_BYTE, &got);
+    if (got > 0)
+        s->sink(s->arg, status.MPI_SOURCE, s->buffer, (size_t)got);
+    return true;
+}
+
+/* `pieces`: how many the other ranks will send altogether (rank 0 only). */
+static void pump(stream_side *s, int64_t pieces)
+{
+    while (s->left > 0) {
+        pump_own(s);
+        while (pieces > 0 && take_piece(s, false))
+            pieces--;
     }
+    for (; pieces > 0; pieces--)
+        (void)take_piece(s, true);
 }
 
 int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
@@ -162,18 +184,17 @@ int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stre
 {
     if (piece > (size_t)IVF_PIECE_BYTES)
         piece = (size_t)IVF_PIECE_BYTES;
-    void *buffer = ivf_new(piece, 1);
-    int64_t *lengths = ivf_new_zero((size_t)ctx->size, sizeof *lengths);
-    int rc = ivf_agree(ctx, buffer == NULL || lengths == NULL ? MPIVF_FAILED : MPIVF_OK);
+    stream_side side = {.ctx = ctx, .piece = piece, .source = source, .sink = sink, .arg = arg, .left = bytes};
+    side.buffer = ivf_new(piece, 1);
+    int rc = ivf_agree(ctx, side.buffer == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK) {
-        MPI_Gather(&bytes, 1, MPI_INT64_T, lengths, 1, MPI_INT64_T, 0, ctx->comm);
-        rc = pump_out(ctx, bytes, piece, buffer, source, sink, arg);
-        for (int from = 1; ctx->rank == 0 && from < ctx->size; from++)
-            pump_in(ctx, from, lengths[from], piece, buffer, sink, arg);
-        rc = ivf_agree(ctx, rc);
+        int64_t mine = ctx->rank == 0 ? 0 : ivf_ceil_div(bytes, (int64_t)piece);
+        int64_t pieces = 0;
+        MPI_Reduce(&mine, &pieces, 1, MPI_INT64_T, MPI_SUM, 0, ctx->comm);
+        pump(&side, pieces);
+        rc = ivf_agree(ctx, side.rc);
     }
-    ivf_free(lengths);
-    ivf_free(buffer);
+    ivf_free(side.buffer);
     return rc;
 }
 
@@ -223,5 +244,14 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
 
 void ivf_barrier(const ivf_ctx *ctx)
 {
-    MPI_Barrier(ctx->comm);
+    struct timespec pause = {.tv_nsec = 1000};
+    MPI_Request request;
+    int finished = 0;
+    MPI_Ibarrier(ctx->comm, &request);
+    MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
+    while (!finished) {
+        (void)nanosleep(&pause, NULL);
+        pause.tv_nsec = pause.tv_nsec < 500000 ? pause.tv_nsec * 2 : pause.tv_nsec;
+        MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
+    }
 }

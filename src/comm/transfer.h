@@ -38,9 +38,10 @@ typedef void ivf_stream_sink(void *arg, int rank, const void *data, size_t bytes
 /* Fills `buffer` with the next `bytes` bytes of this rank's stream, in order; returns a code. */
 typedef int ivf_stream_source(void *arg, void *buffer, size_t bytes);
 
-/* Collective. Every rank's stream of `bytes` bytes (which may differ) flows to rank 0, one rank after the other, in
- * pieces of at most `piece` bytes, so that neither side ever holds more than two pieces. After a source has failed, its
- * remaining pieces are sent empty and all ranks agree on its code. */
+/* Collective. Every rank's stream of `bytes` bytes (which may differ) flows to rank 0 in pieces of at most `piece`
+ * bytes, from all ranks side by side, so that all of them read their files at the same time; each rank's pieces arrive
+ * in order. Neither side holds more than one piece. After a source has failed, its remaining pieces are sent empty and
+ * all ranks agree on its code. */
 int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
                        ivf_stream_sink *sink, void *arg);
 
@@ -56,7 +57,8 @@ int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size
  * all-gathers. Fails, on every rank alike, only for want of a few bytes of memory. */
 int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets);
 
-/* Collective. Waits for every rank. */
+/* Collective. Waits for every rank, asleep between looks so that the processors are left to those who still work; seen
+ * within a millisecond. */
 void ivf_barrier(const ivf_ctx *ctx);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t *ids;            /* [postings]; ascending by input row within a list */
     uint8_t *codes;           /* [postings][code_size] */
     int64_t skipped;          /* rows that could not be indexed */
+    uint64_t *skipped_rows;   /* [skipped], global, ascending */
     uint64_t *skipped_ids;    /* [skipped] */
     uint8_t *skipped_reasons; /* [skipped], ivf_row_reason */
 } ivf_fragment;
@@ -42,6 +43,9 @@ void ivf_fragment_free(ivf_fragment *fragment);
 
 /* Local. Bytes that ivf_fragment_new takes. */
 int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
+
+/* Local. Fills the record's postings, skipped and digest_out from the contents. */
+void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);
 
 /* Local. Publishes fragments/<id>.h5 and fills the record's postings, skipped, digest_out, bytes and checksum. */
 int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record);

@@ -56,6 +56,9 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
 /* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);
 
+/* Local. Every structural rule, conservation first: MPIVF_CORRUPT names the broken one; `path` is for the message. */
+int ivf_manifest_check(const ivf_manifest *manifest, const char *path);
+
 /* Local. To JSON and back, with every structural rule checked (conservation included): MPIVF_CORRUPT names the broken
  * one. */
 json_t *ivf_manifest_to_json(const ivf_manifest *manifest);

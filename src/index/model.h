@@ -17,8 +17,8 @@ typedef struct {
     int32_t iterations;
     int64_t repairs; /* empty cells given a row of another */
     double imbalance;
-    const char *stopped; /* static storage */
-    double *objective;   /* [iterations], owned */
+    char stopped[16];  /* why: "iterations", "tolerance" */
+    double *objective; /* [iterations], owned */
 } ivf_training_record;
 
 typedef struct {

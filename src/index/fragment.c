@@ -1,0 +1,216 @@
+#include "index/fragment.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "io/h5.h"
+
+static const char FORMAT[] = "mpivf fragment";
+static const int64_t FORMAT_VERSION = 1;
+
+int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t skipped, ivf_fragment **fragment)
+{
+    *fragment = NULL;
+    ivf_fragment *made = ivf_new_zero(1, sizeof *made);
+    if (made == NULL)
+        return MPIVF_FAILED;
+    size_t n = ivf_to_size(postings);
+    size_t bad = ivf_to_size(skipped);
+    made->nlist = nlist;
+    made->code_size = code_size;
+    made->postings = postings;
+    made->skipped = skipped;
+    made->offsets = ivf_new_zero((size_t)nlist + 1, sizeof *made->offsets);
+    made->ids = ivf_new(n, sizeof *made->ids);
+    made->codes = ivf_new(n, code_size);
+    made->skipped_rows = ivf_new(bad, sizeof *made->skipped_rows);
+    made->skipped_ids = ivf_new(bad, sizeof *made->skipped_ids);
+    made->skipped_reasons = ivf_new(bad, sizeof *made->skipped_reasons);
+    if (made->offsets == NULL || made->ids == NULL || made->codes == NULL || made->skipped_rows == NULL ||
+        made->skipped_ids == NULL || made->skipped_reasons == NULL) {
+        ivf_fragment_free(made);
+        return MPIVF_FAILED;
+    }
+    *fragment = made;
+    return MPIVF_OK;
+}
+
+void ivf_fragment_free(ivf_fragment *fragment)
+{
+    if (fragment == NULL)
+        return;
+    ivf_free(fragment->offsets);
+    ivf_free(fragment->ids);
+    ivf_free(fragment->codes);
+    ivf_free(fragment->skipped_rows);
+    ivf_free(fragment->skipped_ids);
+    ivf_free(fragment->skipped_reasons);
+    ivf_free(fragment);
+}
+
+int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings)
+{
+    return ((int64_t)nlist + 1) * 8 + postings * (8 + (int64_t)code_size);
+}
+
+/* The datasets of the file. */
+enum { FRAGMENT_ARRAYS = 6 };
+
+static void collect_arrays(const ivf_fragment *f, ivf_array arrays[FRAGMENT_ARRAYS])
+{
+    arrays[0] = (ivf_array){"list_offsets", IVF_U64, 1, {(int64_t)f->nlist + 1}, f->offsets};
+    arrays[1] = (ivf_array){"ids", IVF_U64, 1, {f->postings}, f->ids};
+    arrays[2] = (ivf_array){"codes", IVF_U8, 2, {f->postings, (int64_t)f->code_size}, f->codes};
+    arrays[3] = (ivf_array){"skipped/rows", IVF_U64, 1, {f->skipped}, f->skipped_rows};
+    arrays[4] = (ivf_array){"skipped/ids", IVF_U64, 1, {f->skipped}, f->skipped_ids};
+    arrays[5] = (ivf_array){"skipped/reasons", IVF_U8, 1, {f->skipped}, f->skipped_reasons};
+}
+
+static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record)
+{
+    ivf_array arrays[FRAGMENT_ARRAYS];
+    collect_arrays(fragment, arrays);
+    int rc = ivf_h5_write_text(file, "format", FORMAT);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_write_i64(file, "format_version", FORMAT_VERSION);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_write_i64(file, "first_row", record->first_row);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_write_i64(file, "rows", record->rows);
+    for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
+        rc = ivf_h5_write(file, &arrays[i]);
+    return rc;
+}
+
+static int write_file(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path)
+{
+    ivf_h5 *file = NULL;
+    int rc = ivf_h5_create(path, &file);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = write_contents(file, fragment, record);
+    if (rc == MPIVF_OK)
+        return ivf_h5_close(file);
+    ivf_h5_abandon(file);
+    return rc;
+}
+
+void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record)
+{
+    record->postings = fragment->postings;
+    memset(record->skipped, 0, sizeof record->skipped);
+    for (int64_t i = 0; i < fragment->skipped; i++)
+        record->skipped[fragment->skipped_reasons[i]]++;
+    record->digest_out =
+        ivf_digest_ids(fragment->ids, fragment->postings) + ivf_digest_ids(fragment->skipped_ids, fragment->skipped);
+}
+
+int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record)
+{
+    char path[IVF_PATH_BYTES];
+    char temp[IVF_PATH_BYTES];
+    int rc = ivf_layout_fragment(index, record->id, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_publish_name(path, temp);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_fragment_account(fragment, record);
+    rc = write_file(fragment, record, temp);
+    if (rc != MPIVF_OK) {
+        (void)unlink(temp);
+        return rc;
+    }
+    return ivf_publish_rename(temp, path, &record->bytes, &record->checksum);
+}
+
+/* Number of elements of a dataset, which must be there with that type and rank. */
+static int dimension(ivf_h5 *file, const char *path, const char *name, ivf_element type, int rank, int64_t dims[2])
+{
+    ivf_array found;
+    int64_t offset = 0;
+    int rc = ivf_h5_describe(file, name, &found, &offset);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (found.type != type || found.rank != rank)
+        return ivf_fail(MPIVF_CORRUPT, "%s: dataset %s is %s of rank %d, not %s of rank %d", path, name,
+                        ivf_element_name(found.type), found.rank, ivf_element_name(type), rank);
+    memcpy(dims, found.dims, (size_t)rank * sizeof *dims);
+    return MPIVF_OK;
+}
+
+static int read_shape(ivf_h5 *file, const char *path, int32_t nlist, size_t code_size, int64_t *postings,
+                      int64_t *skipped)
+{
+    int64_t lists[2] = {0};
+    int64_t codes[2] = {0};
+    int64_t bad[2] = {0};
+    int rc = dimension(file, path, "list_offsets", IVF_U64, 1, lists);
+    if (rc == MPIVF_OK)
+        rc = dimension(file, path, "codes", IVF_U8, 2, codes);
+    if (rc == MPIVF_OK)
+        rc = dimension(file, path, "skipped/ids", IVF_U64, 1, bad);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (lists[0] != (int64_t)nlist + 1)
+        return ivf_fail(MPIVF_CORRUPT, "%s: list_offsets has %lld entries, the model's %d lists need %lld", path,
+                        (long long)lists[0], nlist, (long long)nlist + 1);
+    if (codes[1] != (int64_t)code_size)
+        return ivf_fail(MPIVF_CORRUPT, "%s: codes are of %lld bytes, the model's of %zu", path, (long long)codes[1],
+                        code_size);
+    *postings = codes[0];
+    *skipped = bad[0];
+    return MPIVF_OK;
+}
+
+static int check_structure(const ivf_fragment *f, const char *path)
+{
+    if (f->offsets[0] != 0)
+        return ivf_fail(MPIVF_CORRUPT, "%s: list 0 starts at %llu, not 0", path, (unsigned long long)f->offsets[0]);
+    for (int32_t l = 0; l < f->nlist; l++)
+        if (f->offsets[l + 1] < f->offsets[l])
+            return ivf_fail(MPIVF_CORRUPT, "%s: list %d ends at %llu, before its start %llu", path, l,
+                            (unsigned long long)f->offsets[l + 1], (unsigned long long)f->offsets[l]);
+    if (f->offsets[f->nlist] != (uint64_t)f->postings)
+        return ivf_fail(MPIVF_CORRUPT, "%s: lists end at %llu of %lld postings", path,
+                        (unsigned long long)f->offsets[f->nlist], (long long)f->postings);
+    for (int64_t i = 0; i < f->skipped; i++)
+        if (f->skipped_reasons[i] == IVF_ROW_OK || f->skipped_reasons[i] >= IVF_ROW_REASONS)
+            return ivf_fail(MPIVF_CORRUPT, "%s: skipped row %lld has the unknown reason %d", path, (long long)i,
+                            f->skipped_reasons[i]);
+    return MPIVF_OK;
+}
+
+int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment)
+{
+    char path[IVF_PATH_BYTES];
+    ivf_h5 *file = NULL;
+    int64_t postings = 0;
+    int64_t skipped = 0;
+    *fragment = NULL;
+    int rc = ivf_layout_fragment(index, id, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_open(path, &file);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
+    if (rc == MPIVF_OK)
+        rc = ivf_fragment_new(nlist, code_size, postings, skipped, fragment);
+    ivf_array arrays[FRAGMENT_ARRAYS];
+    if (rc == MPIVF_OK)
+        collect_arrays(*fragment, arrays);
+    for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
+        rc = ivf_h5_read(file, &arrays[i]);
+    ivf_h5_release(file);
+    if (rc == MPIVF_OK)
+        rc = check_structure(*fragment, path);
+    if (rc != MPIVF_OK) {
+        ivf_fragment_free(*fragment);
+        *fragment = NULL;
+    }
+    return rc;
+}

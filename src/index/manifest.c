@@ -1,0 +1,179 @@
+/* Manifests on disk: finding the newest valid one, and adding the next. */
+#include "index/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "comm/transfer.h"
+
+/* A manifest of 10^10 rows in 10^5 fragments and 10^6 lists takes 50 MB. */
+static const size_t LARGEST_MANIFEST = (size_t)1 << 30;
+
+void ivf_manifest_free(ivf_manifest *manifest)
+{
+    if (manifest == NULL)
+        return;
+    for (int i = 0; manifest->shards != NULL && i < manifest->shard_count; i++) {
+        ivf_free(manifest->shards[i].path);
+        ivf_free(manifest->shards[i].format);
+    }
+    ivf_free(manifest->shards);
+    ivf_free(manifest->fragments);
+    ivf_free(manifest->list_sizes);
+    json_decref(manifest->config);
+    json_decref(manifest->build);
+    ivf_free(manifest);
+}
+
+/* The number in a manifest's file name, 0 if it is none. */
+static int64_t version_of(const char *name)
+{
+    char *end = NULL;
+    long long version = strtoll(name, &end, 10);
+    if (end - name < 6 || strcmp(end, ".json") != 0 || name[0] < '0' || name[0] > '9')
+        return 0;
+    return version;
+}
+
+/* The largest version number below `below`; 0 when there is none. */
+static int latest_below(const char *index, int64_t below, int64_t *version)
+{
+    char path[IVF_PATH_BYTES];
+    *version = 0;
+    int rc = ivf_layout_manifests(index, path);
+    if (rc != MPIVF_OK)
+        return rc;
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", path);
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        int64_t found = version_of(entry->d_name);
+        if (found > *version && found < below)
+            *version = found;
+    }
+    (void)closedir(folder);
+    return MPIVF_OK;
+}
+
+int ivf_manifest_latest(const char *index, int64_t *version)
+{
+    return latest_below(index, INT64_MAX, version);
+}
+
+static int parse(const char *text, size_t bytes, const char *path, ivf_manifest **manifest)
+{
+    json_error_t error;
+    *manifest = NULL;
+    json_t *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (json == NULL)
+        return ivf_fail(MPIVF_CORRUPT, "%s: line %d: %s", path, error.line, error.text);
+    int rc = ivf_manifest_from_json(json, path, manifest);
+    json_decref(json);
+    return rc;
+}
+
+static int read_version(const char *index, int64_t version, ivf_manifest **manifest)
+{
+    char path[IVF_PATH_BYTES];
+    char *text = NULL;
+    size_t bytes = 0;
+    *manifest = NULL;
+    int rc = ivf_layout_manifest(index, version, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_file_read(path, LARGEST_MANIFEST, &text, &bytes);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = parse(text, bytes, path, manifest);
+    ivf_free(text);
+    if (rc == MPIVF_OK && (*manifest)->version != version) {
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: says that it is version %" PRId64, path, (*manifest)->version);
+        ivf_manifest_free(*manifest);
+        *manifest = NULL;
+    }
+    return rc;
+}
+
+int ivf_manifest_read(const char *index, ivf_manifest **manifest)
+{
+    int64_t version = INT64_MAX;
+    int rc = latest_below(index, version, &version);
+    *manifest = NULL;
+    if (rc == MPIVF_OK && version == 0)
+        return ivf_fail(MPIVF_BAD_INPUT, "%s holds no index: there is no committed manifest in its folder manifests",
+                        index);
+    while (rc == MPIVF_OK) {
+        int found = read_version(index, version, manifest);
+        if (found != MPIVF_CORRUPT)
+            return found;
+        ivf_error damage = *ivf_error_last();
+        rc = latest_below(index, version, &version);
+        if (rc == MPIVF_OK && version == 0) {
+            ivf_error_set(&damage);
+            return MPIVF_CORRUPT;
+        }
+        ivf_warn("%s; falling back to version %" PRId64, damage.text, version);
+    }
+    return rc;
+}
+
+int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    *manifest = NULL;
+    int rc = ivf_ctx_is_root(ctx) ? ivf_manifest_read(index, manifest) : MPIVF_OK;
+    if (*manifest != NULL) {
+        json_t *json = ivf_manifest_to_json(*manifest);
+        text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+        json_decref(json);
+        bytes = text == NULL ? 0 : (int64_t)strlen(text);
+        rc = text == NULL ? ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text") : MPIVF_OK;
+    }
+    ivf_bcast(ctx, &bytes, sizeof bytes);
+    if (!ivf_ctx_is_root(ctx)) {
+        text = malloc((size_t)bytes + 1);
+        rc = text == NULL ? ivf_fail(MPIVF_FAILED, "out of memory for a manifest of %" PRId64 " bytes", bytes)
+                          : MPIVF_OK;
+    }
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK) {
+        ivf_bcast(ctx, text, (size_t)bytes);
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : parse(text, (size_t)bytes, index, manifest));
+    }
+    free(text);
+    if (rc != MPIVF_OK) {
+        ivf_manifest_free(*manifest);
+        *manifest = NULL;
+    }
+    return rc;
+}
+
+int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
+{
+    char path[IVF_PATH_BYTES];
+    bool taken = false;
+    json_t *json = ivf_manifest_to_json(manifest);
+    if (json == NULL)
+        return MPIVF_FAILED;
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
+    json_decref(json);
+    if (text == NULL)
+        return ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text");
+    int rc = ivf_layout_manifest(index, manifest->version, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_publish_text_new(path, text, strlen(text), &taken);
+    free(text);
+    if (rc == MPIVF_OK && taken)
+        rc = ivf_fail(MPIVF_CONFLICT,
+                      "%s: somebody else committed version %" PRId64
+                      " first; run again with --replace to make the next version",
+                      path, manifest->version);
+    return rc;
+}

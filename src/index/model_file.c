@@ -1,0 +1,248 @@
+/* models/<id>.h5: the model on disk (FORMAT.md). */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "index/model.h"
+#include "io/h5.h"
+
+static const char FORMAT[] = "mpivf model";
+static const int64_t FORMAT_VERSION = 1;
+
+/* Every array of the file: centroids, objective, the codec's. */
+enum { MODEL_ARRAYS = IVF_CODEC_ARRAYS + 2, ARRAY_NAME = 48 };
+
+typedef struct {
+    ivf_array arrays[MODEL_ARRAYS];
+    char names[IVF_CODEC_ARRAYS][ARRAY_NAME];
+    int count;
+} model_arrays;
+
+static void collect_arrays(const ivf_model *model, model_arrays *all)
+{
+    ivf_array codec[IVF_CODEC_ARRAYS];
+    int codec_count = ivf_codec_arrays(model->codec, codec);
+    all->count = 2;
+    all->arrays[0] = (ivf_array){
+        .name = "centroids", .type = IVF_F32, .rank = 2, .dims = {model->nlist, model->d}, .data = model->centroids};
+    all->arrays[1] = (ivf_array){.name = "objective",
+                                 .type = IVF_F64,
+                                 .rank = 1,
+                                 .dims = {model->training.iterations},
+                                 .data = model->training.objective};
+    for (int i = 0; i < codec_count; i++) {
+        (void)snprintf(all->names[i], ARRAY_NAME, "codec/%s", codec[i].name);
+        codec[i].name = all->names[i];
+        all->arrays[all->count++] = codec[i];
+    }
+}
+
+static int write_attributes(ivf_h5 *file, const ivf_model *model)
+{
+    char factory[64];
+    ivf_factory_text(&model->factory, factory);
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"format", FORMAT},
+        {"id", model->id},
+        {"factory", factory},
+        {"metric", ivf_metric_name(model->metric)},
+        {"stopped", model->training.stopped},
+    };
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {"format_version", FORMAT_VERSION},
+        {"d", model->d},
+        {"nlist", model->nlist},
+        {"by_residual", ivf_codec_is_residual(model->codec)},
+        {"code_size", (int64_t)ivf_codec_code_size(model->codec)},
+        {"sample_rows", model->training.sample_rows},
+        {"seed", (int64_t)model->training.seed},
+        {"iterations", model->training.iterations},
+        {"repairs", model->training.repairs},
+        {"imbalance_ppm", llround(model->training.imbalance * 1e6)},
+    };
+    int rc = MPIVF_OK;
+    for (size_t i = 0; rc == MPIVF_OK && i < sizeof texts / sizeof texts[0]; i++)
+        rc = ivf_h5_write_text(file, texts[i].name, texts[i].value);
+    for (size_t i = 0; rc == MPIVF_OK && i < sizeof numbers / sizeof numbers[0]; i++)
+        rc = ivf_h5_write_i64(file, numbers[i].name, numbers[i].value);
+    return rc;
+}
+
+static int write_file(const ivf_model *model, const char *path)
+{
+    ivf_h5 *file = NULL;
+    model_arrays all;
+    int rc = ivf_h5_create(path, &file);
+    if (rc != MPIVF_OK)
+        return rc;
+    collect_arrays(model, &all);
+    rc = write_attributes(file, model);
+    for (int i = 0; rc == MPIVF_OK && i < all.count; i++)
+        rc = ivf_h5_write(file, &all.arrays[i]);
+    if (rc == MPIVF_OK)
+        return ivf_h5_close(file);
+    ivf_h5_abandon(file);
+    return rc;
+}
+
+int ivf_model_write(const ivf_model *model, const char *index, int64_t *bytes, uint64_t *checksum)
+{
+    char path[IVF_PATH_BYTES];
+    char temp[IVF_PATH_BYTES];
+    int rc = ivf_layout_model(index, model->id, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_publish_name(path, temp);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = write_file(model, temp);
+    if (rc != MPIVF_OK) {
+        (void)unlink(temp);
+        return rc;
+    }
+    return ivf_publish_rename(temp, path, bytes, checksum);
+}
+
+/* The shape that a file claims, checked before anything is allocated for it. */
+typedef struct {
+    ivf_factory factory;
+    ivf_metric metric;
+    int d;
+} file_shape;
+
+static int read_name(ivf_h5 *file, const char *path, file_shape *shape)
+{
+    char *format = NULL;
+    char *factory = NULL;
+    char *metric = NULL;
+    int rc = ivf_h5_read_text(file, "format", &format);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_text(file, "factory", &factory);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_text(file, "metric", &metric);
+    if (rc == MPIVF_OK && strcmp(format, FORMAT) != 0)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: format is \"%.40s\", not \"%s\"", path, format, FORMAT);
+    if (rc == MPIVF_OK && (ivf_factory_parse(factory, &shape->factory) != MPIVF_OK || shape->factory.nlist < 1))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: factory \"%.60s\" is not one that mpivf writes", path, factory);
+    if (rc == MPIVF_OK && !ivf_metric_parse(metric, &shape->metric))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: metric \"%.20s\" is not l2, ip or cosine", path, metric);
+    ivf_free(metric);
+    ivf_free(factory);
+    ivf_free(format);
+    return rc;
+}
+
+static int read_shape(ivf_h5 *file, const char *path, file_shape *shape)
+{
+    int64_t version = 0;
+    ivf_array centroids;
+    int64_t offset = 0;
+    int rc = read_name(file, path, shape);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "format_version", &version);
+    if (rc == MPIVF_OK && version != FORMAT_VERSION)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: format version %lld, this program reads %lld", path, (long long)version,
+                      (long long)FORMAT_VERSION);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_describe(file, "centroids", &centroids, &offset);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (centroids.rank != 2 || centroids.dims[0] != shape->factory.nlist || centroids.dims[1] < 1 ||
+        centroids.dims[1] > INT32_MAX)
+        return ivf_fail(MPIVF_CORRUPT, "%s: centroids are [%lld][%lld], the factory string says %d lists", path,
+                        (long long)centroids.dims[0], (long long)(centroids.rank > 1 ? centroids.dims[1] : 0),
+                        shape->factory.nlist);
+    shape->d = (int)centroids.dims[1];
+    return MPIVF_OK;
+}
+
+static int read_training(ivf_h5 *file, const char *path, ivf_training_record *training)
+{
+    char *stopped = NULL;
+    int64_t seed = 0;
+    int64_t iterations = 0;
+    int64_t ppm = 0;
+    int rc = ivf_h5_read_text(file, "stopped", &stopped);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "sample_rows", &training->sample_rows);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "seed", &seed);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "iterations", &iterations);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "repairs", &training->repairs);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "imbalance_ppm", &ppm);
+    if (rc == MPIVF_OK && (iterations < 0 || iterations > 1000000))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: %lld training iterations", path, (long long)iterations);
+    if (rc == MPIVF_OK) {
+        (void)snprintf(training->stopped, sizeof training->stopped, "%s", stopped);
+        training->seed = (uint64_t)seed;
+        training->iterations = (int32_t)iterations;
+        training->imbalance = (double)ppm * 1e-6;
+        training->objective = ivf_new_zero((size_t)iterations, sizeof *training->objective);
+        rc = training->objective == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    ivf_free(stopped);
+    return rc;
+}
+
+static int check_finite(const ivf_array *array, const char *path)
+{
+    const float *values = array->data;
+    int64_t n = array->type == IVF_F32 ? ivf_array_count(array) : 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return ivf_fail(MPIVF_CORRUPT, "%s: %s holds a value that is not finite at position %lld", path,
+                            array->name, (long long)i);
+    return MPIVF_OK;
+}
+
+static int read_contents(ivf_h5 *file, const char *path, ivf_model *model)
+{
+    model_arrays all;
+    int rc = read_training(file, path, &model->training);
+    if (rc == MPIVF_OK)
+        collect_arrays(model, &all);
+    for (int i = 0; rc == MPIVF_OK && i < all.count; i++) {
+        rc = ivf_h5_read(file, &all.arrays[i]);
+        if (rc == MPIVF_OK)
+            rc = check_finite(&all.arrays[i], path);
+    }
+    if (rc == MPIVF_OK)
+        rc = ivf_codec_ready(model->codec);
+    return rc == MPIVF_OK ? ivf_model_seal(model) : rc;
+}
+
+int ivf_model_read(const char *index, const char *id, ivf_model **model)
+{
+    char path[IVF_PATH_BYTES];
+    ivf_h5 *file = NULL;
+    file_shape shape = {0};
+    *model = NULL;
+    int rc = ivf_layout_model(index, id, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_open(path, &file);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = read_shape(file, path, &shape);
+    if (rc == MPIVF_OK)
+        rc = ivf_model_new(&shape.factory, shape.d, shape.metric, model);
+    if (rc == MPIVF_OK)
+        rc = read_contents(file, path, *model);
+    ivf_h5_release(file);
+    if (rc == MPIVF_OK && strcmp((*model)->id, id) != 0)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: contents have the id %s; the file was changed", path, (*model)->id);
+    if (rc != MPIVF_OK) {
+        ivf_model_free(*model);
+        *model = NULL;
+    }
+    return rc;
+}
