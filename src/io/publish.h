@@ -12,8 +12,14 @@ enum { IVF_PATH_BYTES = 4096 };
 /* Local. An unpredictable temporary name beside `path`, into temp[IVF_PATH_BYTES]; nothing is created. */
 int ivf_publish_name(const char *path, char temp[IVF_PATH_BYTES]);
 
+/* Local. Creates an empty file under such a name, open for reading and writing, with the user's umask. */
+int ivf_publish_create(const char *path, char temp[IVF_PATH_BYTES], int *fd);
+
+/* Local. Closes and removes what ivf_publish_create made; fd -1: it is closed already. */
+void ivf_publish_discard(const char *temp, int fd);
+
 /* Local. Makes the file at `temp` durable and gives it the name `path`, replacing what was there. Reports its size and
- * XXH3-64 checksum. On failure `temp` is removed. */
+ * XXH3-64 checksum, for which the file is read; not when both are NULL. On failure `temp` is removed. */
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum);
 
 /* Local. Writes `text` durably to a new file `path`; *taken is true, and nothing changed, when the name exists already.
@@ -26,7 +32,7 @@ int ivf_make_folder(const char *path);
 /* Local. Size and XXH3-64 of a file's bytes, read in pieces. */
 int ivf_file_checksum(const char *path, int64_t *bytes, uint64_t *checksum);
 
-/* Local. The whole file, terminated by a 0 byte that `bytes` does not count; at most `limit` bytes, else
+/* Local. The whole file (or pipe), terminated by a 0 byte that `bytes` does not count; at most `limit` bytes, else
  * MPIVF_BAD_INPUT. Through ivf_new. */
 int ivf_file_read(const char *path, size_t limit, char **text, size_t *bytes);
 

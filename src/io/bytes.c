@@ -1,0 +1,45 @@
+#include "io/bytes.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Linux moves at most 2^31 - 4096 bytes a call; smaller pieces let a signal through earlier. */
+enum { PIECE_BYTES = 256 << 20 };
+
+static size_t piece_of(size_t bytes)
+{
+    return bytes < (size_t)PIECE_BYTES ? bytes : (size_t)PIECE_BYTES;
+}
+
+int ivf_bytes_write(int fd, const void *data, size_t bytes, int64_t offset)
+{
+    const char *from = data;
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, from, piece_of(bytes), offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO;
+        from += n;
+        bytes -= (size_t)n;
+        offset += n;
+    }
+    return 0;
+}
+
+int ivf_bytes_read(int fd, void *data, size_t bytes, int64_t offset, size_t *got)
+{
+    char *to = data;
+    *got = 0;
+    while (*got < bytes) {
+        ssize_t n = pread(fd, to + *got, piece_of(bytes - *got), offset + (int64_t)*got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            return 0;
+        *got += (size_t)n;
+    }
+    return 0;
+}
