@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 struct ivf_hasher {
     XXH3_state_t *state;
@@ -19,10 +19,10 @@ uint64_t ivf_hash64(const void *data, size_t bytes)
 
 ivf_hasher *ivf_hasher_new(void)
 {
-    ivf_hasher *hasher = malloc(sizeof *hasher);
+    ivf_hasher *hasher = ivf_new(1, sizeof *hasher);
     XXH3_state_t *state = XXH3_createState();
     if (hasher == NULL || state == NULL) {
-        free(hasher);
+        ivf_free(hasher);
         XXH3_freeState(state);
         (void)ivf_fail(MPIVF_FAILED, "out of memory for a checksum's state");
         return NULL;
@@ -47,7 +47,7 @@ void ivf_hasher_free(ivf_hasher *hasher)
     if (hasher == NULL)
         return;
     XXH3_freeState(hasher->state);
-    free(hasher);
+    ivf_free(hasher);
 }
 
 void ivf_hash_text(uint64_t hash, char text[17])
