@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "comm/transfer.h"
 
 /* A manifest of 10^10 rows in 10^5 fragments and 10^6 lists takes 50 MB. */
@@ -123,6 +124,21 @@ int ivf_manifest_read(const char *index, ivf_manifest **manifest)
     return rc;
 }
 
+/* The manifest's JSON through ivf_new, in one line or (for people) in several; NULL with a failure recorded. */
+static char *text_of(const ivf_manifest *manifest, size_t style)
+{
+    json_t *json = ivf_manifest_to_json(manifest);
+    if (json == NULL)
+        return NULL;
+    char *dumped = json_dumps(json, style);
+    json_decref(json);
+    char *text = dumped == NULL ? NULL : ivf_text_copy(dumped);
+    if (dumped == NULL)
+        (void)ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text");
+    free(dumped);
+    return text;
+}
+
 int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest)
 {
     char *text = NULL;
@@ -130,24 +146,21 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
     *manifest = NULL;
     int rc = ivf_ctx_is_root(ctx) ? ivf_manifest_read(index, manifest) : MPIVF_OK;
     if (*manifest != NULL) {
-        json_t *json = ivf_manifest_to_json(*manifest);
-        text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-        json_decref(json);
+        text = text_of(*manifest, JSON_COMPACT);
         bytes = text == NULL ? 0 : (int64_t)strlen(text);
-        rc = text == NULL ? ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text") : MPIVF_OK;
+        rc = text == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     ivf_bcast(ctx, &bytes, sizeof bytes);
     if (!ivf_ctx_is_root(ctx)) {
-        text = malloc((size_t)bytes + 1);
-        rc = text == NULL ? ivf_fail(MPIVF_FAILED, "out of memory for a manifest of %" PRId64 " bytes", bytes)
-                          : MPIVF_OK;
+        text = ivf_new((size_t)bytes + 1, 1);
+        rc = text == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK) {
         ivf_bcast(ctx, text, (size_t)bytes);
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : parse(text, (size_t)bytes, index, manifest));
     }
-    free(text);
+    ivf_free(text);
     if (rc != MPIVF_OK) {
         ivf_manifest_free(*manifest);
         *manifest = NULL;
@@ -159,17 +172,13 @@ int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
 {
     char path[IVF_PATH_BYTES];
     bool taken = false;
-    json_t *json = ivf_manifest_to_json(manifest);
-    if (json == NULL)
-        return MPIVF_FAILED;
-    char *text = json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
-    json_decref(json);
+    char *text = text_of(manifest, JSON_INDENT(1) | JSON_SORT_KEYS);
     if (text == NULL)
-        return ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text");
+        return MPIVF_FAILED;
     int rc = ivf_layout_manifest(index, manifest->version, path);
     if (rc == MPIVF_OK)
         rc = ivf_publish_text_new(path, text, strlen(text), &taken);
-    free(text);
+    ivf_free(text);
     if (rc == MPIVF_OK && taken)
         rc = ivf_fail(MPIVF_CONFLICT,
                       "%s: somebody else committed version %" PRId64
