@@ -1,0 +1,11 @@
+/* Matrix products through CBLAS. */
+#ifndef IVF_MATH_GEMM_H
+#define IVF_MATH_GEMM_H
+
+#include <stdint.h>
+
+/* Local, one thread. c[m][ldc] = a[m][d] . b[n][d]^T, the first n columns of each row of c. Sizes must fit BLAS's
+ * integer (ends the program otherwise: callers work in blocks). */
+void ivf_gemm_nt(int64_t m, int64_t n, int64_t d, const float *a, const float *b, float *c, int64_t ldc);
+
+#endif

@@ -1,0 +1,30 @@
+/* Which table serves which SIMD level. */
+#include "math/kernels.h"
+
+typedef struct {
+    const ivf_distance_kernels *distance;
+    const ivf_convert_kernels *convert;
+    const ivf_panels_kernels *panels;
+} kernel_set;
+
+static const kernel_set sets[IVF_SIMD_COUNT] = {
+    [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
+    [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas},
+    [IVF_SIMD_AVX2] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
+    [IVF_SIMD_AVX512] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
+};
+
+const ivf_distance_kernels *ivf_kernels_distance(void)
+{
+    return sets[ivf_simd_level()].distance;
+}
+
+const ivf_convert_kernels *ivf_kernels_convert(void)
+{
+    return sets[ivf_simd_level()].convert;
+}
+
+const ivf_panels_kernels *ivf_kernels_panels(void)
+{
+    return sets[ivf_simd_level()].panels;
+}

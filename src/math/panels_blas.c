@@ -1,0 +1,60 @@
+/* Scores through BLAS, for CPUs without a variant of their own: blocks of products that stay in the cache, each
+ * followed by a scan for the best. Panels of one vector, so `packed` is c[k][d] as it was given. A block takes 128 KiB
+ * of stack. */
+#include <math.h>
+
+#include "base/numbers.h"
+#include "math/gemm.h"
+#include "math/kernels.h"
+
+enum { BLOCK_ROWS = 64, BLOCK_VECTORS = 512 };
+
+static void best_of_block(const float *product, const float *bias, int64_t first, int64_t count, int32_t *best,
+                          float *score)
+{
+    for (int64_t c = 0; c < count; c++) {
+        float other = product[c] + bias[first + c];
+        if (other > *score) {
+            *score = other;
+            *best = (int32_t)(first + c);
+        }
+    }
+}
+
+static void best_of_rows(const ivf_panels *panels, const float *x, int64_t rows, int32_t *best, float *score)
+{
+    float product[BLOCK_ROWS * BLOCK_VECTORS];
+    for (int64_t row = 0; row < rows; row++) {
+        best[row] = 0;
+        score[row] = -INFINITY;
+    }
+    for (int64_t first = 0; first < panels->k; first += BLOCK_VECTORS) {
+        int64_t count = ivf_min_i64(BLOCK_VECTORS, panels->k - first);
+        ivf_gemm_nt(rows, count, panels->d, x, panels->packed + first * panels->d, product, BLOCK_VECTORS);
+        for (int64_t row = 0; row < rows; row++)
+            best_of_block(product + row * BLOCK_VECTORS, panels->bias, first, count, best + row, score + row);
+    }
+}
+
+static void best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
+{
+    for (int64_t row = 0; row < n; row += BLOCK_ROWS) {
+        int64_t rows = ivf_min_i64(BLOCK_ROWS, n - row);
+        best_of_rows(panels, x + row * panels->d, rows, best + row, score + row);
+    }
+}
+
+static void scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
+{
+    for (int64_t row = 0; row < n; row += BLOCK_ROWS) {
+        int64_t rows = ivf_min_i64(BLOCK_ROWS, n - row);
+        float *to = out + row * panels->k;
+        ivf_gemm_nt(rows, panels->k, panels->d, x + row * panels->d, panels->packed, to, panels->k);
+        for (int64_t i = 0; i < rows; i++) {
+            for (int64_t c = 0; c < panels->k; c++)
+                to[i * panels->k + c] += panels->bias[c];
+        }
+    }
+}
+
+const ivf_panels_kernels ivf_panels_blas = {.width = 1, .best = best, .scores = scores};
