@@ -1,6 +1,7 @@
 /* The model in memory: its shape, its identity, its way to every rank. Its file is in model_file.c. */
 #include "index/model.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,12 +53,15 @@ int ivf_model_seal(ivf_model *model)
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
-    char head[128] = {0};
+    char head[192] = {0};
     char factory[64];
     ivf_array arrays[IVF_CODEC_ARRAYS];
     ivf_factory_text(&model->factory, factory);
-    (void)snprintf(head, sizeof head, "%s %s %d", factory, ivf_metric_name(model->metric), model->d);
+    (void)snprintf(head, sizeof head, "%s %s %d %" PRId64 " %" PRIu64 " %d %" PRId64, factory,
+                   ivf_metric_name(model->metric), model->d, model->training.sample_rows, model->training.seed,
+                   model->training.iterations, model->training.repairs);
     ivf_hasher_add(hasher, head, sizeof head);
+    ivf_hasher_add(hasher, model->training.objective, (size_t)model->training.iterations * sizeof(double));
     ivf_hasher_add(hasher, model->centroids, centroid_bytes(model));
     int count = ivf_codec_arrays(model->codec, arrays);
     for (int i = 0; i < count; i++)

@@ -1,0 +1,231 @@
+#include "build/assign.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "build/encode.h"
+#include "build/publisher.h"
+#include "comm/progress.h"
+#include "comm/tickets.h"
+#include "io/stream.h"
+
+enum { BLOCK_ROWS = 1024, BLOCKS_AHEAD = 3 };
+
+/* What one rank's loop works with. */
+typedef struct {
+    ivf_build_state *build;
+    ivf_tickets *tickets;
+    ivf_progress *progress;
+    ivf_stream *stream;
+    ivf_encoder *encoder;
+    ivf_publisher *publisher;
+    /* The fragment under way, in the order of its rows. */
+    int32_t *list;    /* [fragment_rows] */
+    uint64_t *ids;    /* [fragment_rows] */
+    uint8_t *reasons; /* [fragment_rows] */
+    uint8_t *codes;   /* [fragment_rows][code_size] */
+} assign_state;
+
+static int open_work(assign_state *s)
+{
+    const ivf_plan *plan = &s->build->plan;
+    size_t rows = ivf_to_size(ivf_min_i64(plan->fragment_rows, plan->rows));
+    s->list = ivf_new(rows, sizeof *s->list);
+    s->ids = ivf_new(rows, sizeof *s->ids);
+    s->reasons = ivf_new(rows, 1);
+    s->codes = ivf_new(rows, plan->code_size);
+    if (s->list == NULL || s->ids == NULL || s->reasons == NULL || s->codes == NULL)
+        return MPIVF_FAILED;
+    s->encoder = ivf_encoder_new(s->build->model, plan);
+    if (s->encoder == NULL)
+        return MPIVF_FAILED;
+    s->stream = ivf_stream_open(s->build->dataset, BLOCK_ROWS, BLOCKS_AHEAD);
+    if (s->stream == NULL)
+        return ivf_error_last()->code;
+    s->publisher = ivf_publisher_open(s->build->config->index);
+    return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+/* Waits for the publisher, and so returns its failure. */
+static int close_work(assign_state *s, int rc)
+{
+    int published = ivf_publisher_close(s->publisher);
+    ivf_stream_close(s->stream);
+    ivf_encoder_free(s->encoder);
+    ivf_free(s->codes);
+    ivf_free(s->reasons);
+    ivf_free(s->ids);
+    ivf_free(s->list);
+    return rc != MPIVF_OK ? rc : published;
+}
+
+/* The next fragment's ticket, its rows queued for reading; -1 when none is left. */
+static int draw_next(assign_state *s, int64_t *number)
+{
+    const ivf_plan *plan = &s->build->plan;
+    *number = ivf_tickets_draw(s->tickets);
+    if (*number < 0)
+        return MPIVF_OK;
+    return ivf_stream_push(s->stream, ivf_plan_fragment_first(plan, *number), ivf_plan_fragment_count(plan, *number));
+}
+
+static void list_skipped(ivf_build_state *build, int64_t row, uint8_t reason)
+{
+    if (build->listed_count < IVF_LISTED_ROWS)
+        build->listed[build->listed_count++] = (ivf_skipped_row){row, reason};
+}
+
+static int judge_rows(assign_state *s, int64_t first_row, const uint8_t *reasons, int64_t n)
+{
+    char name[IVF_PATH_BYTES + 64];
+    for (int64_t i = 0; i < n; i++) {
+        if (reasons[i] == IVF_ROW_OK)
+            continue;
+        if (!s->build->config->skip_bad_rows) {
+            ivf_build_name_row(s->build->dataset, first_row + i, name, sizeof name);
+            return ivf_fail(MPIVF_BAD_INPUT,
+                            "%s cannot be indexed: %s; mend it, or pass over such rows with --on-bad-row skip", name,
+                            ivf_row_reason_text((ivf_row_reason)reasons[i]));
+        }
+        list_skipped(s->build, first_row + i, reasons[i]);
+    }
+    return MPIVF_OK;
+}
+
+static int take_block(assign_state *s, const ivf_stream_block *block, int64_t at)
+{
+    size_t code_size = s->build->plan.code_size;
+    int rc = ivf_ids_read(s->build->ids, block->first, block->n, s->ids + at);
+    if (rc == MPIVF_OK)
+        rc = ivf_encoder_run(s->encoder, block->x, block->n, s->list + at, s->reasons + at,
+                             s->codes + (size_t)at * code_size);
+    if (rc == MPIVF_OK)
+        rc = judge_rows(s, block->first, s->reasons + at, block->n);
+    if (rc == MPIVF_OK)
+        ivf_progress_add(s->progress, block->n);
+    return rc;
+}
+
+/* Reads and encodes the present fragment; draws the next one while the reader still has blocks ahead, so that it never
+ * idles. */
+static int take_rows(assign_state *s, int64_t rows, int64_t *next)
+{
+    ivf_stream_block block = {0};
+    bool drawn = false;
+    int rc = MPIVF_OK;
+    for (int64_t at = 0; rc == MPIVF_OK && at < rows; at += block.n) {
+        rc = ivf_stream_next(s->stream, &block);
+        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= (int64_t)BLOCKS_AHEAD * BLOCK_ROWS) {
+            rc = draw_next(s, next);
+            drawn = true;
+        }
+        if (rc == MPIVF_OK)
+            rc = take_block(s, &block, at);
+    }
+    return rc;
+}
+
+static int64_t count_skipped(const assign_state *s, int64_t rows)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows; i++)
+        count += s->list[i] < 0;
+    return count;
+}
+
+/* A counting sort: offsets from counts, then each posting to its place; within a list the order of the rows stays. */
+static void sort_into_lists(const assign_state *s, int64_t first_row, int64_t rows, ivf_fragment *f)
+{
+    int64_t skipped = 0;
+    for (int64_t i = 0; i < rows; i++)
+        if (s->list[i] >= 0)
+            f->offsets[s->list[i] + 1]++;
+    for (int32_t l = 0; l < f->nlist; l++) {
+        s->build->list_sizes[l] += (int64_t)f->offsets[l + 1];
+        f->offsets[l + 1] += f->offsets[l];
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        if (s->list[i] < 0) {
+            f->skipped_rows[skipped] = (uint64_t)(first_row + i);
+            f->skipped_ids[skipped] = s->ids[i];
+            f->skipped_reasons[skipped++] = s->reasons[i];
+            continue;
+        }
+        uint64_t at = f->offsets[s->list[i]]++;
+        f->ids[at] = s->ids[i];
+        memcpy(f->codes + at * f->code_size, s->codes + (size_t)i * f->code_size, f->code_size);
+    }
+    /* Each offset has moved to its list's end, which is where the next list starts. */
+    memmove(f->offsets + 1, f->offsets, (size_t)f->nlist * sizeof *f->offsets);
+    f->offsets[0] = 0;
+}
+
+static int publish_fragment(assign_state *s, int64_t number)
+{
+    ivf_build_state *build = s->build;
+    int64_t first_row = ivf_plan_fragment_first(&build->plan, number);
+    int64_t rows = ivf_plan_fragment_count(&build->plan, number);
+    int64_t skipped = count_skipped(s, rows);
+    ivf_fragment *fragment = NULL;
+    int rc = ivf_fragment_new(build->model->nlist, build->plan.code_size, rows - skipped, skipped, &fragment);
+    if (rc != MPIVF_OK)
+        return rc;
+    sort_into_lists(s, first_row, rows, fragment);
+    ivf_fragment_record *record = &build->records[build->record_count++];
+    *record = (ivf_fragment_record){
+        .number = number, .first_row = first_row, .rows = rows, .digest_in = ivf_digest_ids(s->ids, rows)};
+    ivf_plan_fragment_id(&build->plan, number, record->id);
+    return ivf_publisher_put(s->publisher, fragment, record);
+}
+
+static int work(assign_state *s)
+{
+    int64_t number = -1;
+    int64_t next = -1;
+    int rc = draw_next(s, &number);
+    for (; rc == MPIVF_OK && number >= 0; number = next) {
+        next = -1;
+        rc = take_rows(s, ivf_plan_fragment_count(&s->build->plan, number), &next);
+        if (rc == MPIVF_OK)
+            rc = publish_fragment(s, number);
+    }
+    return rc;
+}
+
+static int make_rooms(ivf_build_state *build)
+{
+    build->records = ivf_new_zero(ivf_to_size(build->plan.fragments), sizeof *build->records);
+    build->list_sizes = ivf_new_zero((size_t)build->plan.factory.nlist, sizeof *build->list_sizes);
+    return build->records == NULL || build->list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    assign_state s = {.build = build};
+    int rc = make_rooms(build);
+    if (rc == MPIVF_OK)
+        rc = open_work(&s);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK) {
+        s.tickets = ivf_tickets_open(ctx, build->plan.fragments);
+        rc = s.tickets == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    if (rc == MPIVF_OK) {
+        s.progress = ivf_progress_open(ctx, "assign", "rows", build->plan.rows);
+        rc = s.progress == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    if (rc == MPIVF_OK) {
+        rc = work(&s);
+        if (rc != MPIVF_OK)
+            ivf_tickets_withdraw(s.tickets);
+    }
+    rc = close_work(&s, rc);
+    ivf_progress_close(ctx, s.progress);
+    ivf_tickets_close(ctx, s.tickets);
+    return ivf_agree(ctx, rc);
+}

@@ -1,0 +1,93 @@
+/* The build as a table of contents. Each phase is collective, ends in agreement, and is accounted for. */
+#include "build/build.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "build/assign.h"
+#include "build/commit.h"
+#include "build/plan.h"
+#include "build/prepare.h"
+#include "build/sample.h"
+#include "build/state.h"
+#include "build/train.h"
+#include "comm/transfer.h"
+
+typedef int phase_function(const ivf_ctx *ctx, ivf_build_state *build);
+
+static const struct {
+    const char *name;
+    phase_function *run;
+} phases[] = {
+    {"plan", ivf_prepare_build},      /* inputs opened and checked, numbers decided, index folder made and locked */
+    {"sample", ivf_sample_draw},      /* a uniform sample of rows to rank 0 */
+    {"train", ivf_train_model},       /* centroids and codec, then to every rank */
+    {"assign", ivf_assign_fragments}, /* every fragment assigned, encoded, published */
+    {"gather", ivf_commit_gather},    /* fragment records and list sizes to rank 0 */
+    {"commit", ivf_commit_manifest},  /* the manifest: from here on the version exists */
+};
+
+enum { PHASES = sizeof phases / sizeof phases[0] };
+
+static int64_t bytes_moved(const ivf_build_state *build)
+{
+    int64_t bytes = build->dataset == NULL ? 0 : ivf_dataset_bytes_read(build->dataset);
+    for (int64_t i = 0; i < build->record_count; i++)
+        bytes += build->records[i].bytes;
+    return bytes + build->model_bytes;
+}
+
+static int run_phases(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    int rc = MPIVF_OK;
+    for (int p = 0; rc == MPIVF_OK && p < PHASES; p++) {
+        int64_t before = bytes_moved(build);
+        ivf_account_begin(&build->account, phases[p].name);
+        rc = phases[p].run(ctx, build);
+        ivf_account_end(&build->account, bytes_moved(build) - before);
+    }
+    return rc;
+}
+
+static void fill_result(const ivf_build_state *build, ivf_build_result *result)
+{
+    *result = (ivf_build_result){.version = build->plan.version,
+                                 .rows = build->plan.rows,
+                                 .fragments = build->plan.fragments,
+                                 .nlist = build->plan.factory.nlist,
+                                 .bytes = build->model_bytes,
+                                 .seconds = ivf_clock() - build->started};
+    for (int64_t f = 0; f < build->plan.fragments; f++) {
+        result->postings += build->all_records[f].postings;
+        result->bytes += build->all_records[f].bytes;
+    }
+    result->skipped = result->rows - result->postings;
+}
+
+/* Rank 0 knows the outcome; every rank returns it. */
+static int report(const ivf_ctx *ctx, const ivf_build_state *build, ivf_build_result *result)
+{
+    if (ivf_ctx_is_root(ctx))
+        fill_result(build, result);
+    int rc = ivf_account_sum(ctx, &build->account, result->phases);
+    result->phase_count = build->account.count;
+    ivf_bcast(ctx, result, sizeof *result);
+    return rc;
+}
+
+int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_result *result)
+{
+    ivf_build_state build = {.config = config, .started = ivf_clock()};
+    *result = (ivf_build_result){0};
+    int rc = run_phases(ctx, &build);
+    if (rc == MPIVF_OK)
+        rc = report(ctx, &build, result);
+    ivf_prepare_end(ctx, &build);
+    return rc;
+}

@@ -1,0 +1,164 @@
+#include "build/commit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/transfer.h"
+#include "index/manifest.h"
+#include "math/simd.h"
+
+/* Rank 0: every fragment of the plan exactly once, in row order. */
+static int place_records(ivf_build_state *build, const ivf_gathered *gathered, int64_t bytes)
+{
+    int64_t count = bytes / (int64_t)sizeof(ivf_fragment_record);
+    const ivf_fragment_record *records = (const ivf_fragment_record *)(const void *)gathered->data;
+    build->all_records = ivf_new_zero(ivf_to_size(build->plan.fragments), sizeof *build->all_records);
+    if (build->all_records == NULL)
+        return MPIVF_FAILED;
+    if (count != build->plan.fragments)
+        return ivf_fail(MPIVF_FAILED, "%" PRId64 " fragments were published, %" PRId64 " planned; nothing is committed",
+                        count, build->plan.fragments);
+    for (int64_t i = 0; i < count; i++) {
+        ivf_fragment_record *place = &build->all_records[records[i].number];
+        if (place->rows != 0)
+            return ivf_fail(MPIVF_FAILED, "fragment %" PRId64 " was published twice; nothing is committed",
+                            records[i].number);
+        *place = records[i];
+    }
+    return MPIVF_OK;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    int64_t x = ((const ivf_skipped_row *)a)->row;
+    int64_t y = ((const ivf_skipped_row *)b)->row;
+    return (x > y) - (x < y);
+}
+
+static int64_t total_skipped(const ivf_build_state *build)
+{
+    int64_t sum = 0;
+    for (int64_t f = 0; f < build->plan.fragments; f++)
+        sum += build->all_records[f].rows - build->all_records[f].postings;
+    return sum;
+}
+
+/* Rank 0 names the first skipped rows of all ranks: each rank sent its own first ones, so the first of all are among
+ * them. */
+static void print_skipped(const ivf_build_state *build, ivf_skipped_row *rows, int64_t count)
+{
+    char name[IVF_PATH_BYTES + 64];
+    int64_t total = total_skipped(build);
+    qsort(rows, (size_t)count, sizeof *rows, by_row);
+    for (int64_t i = 0; i < count && i < IVF_LISTED_ROWS; i++) {
+        ivf_build_name_row(build->dataset, rows[i].row, name, sizeof name);
+        ivf_warn("skipped %s: %s", name, ivf_row_reason_text((ivf_row_reason)rows[i].reason));
+    }
+    if (total > IVF_LISTED_ROWS)
+        ivf_warn("skipped %" PRId64 " rows in all; the fragments list every one", total);
+}
+
+int ivf_commit_gather(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    ivf_gathered records;
+    ivf_gathered skipped;
+    int rc = ivf_gather_bytes(ctx, build->records, (size_t)build->record_count * sizeof *build->records, &records);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (ivf_ctx_is_root(ctx))
+        rc = place_records(build, &records, records.offsets[ivf_ctx_size(ctx)]);
+    ivf_gathered_free(&records);
+    rc = ivf_agree(ctx, rc);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_allsum_i64(ctx, build->list_sizes, build->plan.factory.nlist);
+    rc = ivf_gather_bytes(ctx, build->listed, (size_t)build->listed_count * sizeof *build->listed, &skipped);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx))
+        print_skipped(build, (ivf_skipped_row *)(void *)skipped.data,
+                      skipped.offsets[ivf_ctx_size(ctx)] / (int64_t)sizeof(ivf_skipped_row));
+    ivf_gathered_free(&skipped);
+    return rc;
+}
+
+static json_t *describe_run(const ivf_ctx *ctx, const ivf_build_state *build)
+{
+    char now[24];
+    ivf_clock_utc(now);
+    return json_pack("{s:s, s:i, s:s, s:s, s:f}", "committed", now, "ranks", ivf_ctx_size(ctx), "host",
+                     ivf_ctx_host(ctx), "simd", ivf_simd_name(ivf_simd_level()), "seconds",
+                     ivf_clock() - build->started);
+}
+
+static void fill_shards(const ivf_dataset *dataset, ivf_manifest_shard *shards)
+{
+    for (int i = 0; i < ivf_dataset_shards(dataset); i++) {
+        ivf_shard shard = ivf_dataset_shard(dataset, i);
+        /* The manifest borrows these strings for the time of the commit. */
+        shards[i] = (ivf_manifest_shard){.path = (char *)(uintptr_t)shard.path,
+                                         .format = (char *)(uintptr_t)shard.format,
+                                         .rows = shard.rows,
+                                         .first_row = shard.first_row,
+                                         .bytes = shard.bytes,
+                                         .mtime_ns = shard.mtime_ns};
+    }
+}
+
+static void add_totals(ivf_manifest *m)
+{
+    for (int64_t i = 0; i < m->fragment_count; i++) {
+        const ivf_fragment_record *f = &m->fragments[i];
+        m->postings += f->postings;
+        m->digest_in += f->digest_in;
+        m->digest_out += f->digest_out;
+        for (int r = 0; r < IVF_ROW_REASONS; r++)
+            m->skipped[r] += f->skipped[r];
+    }
+}
+
+static int commit(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    const ivf_plan *plan = &build->plan;
+    int shard_count = ivf_dataset_shards(build->dataset);
+    ivf_manifest_shard *shards = ivf_new_zero((size_t)shard_count, sizeof *shards);
+    if (shards == NULL)
+        return MPIVF_FAILED;
+    fill_shards(build->dataset, shards);
+    ivf_manifest m = {.version = plan->version,
+                      .model_bytes = build->model_bytes,
+                      .model_checksum = build->model_checksum,
+                      .d = plan->d,
+                      .metric = plan->metric,
+                      .factory = plan->factory,
+                      .code_size = plan->code_size,
+                      .rows = plan->rows,
+                      .list_sizes = build->list_sizes,
+                      .fragment_count = plan->fragments,
+                      .fragments = build->all_records,
+                      .shard_count = shard_count,
+                      .shards = shards,
+                      .config = json_deep_copy(build->config->config),
+                      .build = describe_run(ctx, build)};
+    memcpy(m.build_id, plan->build_id, sizeof m.build_id);
+    memcpy(m.model_id, build->model->id, sizeof m.model_id);
+    add_totals(&m);
+    int rc = ivf_manifest_check(&m, build->config->index);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_commit(&m, build->config->index);
+    build->committed = rc == MPIVF_OK;
+    json_decref(m.config);
+    json_decref(m.build);
+    ivf_free(shards);
+    return rc;
+}
+
+int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, build) : MPIVF_OK);
+}

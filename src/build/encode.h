@@ -1,0 +1,20 @@
+/* One block of rows through the model: checked, assigned to lists, encoded. */
+#ifndef IVF_BUILD_ENCODE_H
+#define IVF_BUILD_ENCODE_H
+
+#include <stdint.h>
+
+#include "build/plan.h"
+#include "index/model.h"
+
+typedef struct ivf_encoder ivf_encoder;
+
+/* Local. Packs the model's centroids and makes room for every thread of the team. NULL with a failure recorded. */
+ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan);
+void ivf_encoder_free(ivf_encoder *encoder);
+
+/* Local, uses the team. x[n][d] (changed: normalised for cosine) to list[n] (-1: not to be indexed), reasons[n]
+ * (ivf_row_reason), codes[n][code_size]. Each row's outcome depends on the row alone. */
+int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, uint8_t *reasons, uint8_t *codes);
+
+#endif

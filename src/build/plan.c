@@ -1,0 +1,152 @@
+#include "build/plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/text.h"
+
+static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid */
+static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid */
+static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
+static const int64_t FRAGMENT_GRAIN = 4096;
+static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
+static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
+
+int32_t ivf_plan_nlist(int64_t rows)
+{
+    double wanted = 4 * sqrt((double)rows);
+    int32_t nlist = 1;
+    while (nlist < MOST_CHOSEN_LISTS && wanted > nlist * M_SQRT2)
+        nlist *= 2;
+    while (nlist > 1 && rows / nlist < LEAST_PER_LIST)
+        nlist /= 2;
+    return nlist;
+}
+
+int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size)
+{
+    int64_t share = ivf_round_up(ivf_ceil_div(rows, 64), FRAGMENT_GRAIN);
+    int64_t least = ivf_max_i64(FRAGMENT_GRAIN, 4 * (int64_t)nlist);
+    int64_t fitting = FRAGMENT_MOST_BYTES / (int64_t)(code_size + sizeof(uint64_t)) / FRAGMENT_GRAIN * FRAGMENT_GRAIN;
+    int64_t most = ivf_min_i64(FRAGMENT_MOST_ROWS, ivf_max_i64(fitting, FRAGMENT_GRAIN));
+    return ivf_min_i64(ivf_max_i64(share, least), most);
+}
+
+/* Decides what depends on the codec; the codec itself is made only to ask it. */
+static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
+{
+    ivf_codec *codec = NULL;
+    int rc = ivf_codec_new(&plan->factory.codec, plan->d, &codec);
+    if (rc != MPIVF_OK)
+        return rc;
+    int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
+    plan->code_size = ivf_codec_code_size(codec);
+    plan->value_limit = ivf_codec_value_limit(codec);
+    plan->sample_rows = ivf_min_i64(config->sample_rows > 0 ? config->sample_rows : wanted, plan->rows);
+    ivf_codec_free(codec);
+    return MPIVF_OK;
+}
+
+static int check_sizes(const ivf_build_config *config, const ivf_plan *plan)
+{
+    if (plan->rows < plan->factory.nlist)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "the input has %" PRId64 " rows, fewer than the %d lists of IVF%d; use at most IVF%" PRId64
+                        ", or IVF alone to have nlist chosen",
+                        plan->rows, plan->factory.nlist, plan->factory.nlist, plan->rows);
+    if (plan->sample_rows < plan->factory.nlist)
+        return ivf_fail(MPIVF_USAGE,
+                        "a sample of %" PRId64 " rows cannot train %d lists; use --sample %" PRId64 " or more",
+                        config->sample_rows, plan->factory.nlist, (int64_t)plan->factory.nlist);
+    return MPIVF_OK;
+}
+
+static void hash_input(ivf_hasher *hasher, const ivf_dataset *dataset)
+{
+    for (int i = 0; i < ivf_dataset_shards(dataset); i++) {
+        ivf_shard shard = ivf_dataset_shard(dataset, i);
+        const int64_t numbers[] = {shard.rows, shard.bytes, shard.mtime_ns};
+        ivf_hasher_add(hasher, shard.path, strlen(shard.path) + 1);
+        ivf_hasher_add(hasher, numbers, sizeof numbers);
+    }
+}
+
+/* Everything that the fragments' bytes depend on goes into their name, so that two builds never share a name for
+ * different contents. */
+static int name_build(const ivf_build_config *config, const ivf_dataset *dataset, ivf_plan *plan)
+{
+    char factory[64];
+    char text[512];
+    ivf_hasher *hasher = ivf_hasher_new();
+    if (hasher == NULL)
+        return MPIVF_FAILED;
+    ivf_factory_text(&plan->factory, factory);
+    int length = snprintf(text, sizeof text, "%" PRId64 " %s %s %" PRIu64 " %" PRId64 " %" PRId64 " %d %d %a %d %s %s",
+                          plan->version, factory, ivf_metric_name(plan->metric), config->seed, plan->sample_rows,
+                          plan->fragment_rows, config->iterations, config->pq_iterations, config->tolerance,
+                          config->skip_bad_rows, config->input.h5_path != NULL ? config->input.h5_path : "",
+                          config->ids_h5 != NULL ? config->ids_h5 : "");
+    ivf_hasher_add(hasher, text, (size_t)ivf_min_i64(length, (int64_t)sizeof text));
+    if (config->ids != NULL)
+        ivf_hasher_add(hasher, config->ids, strlen(config->ids));
+    hash_input(hasher, dataset);
+    ivf_hash_text(ivf_hasher_end(hasher), plan->build_id);
+    ivf_hasher_free(hasher);
+    return MPIVF_OK;
+}
+
+int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan)
+{
+    *plan = (ivf_plan){.version = version,
+                       .factory = config->factory,
+                       .metric = config->metric,
+                       .d = ivf_dataset_d(dataset),
+                       .rows = ivf_dataset_rows(dataset)};
+    if (plan->factory.nlist == 0)
+        plan->factory.nlist = ivf_plan_nlist(plan->rows);
+    int rc = plan_codec(config, plan);
+    if (rc == MPIVF_OK)
+        rc = check_sizes(config, plan);
+    if (rc != MPIVF_OK)
+        return rc;
+    plan->fragment_rows = config->fragment_rows > 0
+                              ? config->fragment_rows
+                              : ivf_plan_fragment_rows(plan->rows, plan->factory.nlist, plan->code_size);
+    plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
+    return name_build(config, dataset, plan);
+}
+
+int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number)
+{
+    return number * plan->fragment_rows;
+}
+
+int64_t ivf_plan_fragment_count(const ivf_plan *plan, int64_t number)
+{
+    return ivf_min_i64(plan->fragment_rows, plan->rows - ivf_plan_fragment_first(plan, number));
+}
+
+void ivf_plan_fragment_id(const ivf_plan *plan, int64_t number, char id[IVF_ID_BYTES])
+{
+    (void)snprintf(id, IVF_ID_BYTES, "%.20s-%06" PRId64, plan->build_id, number);
+}
+
+void ivf_plan_print(const ivf_plan *plan, const ivf_dataset *dataset)
+{
+    char factory[64];
+    char bytes[24];
+    ivf_factory_text(&plan->factory, factory);
+    ivf_info("input: %d shard%s, %" PRId64 " rows of %d x %s", ivf_dataset_shards(dataset),
+             ivf_dataset_shards(dataset) == 1 ? "" : "s", plan->rows, plan->d,
+             ivf_element_name(ivf_dataset_type(dataset)));
+    ivf_info("plan: %s, metric %s, sample of %" PRId64 " rows, %" PRId64 " fragments of %" PRId64
+             " rows, %zu bytes a code, about %s on disk",
+             factory, ivf_metric_name(plan->metric), plan->sample_rows, plan->fragments, plan->fragment_rows,
+             plan->code_size, ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
+}

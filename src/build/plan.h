@@ -1,0 +1,49 @@
+/* The plan: every number that shapes the result, decided from the dataset and the configuration alone before any work
+ * is done, and so the same on every rank and for every number of ranks. */
+#ifndef IVF_BUILD_PLAN_H
+#define IVF_BUILD_PLAN_H
+
+#include <stdint.h>
+
+#include "build/build.h"
+#include "index/layout.h"
+
+typedef struct {
+    int64_t version;             /* of the manifest to commit */
+    char build_id[IVF_ID_BYTES]; /* names the fragments: a checksum of the plan and the input's identity */
+    ivf_factory factory;         /* nlist decided */
+    ivf_metric metric;
+    int d;
+    int64_t rows;
+    int64_t sample_rows;
+    int64_t fragment_rows;
+    int64_t fragments;
+    size_t code_size;
+    float value_limit; /* of the codec */
+} ivf_plan;
+
+/* Local. nlist for n rows when the factory string gives none: the power of two nearest to 4 sqrt(n) (the FAISS wiki,
+ * "Guidelines to choose an index", advises 4 to 16 sqrt(n)), but at least 39 rows a list (FAISS's
+ * min_points_per_centroid) and at most 2^20 lists. */
+int32_t ivf_plan_nlist(int64_t rows);
+
+/* Local. Rows of a fragment when the user gives none: a 64th of the dataset, so that many ranks share small datasets
+ * evenly, in whole multiples of 4096; at least 4096 and 4 nlist (offsets stay small beside postings), at most 2^20 and
+ * 256 MiB of postings (what a rank holds at a time). */
+int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size);
+
+/* Local. Decides everything for one dataset and `version`. MPIVF_BAD_INPUT: fewer rows than lists, a codec that d does
+ * not fit, a sample smaller than nlist. */
+int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan);
+
+/* Local. Rows of fragment `number`. */
+int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number);
+int64_t ivf_plan_fragment_count(const ivf_plan *plan, int64_t number);
+
+/* Local. The id of fragment `number`: build id and number. */
+void ivf_plan_fragment_id(const ivf_plan *plan, int64_t number, char id[IVF_ID_BYTES]);
+
+/* Local. Logs the plan in a few lines. */
+void ivf_plan_print(const ivf_plan *plan, const ivf_dataset *dataset);
+
+#endif

@@ -1,0 +1,178 @@
+#include "build/prepare.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "comm/transfer.h"
+#include "index/manifest.h"
+#include "io/publish.h"
+
+void ivf_build_name_row(const ivf_dataset *dataset, int64_t row, char *text, size_t size)
+{
+    ivf_shard shard = ivf_dataset_shard(dataset, ivf_dataset_shard_of(dataset, row));
+    (void)snprintf(text, size, "row %" PRId64 " of %s", row - shard.first_row, shard.path);
+}
+
+/* A folder that holds other things than an index is not written into. */
+static int refuse_foreign_folder(const char *index)
+{
+    static const char *const ours[] = {".", "..", "manifests", "models", "fragments", "building"};
+    DIR *folder = opendir(index);
+    int rc = MPIVF_OK;
+    if (folder == NULL)
+        return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", index);
+    for (const struct dirent *entry = readdir(folder); rc == MPIVF_OK && entry != NULL; entry = readdir(folder)) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+            known = known || strcmp(entry->d_name, ours[i]) == 0;
+        if (!known)
+            rc = ivf_fail(MPIVF_CONFLICT, "%s is no index: it holds %s; choose a new or empty folder", index,
+                          entry->d_name);
+    }
+    (void)closedir(folder);
+    return rc;
+}
+
+/* Rank 0: the version that this build will commit. */
+static int decide_version(const ivf_build_config *config, int64_t *version)
+{
+    int64_t latest = 0;
+    int rc = refuse_foreign_folder(config->index);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_latest(config->index, &latest);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (latest > 0 && !config->replace)
+        return ivf_fail(MPIVF_CONFLICT,
+                        "%s is an index already (version %" PRId64 "); --replace makes a new version of it",
+                        config->index, latest);
+    *version = latest + 1;
+    return MPIVF_OK;
+}
+
+static int make_folders(const ivf_build_state *build)
+{
+    const char *index = build->config->index;
+    char path[IVF_PATH_BYTES];
+    static const char *const folders[] = {"manifests", "models", "fragments"};
+    int rc = MPIVF_OK;
+    for (size_t i = 0; rc == MPIVF_OK && i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", index, folders[i]);
+        rc = ivf_make_folder(path);
+    }
+    if (rc == MPIVF_OK)
+        rc = ivf_layout_building(index, build->plan.build_id, path);
+    return rc == MPIVF_OK ? ivf_make_folder(path) : rc;
+}
+
+/* rmdir takes only empty folders, so this never harms an index. */
+static void remove_empty_folders(const ivf_build_state *build)
+{
+    char path[IVF_PATH_BYTES];
+    static const char *const folders[] = {"building", "manifests", "models", "fragments"};
+    const char *index = build->config->index;
+    if (ivf_layout_building(index, build->plan.build_id, path) == MPIVF_OK)
+        (void)rmdir(path);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", index, folders[i]);
+        (void)rmdir(path);
+    }
+    (void)rmdir(index);
+}
+
+/* Rank 0: claims the build. The version is looked up again under the lock: an equal build may have committed it in
+ * between. */
+static int claim(ivf_build_state *build)
+{
+    char path[IVF_PATH_BYTES];
+    char lock[IVF_PATH_BYTES + 8];
+    int64_t latest = 0;
+    int rc = make_folders(build);
+    if (rc == MPIVF_OK)
+        rc = ivf_layout_building(build->config->index, build->plan.build_id, path);
+    if (rc != MPIVF_OK) {
+        remove_empty_folders(build);
+        return rc;
+    }
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    rc = ivf_lock_take(lock, &build->lock);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_latest(build->config->index, &latest);
+    if (rc == MPIVF_OK && latest >= build->plan.version)
+        rc = ivf_fail(MPIVF_CONFLICT, "%s: somebody else has just committed version %" PRId64, build->config->index,
+                      latest);
+    return rc;
+}
+
+int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    const ivf_build_config *config = build->config;
+    int64_t version = 0;
+    int rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? decide_version(config, &version) : MPIVF_OK);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_bcast(ctx, &version, sizeof version);
+    rc = ivf_dataset_open(ctx, &config->input, &build->dataset);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_plan_make(config, build->dataset, version, &build->plan));
+    if (rc == MPIVF_OK)
+        rc = ivf_ids_open(ctx, config->ids, config->ids_h5, build->plan.rows, &build->ids);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? claim(build) : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        ivf_plan_print(&build->plan, build->dataset);
+    return rc;
+}
+
+/* What this rank published. */
+static void remove_fragments(const ivf_build_state *build)
+{
+    char path[IVF_PATH_BYTES];
+    for (int64_t i = 0; i < build->record_count; i++)
+        if (ivf_layout_fragment(build->config->index, build->records[i].id, path) == MPIVF_OK)
+            (void)unlink(path);
+}
+
+static void remove_model(const ivf_build_state *build)
+{
+    char path[IVF_PATH_BYTES];
+    if (build->model_is_new && ivf_layout_model(build->config->index, build->model->id, path) == MPIVF_OK)
+        (void)unlink(path);
+}
+
+static void clean_up(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    if (!build->committed)
+        remove_fragments(build);
+    ivf_barrier(ctx);
+    if (!ivf_ctx_is_root(ctx) || build->plan.build_id[0] == '\0')
+        return;
+    if (!build->committed)
+        remove_model(build);
+    bool mine = build->lock != NULL;
+    ivf_lock_release(build->lock);
+    if (mine)
+        remove_empty_folders(build);
+}
+
+void ivf_prepare_end(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    ivf_error failure = *ivf_error_last();
+    ivf_bcast(ctx, &build->committed, sizeof build->committed);
+    clean_up(ctx, build);
+    ivf_free(build->all_records);
+    ivf_free(build->list_sizes);
+    ivf_free(build->records);
+    ivf_model_free(build->model);
+    ivf_free(build->sample);
+    ivf_ids_close(build->ids);
+    ivf_dataset_close(build->dataset);
+    ivf_error_set(&failure);
+}

@@ -1,0 +1,107 @@
+#include "build/publisher.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+struct ivf_publisher {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const char *index; /* borrowed */
+    ivf_fragment *waiting;
+    ivf_fragment_record *record;
+    bool closing;
+    ivf_error failure;
+};
+
+/* Waits for work; false when there will be none. Called and left with the lock held. */
+static bool wait_for_work(ivf_publisher *p)
+{
+    while (p->waiting == NULL && !p->closing)
+        pthread_cond_wait(&p->changed, &p->lock);
+    return p->waiting != NULL;
+}
+
+static void *publish(void *arg)
+{
+    ivf_publisher *p = arg;
+    pthread_mutex_lock(&p->lock);
+    while (wait_for_work(p)) {
+        ivf_fragment *fragment = p->waiting;
+        ivf_fragment_record *record = p->record;
+        bool failed = p->failure.code != MPIVF_OK;
+        p->waiting = NULL;
+        pthread_cond_broadcast(&p->changed);
+        pthread_mutex_unlock(&p->lock);
+        int rc = failed ? MPIVF_OK : ivf_fragment_write(fragment, p->index, record);
+        ivf_fragment_free(fragment);
+        pthread_mutex_lock(&p->lock);
+        if (rc != MPIVF_OK)
+            p->failure = *ivf_error_last();
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+ivf_publisher *ivf_publisher_open(const char *index)
+{
+    ivf_publisher *p = ivf_new_zero(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->index = index;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    int failed = pthread_create(&p->thread, NULL, publish, p);
+    if (failed != 0) {
+        (void)ivf_fail_errno(failed, "cannot start the publishing thread");
+        ivf_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+/* The failure so far, made this thread's own. Called with the lock held. */
+static int failure_of(const ivf_publisher *p)
+{
+    if (p->failure.code != MPIVF_OK)
+        ivf_error_set(&p->failure);
+    return p->failure.code;
+}
+
+int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record)
+{
+    ivf_publisher *p = publisher;
+    pthread_mutex_lock(&p->lock);
+    while (p->waiting != NULL)
+        pthread_cond_wait(&p->changed, &p->lock);
+    int rc = failure_of(p);
+    if (rc == MPIVF_OK) {
+        p->waiting = fragment;
+        p->record = record;
+        pthread_cond_broadcast(&p->changed);
+    } else {
+        ivf_fragment_free(fragment);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+int ivf_publisher_close(ivf_publisher *publisher)
+{
+    ivf_publisher *p = publisher;
+    if (p == NULL)
+        return MPIVF_OK;
+    pthread_mutex_lock(&p->lock);
+    p->closing = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->thread, NULL);
+    int rc = failure_of(p);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    ivf_free(p);
+    return rc;
+}

@@ -1,0 +1,22 @@
+/* Publishes finished fragments on a thread of its own, so that the next fragment is computed while the disk makes the
+ * last one durable. */
+#ifndef IVF_BUILD_PUBLISHER_H
+#define IVF_BUILD_PUBLISHER_H
+
+#include "index/fragment.h"
+
+typedef struct ivf_publisher ivf_publisher;
+
+/* Local. NULL with a failure recorded. */
+ivf_publisher *ivf_publisher_open(const char *index);
+
+/* Local. Hands over a fragment (freed by the publisher, also on failure) and its record (completed by the publisher;
+ * must stay where it is until the publisher is closed). Waits while another one is still waiting: at most two fragments
+ * are held. Returns the failure of an earlier one, if any. */
+int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record);
+
+/* Local. Waits until everything handed over is published; returns the first failure. Frees the publisher; NULL is
+ * allowed. */
+int ivf_publisher_close(ivf_publisher *publisher);
+
+#endif

@@ -1,0 +1,54 @@
+/* What the phases of one build hand to each other. */
+#ifndef IVF_BUILD_STATE_H
+#define IVF_BUILD_STATE_H
+
+#include <stdint.h>
+
+#include "build/build.h"
+#include "build/plan.h"
+#include "comm/account.h"
+#include "index/fragment.h"
+#include "index/model.h"
+#include "io/dataset.h"
+#include "io/ids.h"
+#include "io/lock.h"
+
+/* A row that was not indexed, for the listing. */
+typedef struct {
+    int64_t row;
+    int64_t reason; /* ivf_row_reason */
+} ivf_skipped_row;
+
+enum { IVF_LISTED_ROWS = 10 }; /* skipped rows that the log names; fragments hold them all */
+
+typedef struct {
+    const ivf_build_config *config; /* borrowed */
+    ivf_dataset *dataset;
+    ivf_ids *ids;
+    ivf_lock *lock; /* on rank 0: nobody else runs this very build */
+    ivf_plan plan;
+
+    float *sample;       /* on rank 0 while training: [sample_rows][d], in the order of the permutation */
+    int64_t sample_rows; /* those that could be used */
+    ivf_model *model;
+    int64_t model_bytes; /* of its file; on rank 0 */
+    uint64_t model_checksum;
+    bool model_is_new; /* no other version has it; on rank 0 */
+
+    ivf_fragment_record *records; /* fragments that this rank published, [record_count] */
+    int64_t record_count;
+    int64_t record_room;
+    int64_t *list_sizes; /* [nlist]: postings of this rank's fragments; after the gather, of all */
+    ivf_skipped_row listed[IVF_LISTED_ROWS];
+    int listed_count;
+
+    ivf_fragment_record *all_records; /* on rank 0 after the gather: [plan.fragments], in row order */
+    ivf_account account;
+    double started;
+    bool committed;
+} ivf_build_state;
+
+/* Local. "row 17 of FILE" for a global row, into text[size]. */
+void ivf_build_name_row(const ivf_dataset *dataset, int64_t row, char *text, size_t size);
+
+#endif

@@ -1,0 +1,160 @@
+#include "build/train.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "base/rng.h"
+#include "base/team.h"
+#include "base/text.h"
+#include "cluster/kmeans.h"
+#include "comm/transfer.h"
+#include "math/panels.h"
+#include "math/rows.h"
+
+static int keep_record(ivf_training_record *record, const ivf_kmeans_report *report)
+{
+    record->iterations = report->iterations;
+    record->repairs = report->repairs;
+    record->imbalance = report->imbalance;
+    (void)snprintf(record->stopped, sizeof record->stopped, "%s", report->stopped);
+    record->objective = ivf_new((size_t)report->iterations, sizeof *record->objective);
+    if (record->objective == NULL)
+        return MPIVF_FAILED;
+    memcpy(record->objective, report->objective, (size_t)report->iterations * sizeof *record->objective);
+    return MPIVF_OK;
+}
+
+static int train_centroids(ivf_build_state *build)
+{
+    const ivf_plan *plan = &build->plan;
+    const ivf_kmeans_params params = {.k = plan->factory.nlist,
+                                      .d = plan->d,
+                                      .metric = plan->metric,
+                                      .iterations = build->config->iterations,
+                                      .tolerance = build->config->tolerance,
+                                      .seed = build->config->seed,
+                                      .stream = IVF_RNG_KMEANS};
+    char took[24];
+    double started = ivf_clock();
+    ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
+    if (report == NULL)
+        return MPIVF_FAILED;
+    int rc = ivf_kmeans(&params, build->sample, build->sample_rows, build->model->centroids, report);
+    if (rc == MPIVF_OK)
+        rc = keep_record(&build->model->training, report);
+    if (rc == MPIVF_OK)
+        ivf_info("train: %d centroids from %" PRId64
+                 " rows in %s: %d iterations, objective %.6g -> %.6g, imbalance %.2f, "
+                 "%" PRId64 " empty cells repaired",
+                 params.k, build->sample_rows, ivf_text_duration(ivf_clock() - started, took), report->iterations,
+                 report->objective[0], report->objective[report->iterations - 1], report->imbalance, report->repairs);
+    ivf_free(report);
+    return rc;
+}
+
+/* Residuals of the sample's first rows, in fixed blocks. */
+enum { RESIDUAL_ROWS = 256 };
+
+typedef struct {
+    const ivf_panels *panels;
+    const ivf_build_state *build;
+    float *out;
+    int64_t n;
+} residual_state;
+
+static int residual_task(void *arg, int64_t task, int worker)
+{
+    residual_state *s = arg;
+    int d = s->build->plan.d;
+    int64_t first = task * RESIDUAL_ROWS;
+    int64_t n = ivf_min_i64(RESIDUAL_ROWS, s->n - first);
+    int32_t list[RESIDUAL_ROWS];
+    float score[RESIDUAL_ROWS];
+    const float *x = s->build->sample + first * d;
+    (void)worker;
+    ivf_panels_best(s->panels, x, n, list, score);
+    ivf_rows_residual(x, n, d, s->build->model->centroids, list, s->out + first * d);
+    return MPIVF_OK;
+}
+
+static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
+{
+    const ivf_plan *plan = &build->plan;
+    ivf_panels *panels = ivf_panels_new(build->model->centroids, plan->factory.nlist, plan->d, plan->metric);
+    if (panels == NULL)
+        return MPIVF_FAILED;
+    residual_state s = {.panels = panels, .build = build, .out = out, .n = n};
+    int rc = ivf_team_run(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
+    ivf_panels_free(panels);
+    return rc;
+}
+
+static int train_codec(const ivf_build_state *build)
+{
+    ivf_codec *codec = build->model->codec;
+    const ivf_codec_training training = {.seed = build->config->seed, .iterations = build->config->pq_iterations};
+    int64_t n = ivf_min_i64(ivf_codec_training_rows(codec), build->sample_rows);
+    char took[24];
+    double started = ivf_clock();
+    if (n == 0 || !ivf_codec_is_residual(codec))
+        return ivf_codec_train(codec, build->sample, n, &training);
+    float *residuals = ivf_new(ivf_to_size(n), (size_t)build->plan.d * sizeof *residuals);
+    if (residuals == NULL)
+        return MPIVF_FAILED;
+    int rc = make_residuals(build, n, residuals);
+    if (rc == MPIVF_OK)
+        rc = ivf_codec_train(codec, residuals, n, &training);
+    ivf_free(residuals);
+    if (rc == MPIVF_OK)
+        ivf_info("train: codec from %" PRId64 " rows in %s", n, ivf_text_duration(ivf_clock() - started, took));
+    return rc;
+}
+
+/* A model of the same contents may stand there already, for an older version of the index. */
+static int publish_model(ivf_build_state *build)
+{
+    char path[IVF_PATH_BYTES];
+    int rc = ivf_layout_model(build->config->index, build->model->id, path);
+    if (rc != MPIVF_OK)
+        return rc;
+    bool known = access(path, F_OK) == 0;
+    rc = ivf_model_write(build->model, build->config->index, &build->model_bytes, &build->model_checksum);
+    build->model_is_new = rc == MPIVF_OK && !known;
+    return rc;
+}
+
+/* Rank 0's part. */
+static int train_and_publish(ivf_build_state *build)
+{
+    ivf_model *model = build->model;
+    model->training.sample_rows = build->sample_rows;
+    model->training.seed = build->config->seed;
+    int rc = train_centroids(build);
+    if (rc == MPIVF_OK)
+        rc = train_codec(build);
+    if (rc == MPIVF_OK)
+        rc = ivf_model_seal(model);
+    return rc == MPIVF_OK ? publish_model(build) : rc;
+}
+
+int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    const ivf_plan *plan = &build->plan;
+    int rc = ivf_agree(ctx, ivf_model_new(&plan->factory, plan->d, plan->metric, &build->model));
+    if (rc != MPIVF_OK)
+        return rc;
+    if (ivf_ctx_is_root(ctx))
+        rc = train_and_publish(build);
+    ivf_free(build->sample);
+    build->sample = NULL;
+    ivf_barrier(ctx);
+    rc = ivf_agree(ctx, rc);
+    return rc == MPIVF_OK ? ivf_model_bcast(ctx, build->model) : rc;
+}

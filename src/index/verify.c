@@ -1,0 +1,203 @@
+#include "index/verify.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "base/text.h"
+#include "comm/progress.h"
+#include "comm/tickets.h"
+#include "comm/transfer.h"
+#include "index/manifest.h"
+#include "index/model.h"
+
+/* What one rank has seen. */
+typedef struct {
+    const char *index;
+    const ivf_manifest *manifest;
+    ivf_text text;       /* findings, one a line */
+    int64_t totals[4];   /* files, bytes, postings, findings */
+    int64_t *list_sizes; /* [nlist] */
+} verify_state;
+
+enum { FILES, BYTES, POSTINGS, FINDINGS };
+
+/* Takes the failure recorded last as a finding and goes on. */
+static void note(verify_state *s)
+{
+    ivf_text_add(&s->text, "%s\n", ivf_error_last()->text);
+    s->totals[FINDINGS]++;
+}
+
+static int check_file(verify_state *s, const char *path, int64_t bytes, uint64_t checksum)
+{
+    int64_t found_bytes = 0;
+    uint64_t found = 0;
+    int rc = ivf_file_checksum(path, &found_bytes, &found);
+    if (rc != MPIVF_OK)
+        return rc;
+    s->totals[FILES]++;
+    s->totals[BYTES] += found_bytes;
+    if (found_bytes != bytes)
+        return ivf_fail(MPIVF_CORRUPT, "%s: %" PRId64 " bytes, the manifest says %" PRId64, path, found_bytes, bytes);
+    if (found != checksum)
+        return ivf_fail(MPIVF_CORRUPT, "%s: checksum %016" PRIx64 ", the manifest says %016" PRIx64, path, found,
+                        checksum);
+    return MPIVF_OK;
+}
+
+/* Readers fall back from a torn manifest; whoever verifies wants to know of it. */
+static void verify_newest(verify_state *s)
+{
+    int64_t latest = 0;
+    int rc = ivf_manifest_latest(s->index, &latest);
+    if (rc == MPIVF_OK && latest != s->manifest->version)
+        rc =
+            ivf_fail(MPIVF_CORRUPT, "manifest of version %" PRId64 " is damaged; readers fall back to version %" PRId64,
+                     latest, s->manifest->version);
+    if (rc != MPIVF_OK)
+        note(s);
+}
+
+static void verify_model(verify_state *s)
+{
+    const ivf_manifest *m = s->manifest;
+    char path[IVF_PATH_BYTES];
+    ivf_model *model = NULL;
+    int rc = ivf_layout_model(s->index, m->model_id, path);
+    if (rc == MPIVF_OK)
+        rc = check_file(s, path, m->model_bytes, m->model_checksum);
+    if (rc == MPIVF_OK)
+        rc = ivf_model_read(s->index, m->model_id, &model);
+    if (rc == MPIVF_OK && (model->d != m->d || model->nlist != m->factory.nlist || model->metric != m->metric ||
+                           ivf_codec_code_size(model->codec) != m->code_size))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: d %d, %d lists, %zu bytes a code; the manifest says %d, %d, %zu", path,
+                      model->d, model->nlist, ivf_codec_code_size(model->codec), m->d, m->factory.nlist, m->code_size);
+    if (rc != MPIVF_OK)
+        note(s);
+    ivf_model_free(model);
+}
+
+static int compare_record(const ivf_fragment *fragment, const ivf_fragment_record *record)
+{
+    ivf_fragment_record found = {0};
+    ivf_fragment_account(fragment, &found);
+    if (found.postings != record->postings || memcmp(found.skipped, record->skipped, sizeof found.skipped) != 0)
+        return ivf_fail(MPIVF_CORRUPT,
+                        "fragment %s: %" PRId64 " postings and %" PRId64 " skipped rows, the manifest says %" PRId64
+                        " of %" PRId64 " rows",
+                        record->id, found.postings, fragment->skipped, record->postings, record->rows);
+    if (found.digest_out != record->digest_in)
+        return ivf_fail(MPIVF_CORRUPT, "fragment %s: its ids are not those that were read", record->id);
+    return MPIVF_OK;
+}
+
+static int verify_fragment(verify_state *s, const ivf_fragment_record *record)
+{
+    const ivf_manifest *m = s->manifest;
+    char path[IVF_PATH_BYTES];
+    ivf_fragment *fragment = NULL;
+    int rc = ivf_layout_fragment(s->index, record->id, path);
+    if (rc == MPIVF_OK)
+        rc = check_file(s, path, record->bytes, record->checksum);
+    if (rc == MPIVF_OK)
+        rc = ivf_fragment_read(s->index, record->id, m->factory.nlist, m->code_size, &fragment);
+    if (rc == MPIVF_OK)
+        rc = compare_record(fragment, record);
+    for (int32_t l = 0; rc == MPIVF_OK && l < m->factory.nlist; l++)
+        s->list_sizes[l] += (int64_t)(fragment->offsets[l + 1] - fragment->offsets[l]);
+    if (rc == MPIVF_OK)
+        s->totals[POSTINGS] += fragment->postings;
+    ivf_fragment_free(fragment);
+    return rc;
+}
+
+static int verify_fragments(const ivf_ctx *ctx, verify_state *s)
+{
+    const ivf_manifest *m = s->manifest;
+    ivf_tickets *tickets = ivf_tickets_open(ctx, m->fragment_count);
+    if (tickets == NULL)
+        return MPIVF_FAILED;
+    ivf_progress *progress = ivf_progress_open(ctx, "verify", "rows", m->rows);
+    for (int64_t t = progress == NULL ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
+        if (verify_fragment(s, &m->fragments[t]) != MPIVF_OK)
+            note(s);
+        ivf_progress_add(progress, m->fragments[t].rows);
+    }
+    ivf_progress_close(ctx, progress);
+    ivf_tickets_close(ctx, tickets);
+    return progress == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+/* With damaged fragments left out the sums cannot fit, and say nothing. */
+static void compare_list_sizes(verify_state *s, int64_t findings)
+{
+    const ivf_manifest *m = s->manifest;
+    for (int32_t l = 0; findings == 0 && l < m->factory.nlist; l++) {
+        if (s->list_sizes[l] == m->list_sizes[l])
+            continue;
+        (void)ivf_fail(MPIVF_CORRUPT, "list %d: %" PRId64 " postings in the fragments, the manifest says %" PRId64, l,
+                       s->list_sizes[l], m->list_sizes[l]);
+        note(s);
+        return;
+    }
+}
+
+static int join_findings(const ivf_ctx *ctx, verify_state *s, ivf_verify_report *report)
+{
+    ivf_gathered all;
+    ivf_allsum_i64(ctx, s->totals, 4);
+    ivf_allsum_i64(ctx, s->list_sizes, s->manifest->factory.nlist);
+    if (ivf_ctx_is_root(ctx)) {
+        int64_t before = s->totals[FINDINGS];
+        compare_list_sizes(s, before);
+    }
+    ivf_bcast(ctx, s->totals, sizeof s->totals);
+    int rc = ivf_agree(ctx, s->text.failed ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        rc = ivf_gather_bytes(ctx, s->text.text, s->text.length, &all);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (ivf_ctx_is_root(ctx) && s->totals[FINDINGS] > 0) {
+        int64_t length = all.offsets[ivf_ctx_size(ctx)];
+        report->text = ivf_new_zero(ivf_to_size(length) + 1, 1);
+        if (report->text != NULL)
+            memcpy(report->text, all.data, (size_t)length);
+    }
+    ivf_gathered_free(&all);
+    report->version = s->manifest->version;
+    report->files = s->totals[FILES];
+    report->bytes = s->totals[BYTES];
+    report->postings = s->totals[POSTINGS];
+    report->findings = s->totals[FINDINGS];
+    return MPIVF_OK;
+}
+
+int ivf_verify(const ivf_ctx *ctx, const char *index, ivf_verify_report *report)
+{
+    ivf_manifest *manifest = NULL;
+    *report = (ivf_verify_report){0};
+    int rc = ivf_manifest_open(ctx, index, &manifest);
+    if (rc != MPIVF_OK)
+        return rc;
+    verify_state s = {.index = index, .manifest = manifest};
+    s.list_sizes = ivf_new_zero((size_t)manifest->factory.nlist, sizeof *s.list_sizes);
+    rc = ivf_agree(ctx, s.list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx)) {
+        verify_newest(&s);
+        verify_model(&s);
+    }
+    if (rc == MPIVF_OK)
+        rc = verify_fragments(ctx, &s);
+    if (rc == MPIVF_OK)
+        rc = join_findings(ctx, &s, report);
+    if (rc == MPIVF_OK && report->findings > 0)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: version %" PRId64 " is damaged: %" PRId64 " finding%s", index,
+                      report->version, report->findings, report->findings == 1 ? "" : "s");
+    ivf_free(s.list_sizes);
+    ivf_text_free(&s.text);
+    ivf_manifest_free(manifest);
+    return rc;
+}

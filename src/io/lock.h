@@ -1,0 +1,14 @@
+/* An advisory lock on a file (flock(2)): held by a process until it lets go or dies. */
+#ifndef IVF_IO_LOCK_H
+#define IVF_IO_LOCK_H
+
+typedef struct ivf_lock ivf_lock;
+
+/* Local. Creates `path` if needed and takes its lock without waiting. MPIVF_CONFLICT when another process holds it.
+ * Where the file system has no locks, warns and goes on. */
+int ivf_lock_take(const char *path, ivf_lock **lock);
+
+/* Local. Removes the file and lets go; NULL is allowed. */
+void ivf_lock_release(ivf_lock *lock);
+
+#endif
