@@ -1,6 +1,9 @@
 /* The few HDF5 operations that the format needs: files of contiguous named arrays and text attributes. Byte-identical
- * for identical contents: no time stamps, one library version bound, arrays at 4 KiB boundaries. Thread-safe through
- * one lock (Debian's parallel HDF5 is not). */
+ * for identical contents: no time stamps, one library version bound, arrays at 4 KiB boundaries. Different files may be
+ * used by different threads at once: HDF5, which keeps the names and shapes, runs under one lock (Debian's parallel
+ * build is not thread-safe); the bytes of arrays go past it with pread and pwrite.
+ *
+ * Names are paths without a leading slash: "ids", "columns/price". Files in the filesystem need no flock. */
 #ifndef IVF_IO_H5_H
 #define IVF_IO_H5_H
 
@@ -11,7 +14,7 @@
 
 typedef struct ivf_h5 ivf_h5;
 
-/* Local. Creates a new file (fails if it exists). */
+/* Local. Creates a new file (fails if it exists) with the user's umask. */
 int ivf_h5_create(const char *path, ivf_h5 **file);
 
 /* Local. Writes a whole array as a contiguous dataset; intermediate groups in its name are made. After a failure only
@@ -22,10 +25,12 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array);
 int ivf_h5_write_text(ivf_h5 *file, const char *name, const char *value);
 int ivf_h5_write_i64(ivf_h5 *file, const char *name, int64_t value);
 
-/* Local. Closes a written file; its contents are with the kernel, not yet durable (io/publish.h makes them so). */
+/* Local. Closes a written file; its contents are with the kernel, not yet durable (io/publish.h makes them so). Frees
+ * `file`, and removes what was written when it fails: no ivf_h5_abandon after it. */
 int ivf_h5_close(ivf_h5 *file);
 
-/* Local. Lets go of a file after a failure without another HDF5 call that could fail or hang; NULL is allowed. */
+/* Local. Closes and removes a file that failed, or is not wanted any more; nothing more is written to it. NULL is
+ * allowed. */
 void ivf_h5_abandon(ivf_h5 *file);
 
 /* Local. Opens for reading. MPIVF_CORRUPT when it is no HDF5 file or its metadata is damaged, MPIVF_BAD_INPUT when
@@ -33,8 +38,9 @@ void ivf_h5_abandon(ivf_h5 *file);
 int ivf_h5_open(const char *path, ivf_h5 **file);
 void ivf_h5_release(ivf_h5 *file);
 
-/* Local. Shape and type of a dataset (data NULL), and where its bytes lie in the file (-1 if not contiguous).
- * MPIVF_CORRUPT when there is none. */
+/* Local. Shape and type of a dataset (name borrowed, data NULL), and where its bytes lie in the file, -1 when it has
+ * none (a dimension is 0). MPIVF_CORRUPT when there is none, or one that ivf_h5_write would not write: chunked, outside
+ * the file, of an unknown type, beyond the file's end. So its bytes are never more than the file's. */
 int ivf_h5_describe(ivf_h5 *file, const char *name, ivf_array *array, int64_t *offset);
 bool ivf_h5_has(ivf_h5 *file, const char *name);
 
