@@ -1,0 +1,136 @@
+/* The one interface to all codecs: checks a spec, then hands each call to the codec's own functions. For build (train,
+ * encode) and search (prepare, scan). Knows no file and no rank: a model stores and sends the named arrays. */
+#include "codec/codec.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "codec/internal.h"
+
+enum { D_MAX = 1 << 20 };
+
+static const ivf_codec_functions *const functions_of[] = {
+    [IVF_CODEC_FLAT] = &ivf_flat_functions,
+    [IVF_CODEC_FLAT16] = &ivf_flat16_functions,
+    [IVF_CODEC_SQ] = &ivf_sq_functions,
+    [IVF_CODEC_PQ] = &ivf_pq_functions,
+};
+
+int ivf_codec_new(const ivf_codec_spec *spec, int d, ivf_codec **codec)
+{
+    *codec = NULL;
+    if (d < 1 || d > D_MAX)
+        return ivf_fail(MPIVF_BAD_INPUT, "codec: rows of %d values; 1 to %d can be coded", d, D_MAX);
+    ivf_codec *made = ivf_new_zero(1, sizeof *made);
+    if (made == NULL)
+        return MPIVF_FAILED;
+    *made = (ivf_codec){.spec = *spec, .d = d, .functions = functions_of[spec->kind]};
+    int rc = made->functions->make == NULL ? MPIVF_OK : made->functions->make(made);
+    if (rc != MPIVF_OK) {
+        ivf_codec_free(made);
+        return rc;
+    }
+    *codec = made;
+    return MPIVF_OK;
+}
+
+void ivf_codec_free(ivf_codec *codec)
+{
+    if (codec == NULL)
+        return;
+    if (codec->functions->drop != NULL)
+        codec->functions->drop(codec);
+    ivf_free(codec);
+}
+
+void ivf_codec_name(const ivf_codec_spec *spec, char text[32])
+{
+    switch (spec->kind) {
+    case IVF_CODEC_FLAT:
+        (void)snprintf(text, 32, "Flat");
+        break;
+    case IVF_CODEC_FLAT16:
+        (void)snprintf(text, 32, "SQfp16");
+        break;
+    case IVF_CODEC_SQ:
+        (void)snprintf(text, 32, "SQ%d", spec->bits);
+        break;
+    case IVF_CODEC_PQ:
+        (void)snprintf(text, 32, spec->bits == 8 ? "PQ%d" : "PQ%dx%d", spec->m, spec->bits);
+        break;
+    }
+}
+
+bool ivf_codec_is_residual(const ivf_codec *codec)
+{
+    return codec->functions->residual;
+}
+
+size_t ivf_codec_code_size(const ivf_codec *codec)
+{
+    return codec->functions->code_size(codec);
+}
+
+float ivf_codec_value_limit(const ivf_codec *codec)
+{
+    return codec->functions->value_limit;
+}
+
+int64_t ivf_codec_training_rows(const ivf_codec *codec)
+{
+    return codec->functions->training_rows == NULL ? 0 : codec->functions->training_rows(codec);
+}
+
+int ivf_codec_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+{
+    if (codec->functions->train == NULL)
+        return MPIVF_OK;
+    char name[32];
+    ivf_codec_name(&codec->spec, name);
+    if (n < 1)
+        return ivf_fail(MPIVF_BAD_INPUT, "%s: no rows to train on", name);
+    int rc = codec->functions->train(codec, x, n, training);
+    return rc == MPIVF_OK ? ivf_codec_ready(codec) : rc;
+}
+
+int ivf_codec_arrays(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS])
+{
+    return codec->functions->arrays == NULL ? 0 : codec->functions->arrays(codec, arrays);
+}
+
+int ivf_codec_ready(ivf_codec *codec)
+{
+    return codec->functions->ready == NULL ? MPIVF_OK : codec->functions->ready(codec);
+}
+
+void ivf_codec_encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
+{
+    codec->functions->encode(codec, x, n, codes, scratch);
+}
+
+size_t ivf_codec_encode_scratch(const ivf_codec *codec, int64_t n)
+{
+    return codec->functions->encode_scratch == NULL ? 0 : codec->functions->encode_scratch(codec, n);
+}
+
+void ivf_codec_decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
+{
+    codec->functions->decode(codec, codes, n, x);
+}
+
+size_t ivf_codec_table_size(const ivf_codec *codec)
+{
+    return codec->functions->table_size(codec);
+}
+
+void ivf_codec_prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
+{
+    codec->functions->prepare(codec, metric, query, table);
+}
+
+void ivf_codec_scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
+                    float *keys)
+{
+    codec->functions->scan(codec, metric, table, codes, n, keys);
+}

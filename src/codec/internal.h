@@ -1,0 +1,40 @@
+/* What codec.c and the codecs behind it share. */
+#ifndef IVF_CODEC_INTERNAL_H
+#define IVF_CODEC_INTERNAL_H
+
+#include "codec/codec.h"
+
+/* A codec's functions; those that mirror codec.h keep its contracts. A codec owns `state`, made by `make` and given back
+ * by `drop`; a member that is NULL has nothing to do. */
+typedef struct {
+    bool residual;
+    float value_limit;
+    int (*make)(ivf_codec *codec);
+    void (*drop)(ivf_codec *codec);
+    size_t (*code_size)(const ivf_codec *codec);
+    size_t (*table_size)(const ivf_codec *codec);
+    size_t (*encode_scratch)(const ivf_codec *codec, int64_t n);
+    int64_t (*training_rows)(const ivf_codec *codec);
+    int (*train)(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);
+    int (*arrays)(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS]);
+    int (*ready)(ivf_codec *codec);
+    void (*encode)(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch);
+    void (*decode)(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x);
+    void (*prepare)(const ivf_codec *codec, ivf_metric metric, const float *query, void *table);
+    void (*scan)(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
+                 float *keys);
+} ivf_codec_functions;
+
+struct ivf_codec {
+    ivf_codec_spec spec;
+    int d;
+    const ivf_codec_functions *functions;
+    void *state;
+};
+
+extern const ivf_codec_functions ivf_flat_functions;
+extern const ivf_codec_functions ivf_flat16_functions;
+extern const ivf_codec_functions ivf_sq_functions;
+extern const ivf_codec_functions ivf_pq_functions;
+
+#endif

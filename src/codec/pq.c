@@ -1,0 +1,358 @@
+/* Product quantizer (Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", TPAMI 2011): the residual
+ * is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Code words, codes and their
+ * packing are those of FAISS's ProductQuantizer.
+ *
+ * Training runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what FAISS takes):
+ * one sub-vector for each thread, or one after the other with all threads in its k-means when there are fewer sub-vectors
+ * than threads. Real data have sub-vectors with few distinct values (dimensions that are always 0); codewords left over
+ * repeat another one and, ties going to the lowest number, are never used.
+ *
+ * Scanning adds m entries of a table [m][2^bits] that is made for each query (and list). Memory, floats: codebooks, their
+ * transpose for making tables and their panels for encoding, d * 2^bits each. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "base/rng.h"
+#include "base/team.h"
+#include "cluster/kmeans.h"
+#include "codec/bits.h"
+#include "codec/internal.h"
+#include "math/panels.h"
+
+enum {
+    ROWS_PER_CODEWORD = 256,
+    ENCODE_BLOCK = 256, /* rows whose sub-vectors are gathered at a time */
+    LANES = 4,
+};
+
+typedef struct {
+    int dsub;
+    int words;           /* 2^bits */
+    float *codebooks;    /* [m][words][dsub] */
+    float *transposed;   /* [m][dsub][words] */
+    ivf_panels **panels; /* [m]: of the codebooks; NULL until ready */
+} pq_state;
+
+static const pq_state *state_of(const ivf_codec *codec)
+{
+    return codec->state;
+}
+
+static void drop_panels(const ivf_codec *codec)
+{
+    const pq_state *s = codec->state;
+    for (int i = 0; i < codec->spec.m; i++) {
+        ivf_panels_free(s->panels[i]);
+        s->panels[i] = NULL;
+    }
+}
+
+static void drop(ivf_codec *codec)
+{
+    pq_state *s = codec->state;
+    if (s == NULL)
+        return;
+    if (s->panels != NULL)
+        drop_panels(codec);
+    ivf_free(s->panels);
+    ivf_free(s->transposed);
+    ivf_free(s->codebooks);
+    ivf_free(s);
+}
+
+static int refuse_shape(const ivf_codec_spec *spec, int d)
+{
+    int below = spec->m < d ? spec->m : d;
+    int above = spec->m;
+    while (below > 1 && d % below != 0)
+        below--;
+    while (above < d && d % above != 0)
+        above++;
+    if (above >= d || below == above)
+        return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values cannot be cut into %d equal parts; use PQ%d", spec->m,
+                        d, spec->m, below);
+    return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values cannot be cut into %d equal parts; use PQ%d or PQ%d",
+                    spec->m, d, spec->m, below, above);
+}
+
+static int make(ivf_codec *codec)
+{
+    const ivf_codec_spec *spec = &codec->spec;
+    if (spec->bits < 4 || spec->bits > 8)
+        return ivf_fail(MPIVF_BAD_INPUT, "PQ%dx%d: a sub-vector has 4 to 8 bits", spec->m, spec->bits);
+    if (spec->m < 1 || codec->d % spec->m != 0)
+        return refuse_shape(spec, codec->d);
+    pq_state *s = ivf_new_zero(1, sizeof *s);
+    codec->state = s;
+    if (s == NULL)
+        return MPIVF_FAILED;
+    s->dsub = codec->d / spec->m;
+    s->words = 1 << spec->bits;
+    size_t floats = (size_t)codec->d * (size_t)s->words;
+    s->codebooks = ivf_new_zero(floats, sizeof(float));
+    s->transposed = ivf_new_zero(floats, sizeof(float));
+    s->panels = ivf_new_zero((size_t)spec->m, sizeof(ivf_panels *));
+    return s->codebooks == NULL || s->transposed == NULL || s->panels == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static size_t code_size(const ivf_codec *codec)
+{
+    return ivf_bits_size(codec->spec.m, codec->spec.bits);
+}
+
+static int64_t training_rows(const ivf_codec *codec)
+{
+    return (int64_t)state_of(codec)->words * ROWS_PER_CODEWORD;
+}
+
+typedef struct {
+    const ivf_codec *codec;
+    const float *x; /* [n][d] */
+    int64_t n;
+    int64_t used; /* rows that are trained on: all, or a random choice of them */
+    const ivf_codec_training *training;
+} train_job;
+
+static void gather_slice(const train_job *job, int sub, float *slice)
+{
+    const size_t d = (size_t)job->codec->d;
+    const size_t dsub = (size_t)state_of(job->codec)->dsub;
+    ivf_permutation shuffle = ivf_permutation_make((uint64_t)job->n, job->training->seed, IVF_RNG_PQ);
+    for (int64_t i = 0; i < job->used; i++) {
+        size_t row = job->used == job->n ? (size_t)i : (size_t)ivf_permutation_at(&shuffle, (uint64_t)i);
+        memcpy(slice + (size_t)i * dsub, job->x + row * d + (size_t)sub * dsub, dsub * sizeof *slice);
+    }
+}
+
+static int train_slice(void *arg, int64_t sub, int worker)
+{
+    (void)worker;
+    const train_job *job = arg;
+    const pq_state *s = job->codec->state;
+    ivf_kmeans_params params = {
+        .k = s->words,
+        .d = s->dsub,
+        .metric = IVF_L2,
+        .iterations = job->training->iterations,
+        .seed = ivf_rng_bits(job->training->seed, IVF_RNG_PQ, (uint64_t)sub),
+        .stream = IVF_RNG_PQ,
+        .spare = true,
+    };
+    ivf_kmeans_report report;
+    float *slice = ivf_new((size_t)job->used * (size_t)s->dsub, sizeof *slice);
+    if (slice == NULL)
+        return MPIVF_FAILED;
+    gather_slice(job, (int)sub, slice);
+    float *words = s->codebooks + (size_t)sub * (size_t)s->words * (size_t)s->dsub;
+    int rc = ivf_kmeans(&params, slice, job->used, words, &report);
+    ivf_free(slice);
+    return rc;
+}
+
+static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+{
+    train_job job = {
+        .codec = codec, .x = x, .n = n, .used = ivf_min_i64(n, training_rows(codec)), .training = training};
+    if (codec->spec.m >= ivf_team_size())
+        return ivf_team_run(codec->spec.m, train_slice, &job);
+    int rc = MPIVF_OK;
+    for (int sub = 0; sub < codec->spec.m && rc == MPIVF_OK; sub++)
+        rc = train_slice(&job, sub, 0);
+    return rc;
+}
+
+static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
+{
+    const pq_state *s = codec->state;
+    out[0] = (ivf_array){.name = "codebooks",
+                         .type = IVF_F32,
+                         .rank = 3,
+                         .dims = {codec->spec.m, s->words, s->dsub},
+                         .data = s->codebooks};
+    return 1;
+}
+
+static int ready(ivf_codec *codec)
+{
+    const pq_state *s = codec->state;
+    const size_t words = (size_t)s->words;
+    const size_t dsub = (size_t)s->dsub;
+    drop_panels(codec);
+    for (int sub = 0; sub < codec->spec.m; sub++) {
+        const float *book = s->codebooks + (size_t)sub * words * dsub;
+        float *turned = s->transposed + (size_t)sub * words * dsub;
+        for (size_t w = 0; w < words; w++)
+            for (size_t j = 0; j < dsub; j++)
+                turned[j * words + w] = book[w * dsub + j];
+        s->panels[sub] = ivf_panels_new(book, s->words, s->dsub, IVF_L2);
+        if (s->panels[sub] == NULL)
+            return MPIVF_FAILED;
+    }
+    return MPIVF_OK;
+}
+
+/* Scratch for a block of rows: one sub-vector of each, its codeword and score, then the numbers of all sub-vectors. */
+static size_t block_rows(int64_t n)
+{
+    return (size_t)ivf_min_i64(n, ENCODE_BLOCK);
+}
+
+static size_t encode_scratch(const ivf_codec *codec, int64_t n)
+{
+    size_t row = (size_t)state_of(codec)->dsub * sizeof(float) + sizeof(int32_t) + sizeof(float) + (size_t)codec->spec.m;
+    return block_rows(n) * row;
+}
+
+static void encode_block(const ivf_codec *codec, const float *x, size_t n, uint8_t *codes, float *scratch)
+{
+    const pq_state *s = state_of(codec);
+    const size_t d = (size_t)codec->d;
+    const size_t dsub = (size_t)s->dsub;
+    const size_t m = (size_t)codec->spec.m;
+    float *slice = scratch;
+    float *score = slice + n * dsub;
+    int32_t *best = (int32_t *)(void *)(score + n);
+    uint8_t *numbers = (uint8_t *)(best + n);
+    for (size_t sub = 0; sub < m; sub++) {
+        for (size_t row = 0; row < n; row++)
+            memcpy(slice + row * dsub, x + row * d + sub * dsub, dsub * sizeof *slice);
+        ivf_panels_best(s->panels[sub], slice, (int64_t)n, best, score);
+        for (size_t row = 0; row < n; row++)
+            numbers[row * m + sub] = (uint8_t)best[row];
+    }
+    for (size_t row = 0; row < n; row++)
+        ivf_bits_pack(numbers + row * m, codec->spec.m, codec->spec.bits, codes + row * code_size(codec));
+}
+
+static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
+{
+    for (int64_t at = 0; at < n; at += ENCODE_BLOCK)
+        encode_block(codec, x + (size_t)at * (size_t)codec->d, block_rows(n - at),
+                     codes + (size_t)at * code_size(codec), scratch);
+}
+
+static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
+{
+    const pq_state *s = state_of(codec);
+    const size_t dsub = (size_t)s->dsub;
+    const int m = codec->spec.m;
+    for (int64_t row = 0; row < n; row++) {
+        for (int at = 0; at < m; at += IVF_BITS_CHUNK) {
+            uint8_t numbers[IVF_BITS_CHUNK];
+            int count = m - at < IVF_BITS_CHUNK ? m - at : IVF_BITS_CHUNK;
+            ivf_bits_unpack(codes, count, codec->spec.bits, numbers);
+            codes += ivf_bits_size(count, codec->spec.bits);
+            for (int i = 0; i < count; i++, x += dsub) {
+                size_t word = (size_t)(at + i) * (size_t)s->words + numbers[i];
+                memcpy(x, s->codebooks + word * dsub, dsub * sizeof *x);
+            }
+        }
+    }
+}
+
+static size_t table_size(const ivf_codec *codec)
+{
+    return (size_t)codec->spec.m * (size_t)state_of(codec)->words * sizeof(float);
+}
+
+static void add_squares(float *restrict entries, const float *restrict word, int words, float q)
+{
+    for (int w = 0; w < words; w++) {
+        float difference = q - word[w];
+        entries[w] += difference * difference;
+    }
+}
+
+static void subtract_products(float *restrict entries, const float *restrict word, int words, float q)
+{
+    for (int w = 0; w < words; w++)
+        entries[w] -= q * word[w];
+}
+
+static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
+{
+    const pq_state *s = state_of(codec);
+    memset(table, 0, table_size(codec));
+    for (int j = 0; j < codec->d; j++) {
+        float *entries = (float *)table + (size_t)(j / s->dsub) * (size_t)s->words;
+        const float *word = s->transposed + (size_t)j * (size_t)s->words;
+        if (metric == IVF_L2)
+            add_squares(entries, word, s->words, query[j]);
+        else
+            subtract_products(entries, word, s->words, query[j]);
+    }
+}
+
+/* Adds the entries of `count` sub-vectors: sub-vector i goes to lane i % LANES. */
+static inline void add_entries(float lane[LANES], const float *table, int words, const uint8_t *numbers, int count)
+{
+    int i = 0;
+    for (; i + LANES <= count; i += LANES, table += LANES * words)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += table[j * words + numbers[i + j]];
+    for (int j = 0; i + j < count; j++)
+        lane[j] += table[j * words + numbers[i + j]];
+}
+
+static inline float sum_lanes(const float lane[LANES])
+{
+    return (lane[0] + lane[1]) + (lane[2] + lane[3]);
+}
+
+static void scan_bytes(const float *table, const uint8_t *codes, int m, int64_t n, float *keys)
+{
+    for (int64_t row = 0; row < n; row++, codes += m) {
+        float lane[LANES] = {0};
+        add_entries(lane, table, 256, codes, m);
+        keys[row] = sum_lanes(lane);
+    }
+}
+
+static void scan_packed(const ivf_codec *codec, const float *table, const uint8_t *codes, int64_t n, float *keys)
+{
+    const int bits = codec->spec.bits;
+    const int words = 1 << bits;
+    const int m = codec->spec.m;
+    for (int64_t row = 0; row < n; row++) {
+        float lane[LANES] = {0};
+        for (int at = 0; at < m; at += IVF_BITS_CHUNK) {
+            uint8_t numbers[IVF_BITS_CHUNK];
+            int count = m - at < IVF_BITS_CHUNK ? m - at : IVF_BITS_CHUNK;
+            ivf_bits_unpack(codes, count, bits, numbers);
+            codes += ivf_bits_size(count, bits);
+            add_entries(lane, table + (size_t)at * (size_t)words, words, numbers, count);
+        }
+        keys[row] = sum_lanes(lane);
+    }
+}
+
+static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
+                 float *keys)
+{
+    (void)metric;
+    if (codec->spec.bits == 8)
+        scan_bytes(table, codes, codec->spec.m, n, keys);
+    else
+        scan_packed(codec, table, codes, n, keys);
+}
+
+const ivf_codec_functions ivf_pq_functions = {
+    .residual = true,
+    .value_limit = INFINITY,
+    .make = make,
+    .drop = drop,
+    .code_size = code_size,
+    .table_size = table_size,
+    .encode_scratch = encode_scratch,
+    .training_rows = training_rows,
+    .train = train,
+    .arrays = arrays,
+    .ready = ready,
+    .encode = encode,
+    .decode = decode,
+    .prepare = prepare,
+    .scan = scan,
+};

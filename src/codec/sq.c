@@ -1,0 +1,307 @@
+/* Scalar quantizer: each dimension of the residual in 8, 6 or 4 bits between the smallest and the largest value that
+ * training saw. The codes are those of FAISS's ScalarQuantizer (QT_8bit, QT_6bit, QT_4bit with RS_minmax and argument 0),
+ * byte for byte: code = trunc(t * max) with t = (x - min) / span kept within [0, 1], decoded as min + (code + 0.5) / max *
+ * span; a dimension without span is always code 0.
+ *
+ * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where offset = q
+ * - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Sums run in LANES
+ * chains, added up in a fixed order. Memory: 3 d floats; training takes 2 d floats for each TRAIN_BLOCK rows. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "base/team.h"
+#include "codec/bits.h"
+#include "codec/internal.h"
+
+enum {
+    LANES = 16,
+    TRAIN_BLOCK = 4096,
+    TRAIN_ROWS = 100000, /* FAISS's limit for training a residual scalar quantizer */
+};
+
+typedef struct {
+    float *min;  /* [d] */
+    float *span; /* [d] */
+    float *step; /* [d]: span / largest code */
+} sq_state;
+
+static const sq_state *state_of(const ivf_codec *codec)
+{
+    return codec->state;
+}
+
+static int padded(int d)
+{
+    return ivf_to_int(ivf_round_up(d, IVF_BITS_CHUNK));
+}
+
+static float largest_code(const ivf_codec *codec)
+{
+    return (float)((1 << codec->spec.bits) - 1);
+}
+
+static void drop(ivf_codec *codec)
+{
+    sq_state *s = codec->state;
+    if (s != NULL)
+        ivf_free(s->min);
+    ivf_free(s);
+}
+
+static int make(ivf_codec *codec)
+{
+    if (codec->spec.bits != 8 && codec->spec.bits != 6 && codec->spec.bits != 4)
+        return ivf_fail(MPIVF_BAD_INPUT, "SQ%d: a scalar quantizer has 8, 6 or 4 bits", codec->spec.bits);
+    size_t d = (size_t)codec->d;
+    sq_state *s = ivf_new_zero(1, sizeof *s);
+    codec->state = s;
+    if (s == NULL)
+        return MPIVF_FAILED;
+    s->min = ivf_new_zero(3 * d, sizeof(float));
+    if (s->min == NULL)
+        return MPIVF_FAILED;
+    s->span = s->min + d;
+    s->step = s->span + d;
+    return MPIVF_OK;
+}
+
+static size_t code_size(const ivf_codec *codec)
+{
+    return ivf_bits_size(codec->d, codec->spec.bits);
+}
+
+static int64_t training_rows(const ivf_codec *codec)
+{
+    (void)codec;
+    return TRAIN_ROWS;
+}
+
+typedef struct {
+    const float *x; /* [n][d] */
+    int64_t n;
+    size_t d;
+    float *low;  /* [blocks][d] */
+    float *high; /* [blocks][d] */
+} range_job;
+
+static void widen(float *low, float *high, const float *x, const float *y, size_t d)
+{
+    for (size_t j = 0; j < d; j++) {
+        low[j] = x[j] < low[j] ? x[j] : low[j];
+        high[j] = y[j] > high[j] ? y[j] : high[j];
+    }
+}
+
+static int range_of_block(void *arg, int64_t block, int worker)
+{
+    (void)worker;
+    const range_job *job = arg;
+    float *low = job->low + (size_t)block * job->d;
+    float *high = job->high + (size_t)block * job->d;
+    int64_t first = block * TRAIN_BLOCK;
+    int64_t end = ivf_min_i64(job->n, first + TRAIN_BLOCK);
+    memcpy(low, job->x + (size_t)first * job->d, job->d * sizeof *low);
+    memcpy(high, low, job->d * sizeof *high);
+    for (int64_t row = first + 1; row < end; row++) {
+        const float *x = job->x + (size_t)row * job->d;
+        widen(low, high, x, x, job->d);
+    }
+    return MPIVF_OK;
+}
+
+static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+{
+    (void)training;
+    const sq_state *s = codec->state;
+    size_t d = (size_t)codec->d;
+    int64_t blocks = ivf_ceil_div(n, TRAIN_BLOCK);
+    float *ranges = ivf_new(2 * (size_t)blocks * d, sizeof *ranges);
+    if (ranges == NULL)
+        return MPIVF_FAILED;
+    range_job job = {.x = x, .n = n, .d = d, .low = ranges, .high = ranges + (size_t)blocks * d};
+    int rc = ivf_team_run(blocks, range_of_block, &job);
+    for (int64_t block = 1; block < blocks; block++)
+        widen(job.low, job.high, job.low + (size_t)block * d, job.high + (size_t)block * d, d);
+    for (size_t j = 0; j < d; j++) {
+        s->min[j] = job.low[j];
+        s->span[j] = job.high[j] - job.low[j];
+    }
+    ivf_free(ranges);
+    return rc;
+}
+
+static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
+{
+    const sq_state *s = codec->state;
+    out[0] = (ivf_array){.name = "sq_min", .type = IVF_F32, .rank = 1, .dims = {codec->d}, .data = s->min};
+    out[1] = (ivf_array){.name = "sq_span", .type = IVF_F32, .rank = 1, .dims = {codec->d}, .data = s->span};
+    return 2;
+}
+
+static int ready(ivf_codec *codec)
+{
+    const sq_state *s = codec->state;
+    for (int j = 0; j < codec->d; j++)
+        s->step[j] = s->span[j] / largest_code(codec);
+    return MPIVF_OK;
+}
+
+/* The products are rounded as FAISS's are: in single precision for 8 bits, in double for 6 and 4. */
+static uint8_t code_of(float x, float min, float span, int bits)
+{
+    if (span == 0)
+        return 0;
+    float t = (x - min) / span;
+    if (t < 0)
+        t = 0;
+    if (t > 1)
+        t = 1;
+    return bits == 8 ? (uint8_t)(255 * t) : (uint8_t)((double)t * ((1 << bits) - 1));
+}
+
+static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
+{
+    (void)scratch;
+    const sq_state *s = state_of(codec);
+    const int bits = codec->spec.bits;
+    for (int64_t row = 0; row < n; row++, x += codec->d) {
+        for (int at = 0; at < codec->d; at += IVF_BITS_CHUNK) {
+            uint8_t values[IVF_BITS_CHUNK];
+            int count = codec->d - at < IVF_BITS_CHUNK ? codec->d - at : IVF_BITS_CHUNK;
+            for (int j = 0; j < count; j++)
+                values[j] = code_of(x[at + j], s->min[at + j], s->span[at + j], bits);
+            ivf_bits_pack(values, count, bits, codes);
+            codes += ivf_bits_size(count, bits);
+        }
+    }
+}
+
+static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
+{
+    const sq_state *s = state_of(codec);
+    const int bits = codec->spec.bits;
+    const float largest = largest_code(codec);
+    for (int64_t row = 0; row < n; row++, x += codec->d) {
+        for (int at = 0; at < codec->d; at += IVF_BITS_CHUNK) {
+            uint8_t values[IVF_BITS_CHUNK];
+            int count = codec->d - at < IVF_BITS_CHUNK ? codec->d - at : IVF_BITS_CHUNK;
+            ivf_bits_unpack(codes, count, bits, values);
+            codes += ivf_bits_size(count, bits);
+            for (int j = 0; j < count; j++)
+                x[at + j] = s->min[at + j] + ((float)values[j] + 0.5F) / largest * s->span[at + j];
+        }
+    }
+}
+
+/* A table: LANES floats of which the first is the constant of an inner product, then offset[padded(d)] and
+ * slope[padded(d)], zero beyond d. */
+static size_t table_size(const ivf_codec *codec)
+{
+    return (LANES + 2 * (size_t)padded(codec->d)) * sizeof(float);
+}
+
+static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
+{
+    const sq_state *s = state_of(codec);
+    float *constant = table;
+    float *offset = constant + LANES;
+    float *slope = offset + padded(codec->d);
+    double sum = 0;
+    memset(table, 0, table_size(codec));
+    for (int j = 0; j < codec->d; j++) {
+        float middle = s->min[j] + 0.5F * s->step[j];
+        if (metric == IVF_L2) {
+            offset[j] = query[j] - middle;
+            slope[j] = s->step[j];
+        } else {
+            sum += (double)query[j] * (double)middle;
+            slope[j] = query[j] * s->step[j];
+        }
+    }
+    constant[0] = (float)sum;
+}
+
+static inline float sum_lanes(const float lane[LANES])
+{
+    float sum[LANES];
+    memcpy(sum, lane, sizeof sum);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            sum[j] += sum[j + half];
+    return sum[0];
+}
+
+/* The values of one chunk of a row: in place where they are bytes already. */
+static inline const uint8_t *chunk_values(const uint8_t *packed, int count, int bits, uint8_t values[IVF_BITS_CHUNK])
+{
+    if (bits == 8 && count == IVF_BITS_CHUNK)
+        return packed;
+    memset(values, 0, IVF_BITS_CHUNK);
+    ivf_bits_unpack(packed, count, bits, values);
+    return values;
+}
+
+static float scan_l2(const float *offset, const float *slope, const uint8_t *codes, int d, int bits)
+{
+    float lane[LANES] = {0};
+    for (int at = 0; at < d; at += IVF_BITS_CHUNK) {
+        uint8_t buffer[IVF_BITS_CHUNK];
+        int count = d - at < IVF_BITS_CHUNK ? d - at : IVF_BITS_CHUNK;
+        const uint8_t *value = chunk_values(codes, count, bits, buffer);
+        for (int i = 0; i < IVF_BITS_CHUNK; i += LANES) {
+            for (int j = 0; j < LANES; j++) {
+                float difference = offset[at + i + j] - slope[at + i + j] * (float)value[i + j];
+                lane[j] += difference * difference;
+            }
+        }
+        codes += ivf_bits_size(count, bits);
+    }
+    return sum_lanes(lane);
+}
+
+static float scan_ip(const float *slope, const uint8_t *codes, int d, int bits)
+{
+    float lane[LANES] = {0};
+    for (int at = 0; at < d; at += IVF_BITS_CHUNK) {
+        uint8_t buffer[IVF_BITS_CHUNK];
+        int count = d - at < IVF_BITS_CHUNK ? d - at : IVF_BITS_CHUNK;
+        const uint8_t *value = chunk_values(codes, count, bits, buffer);
+        for (int i = 0; i < IVF_BITS_CHUNK; i += LANES)
+            for (int j = 0; j < LANES; j++)
+                lane[j] += slope[at + i + j] * (float)value[i + j];
+        codes += ivf_bits_size(count, bits);
+    }
+    return sum_lanes(lane);
+}
+
+static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
+                 float *keys)
+{
+    const float *constant = table;
+    const float *offset = constant + LANES;
+    const float *slope = offset + padded(codec->d);
+    const size_t size = code_size(codec);
+    for (int64_t row = 0; row < n; row++, codes += size)
+        keys[row] = metric == IVF_L2 ? scan_l2(offset, slope, codes, codec->d, codec->spec.bits)
+                                     : -(constant[0] + scan_ip(slope, codes, codec->d, codec->spec.bits));
+}
+
+const ivf_codec_functions ivf_sq_functions = {
+    .residual = true,
+    .value_limit = INFINITY,
+    .make = make,
+    .drop = drop,
+    .code_size = code_size,
+    .table_size = table_size,
+    .training_rows = training_rows,
+    .train = train,
+    .arrays = arrays,
+    .ready = ready,
+    .encode = encode,
+    .decode = decode,
+    .prepare = prepare,
+    .scan = scan,
+};
