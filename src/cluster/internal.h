@@ -46,7 +46,8 @@ static inline int64_t ivf_kmeans_size(const ivf_kmeans_work *w, int32_t cell)
  * positive, so that equal points have equal bits. False when the row has no direction. */
 bool ivf_kmeans_point(const ivf_kmeans_work *w, int64_t row, float *point);
 
-/* Local. Fills centroids with distinct points drawn with the seed, at most params->k; sets w->k to how many there are. */
+/* Local. Fills centroids with distinct points drawn with the seed, at most params->k; sets w->k to how many there are.
+ */
 int ivf_kmeans_seed(ivf_kmeans_work *w);
 
 /* Local, uses the team. cell, loss, order and start from the centroids; the objective. */

@@ -1,6 +1,7 @@
-/* Lloyd's k-means over rows in memory, for the lists of an index and for the codebooks of a product quantizer (which call
- * it inside a task, where it runs on one thread). Plain exact Lloyd, because its quality is the yardstick of every faster
- * scheme and its assignment is one fused product (math/panels.h). No collectives: rows and centroids are this rank's.
+/* Lloyd's k-means over rows in memory, for the lists of an index and for the codebooks of a product quantizer (which
+ * call it inside a task, where it runs on one thread). Plain exact Lloyd, because its quality is the yardstick of every
+ * faster scheme and its assignment is one fused product (math/panels.h). No collectives: rows and centroids are this
+ * rank's.
  *
  * Order of things: seed; then for each iteration assign, repair empty cells, update. When the last iteration still met
  * empty cells, passes of the same kind follow until an assignment meets none. Memory is in kmeans.h. */
@@ -37,10 +38,11 @@ static int check(const ivf_kmeans_params *params, int64_t n)
 
 static int refuse_few(const ivf_kmeans_work *w)
 {
-    return ivf_fail(MPIVF_BAD_INPUT,
-                    "k-means: %d cells need as many training rows that differ%s, but only %d of the %lld do; ask for at "
-                    "most %d",
-                    w->params->k, w->spherical ? " in direction" : "", w->k, (long long)w->n, w->k);
+    return ivf_fail(
+        MPIVF_BAD_INPUT,
+        "k-means: %d cells need as many training rows that differ%s, but only %d of the %lld do; ask for at "
+        "most %d",
+        w->params->k, w->spherical ? " in direction" : "", w->k, (long long)w->n, w->k);
 }
 
 static int64_t row_blocks(const ivf_kmeans_work *w)

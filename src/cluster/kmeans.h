@@ -33,12 +33,12 @@ typedef struct {
 } ivf_kmeans_report;
 
 /* Local, uses the team. Lloyd's iterations from k distinct rows of x[n][d] drawn with the seed (spherical: rows of
- * distinct direction); centroids[k][d] out. Empty cells take the farthest row of the cell with the largest objective, one
- * per cell, never one that equals that cell's centroid. Fails with MPIVF_BAD_INPUT when x has fewer than k distinct rows
- * (names both numbers) or rows so close that single precision cannot keep k cells apart, unless `spare`. x is finite and n
- * below 2^32. Bit-identical for any number of threads: assignments by math/panels.h, sums in 64-bit fixed point scaled per
- * cell, objective in fixed blocks. Cost: iterations * n * k * d multiply-adds; memory: k * (d + 9) * 4 + n * 16 bytes and
- * 12 d for each thread. */
+ * distinct direction); centroids[k][d] out. Empty cells take the farthest row of the cell with the largest objective,
+ * one per cell, never one that equals that cell's centroid. Fails with MPIVF_BAD_INPUT when x has fewer than k distinct
+ * rows (names both numbers) or rows so close that single precision cannot keep k cells apart, unless `spare`. x is
+ * finite and n below 2^32. Bit-identical for any number of threads: assignments by math/panels.h, sums in 64-bit fixed
+ * point scaled per cell, objective in fixed blocks. Cost: iterations * n * k * d multiply-adds; memory: k * (d + 9) * 4
+ * + n * 16 bytes and 12 d for each thread. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
 #endif

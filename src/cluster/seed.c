@@ -1,6 +1,7 @@
-/* Where k-means starts: rows in the order of a seeded permutation, skipping those whose point was taken already, so that
- * no two centroids are equal and no cell starts empty because of copies. A hash table of the points taken makes each step
- * one look-up: k of them for ordinary data, n when the rows hardly differ. Memory: 8 to 16 bytes for each centroid. */
+/* Where k-means starts: rows in the order of a seeded permutation, skipping those whose point was taken already, so
+ * that no two centroids are equal and no cell starts empty because of copies. A hash table of the points taken makes
+ * each step one look-up: k of them for ordinary data, n when the rows hardly differ. Memory: 8 to 16 bytes for each
+ * centroid. */
 #include <float.h>
 #include <string.h>
 

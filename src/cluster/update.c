@@ -1,10 +1,11 @@
-/* The means of the cells. Rows are summed in 64-bit fixed point, whose addition is associative: the result does not depend
- * on the order of the rows, nor on how they are spread over threads or ranks. The unit is chosen for each cell from the
- * largest norm and the number of its rows, so that no sum can overflow and a value keeps 51 bits (fewer, but at least 30,
- * beyond 2^11 rows) below that norm. */
+/* The means of the cells. Rows are summed in 64-bit fixed point, whose addition is associative: the result does not
+ * depend on the order of the rows, nor on how they are spread over threads or ranks. The unit is chosen for each cell
+ * from the largest norm and the number of its rows, so that no sum can overflow and a value keeps 51 bits (fewer, but
+ * at least 30, beyond 2^11 rows) below that norm. */
 #include <math.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/team.h"
 #include "cluster/internal.h"
 

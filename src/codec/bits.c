@@ -1,5 +1,5 @@
-/* Bit packing for sq.c and pq.c. Eight values fill `bits` bytes exactly, so the work goes in groups of eight through one
- * 64-bit word. */
+/* Bit packing for sq.c and pq.c. Eight values fill `bits` bytes exactly, so the work goes in groups of eight through
+ * one 64-bit word. */
 #include "codec/bits.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
-/* The factory string, for the command line and the manifest. A string is cut at the commas outside parentheses; the first
- * part must be the lists, the second the encoding, and no third one may follow. Whatever else FAISS's grammar knows is in
- * one table, so that it is refused by name rather than as a spelling mistake. Source of the grammar: FAISS wiki, "The
- * index factory", and faiss/index_factory.cpp. */
+/* The factory string, for the command line and the manifest. A string is cut at the commas outside parentheses; the
+ * first part must be the lists, the second the encoding, and no third one may follow. Whatever else FAISS's grammar
+ * knows is in one table, so that it is refused by name rather than as a spelling mistake. Source of the grammar: FAISS
+ * wiki, "The index factory", and faiss/index_factory.cpp. */
 #include "codec/factory.h"
 
 #include <ctype.h>
@@ -212,8 +212,8 @@ static void suggest(const char *text, char suggestion[64])
         int64_t bits = 0;
         rest = p;
         if (!read_plain(p, &built.codec) && skip_pq(&rest, &m, &bits) && m > 0 && m <= PQ_M_MAX)
-            built.codec = (ivf_codec_spec){
-                IVF_CODEC_PQ, ivf_to_int(m), ivf_to_int(ivf_max_i64(PQ_BITS_MIN, ivf_min_i64(bits, PQ_BITS_MAX)))};
+            built.codec = (ivf_codec_spec){IVF_CODEC_PQ, ivf_to_int(m),
+                                           ivf_to_int(ivf_max_i64(PQ_BITS_MIN, ivf_min_i64(bits, PQ_BITS_MAX)))};
     }
     ivf_factory_text(&built, suggestion);
 }

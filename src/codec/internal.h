@@ -4,8 +4,8 @@
 
 #include "codec/codec.h"
 
-/* A codec's functions; those that mirror codec.h keep its contracts. A codec owns `state`, made by `make` and given back
- * by `drop`; a member that is NULL has nothing to do. */
+/* A codec's functions; those that mirror codec.h keep its contracts. A codec owns `state`, made by `make` and given
+ * back by `drop`; a member that is NULL has nothing to do. */
 typedef struct {
     bool residual;
     float value_limit;

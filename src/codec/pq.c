@@ -1,14 +1,14 @@
-/* Product quantizer (Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", TPAMI 2011): the residual
- * is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Code words, codes and their
- * packing are those of FAISS's ProductQuantizer.
+/* Product quantizer (Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", TPAMI 2011): the
+ * residual is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Code words, codes
+ * and their packing are those of FAISS's ProductQuantizer.
  *
- * Training runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what FAISS takes):
- * one sub-vector for each thread, or one after the other with all threads in its k-means when there are fewer sub-vectors
- * than threads. Real data have sub-vectors with few distinct values (dimensions that are always 0); codewords left over
- * repeat another one and, ties going to the lowest number, are never used.
+ * Training runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what FAISS
+ * takes): one sub-vector for each thread, or one after the other with all threads in its k-means when there are fewer
+ * sub-vectors than threads. Real data have sub-vectors with few distinct values (dimensions that are always 0);
+ * codewords left over repeat another one and, ties going to the lowest number, are never used.
  *
- * Scanning adds m entries of a table [m][2^bits] that is made for each query (and list). Memory, floats: codebooks, their
- * transpose for making tables and their panels for encoding, d * 2^bits each. */
+ * Scanning adds m entries of a table [m][2^bits] that is made for each query (and list). Memory, floats: codebooks,
+ * their transpose for making tables and their panels for encoding, d * 2^bits each. */
 #include <math.h>
 #include <string.h>
 
@@ -202,7 +202,8 @@ static size_t block_rows(int64_t n)
 
 static size_t encode_scratch(const ivf_codec *codec, int64_t n)
 {
-    size_t row = (size_t)state_of(codec)->dsub * sizeof(float) + sizeof(int32_t) + sizeof(float) + (size_t)codec->spec.m;
+    size_t row =
+        (size_t)state_of(codec)->dsub * sizeof(float) + sizeof(int32_t) + sizeof(float) + (size_t)codec->spec.m;
     return block_rows(n) * row;
 }
 

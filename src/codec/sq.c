@@ -1,9 +1,10 @@
 /* Scalar quantizer: each dimension of the residual in 8, 6 or 4 bits between the smallest and the largest value that
- * training saw. The codes are those of FAISS's ScalarQuantizer (QT_8bit, QT_6bit, QT_4bit with RS_minmax and argument 0),
- * byte for byte: code = trunc(t * max) with t = (x - min) / span kept within [0, 1], decoded as min + (code + 0.5) / max *
- * span; a dimension without span is always code 0.
+ * training saw. The codes are those of FAISS's ScalarQuantizer (QT_8bit, QT_6bit, QT_4bit with RS_minmax and argument
+ * 0), byte for byte: code = trunc(t * max) with t = (x - min) / span kept within [0, 1], decoded as min + (code + 0.5)
+ * / max * span; a dimension without span is always code 0.
  *
- * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where offset = q
+ * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where offset
+ * = q
  * - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Sums run in LANES
  * chains, added up in a fixed order. Memory: 3 d floats; training takes 2 d floats for each TRAIN_BLOCK rows. */
 #include <math.h>
