@@ -1,0 +1,185 @@
+/* Searching a committed index, for the search command and for recall checks.
+ *
+ * Every rank holds the model and its share of the fragments (search/postings.h). Queries go through in batches whose
+ * size depends on nprobe and k alone: the ranks rank the centroids of a part of the batch each and exchange the lists
+ * (search/probe.h), every rank scans those lists in its own fragments (search/scan.h), and a tree over the ranks merges
+ * what they found (search/merge.h).
+ *
+ * Why the bytes cannot depend on the number of ranks or threads: lists are ranked in fixed blocks of queries, a
+ * posting's key depends on the query, the model and its code alone, and of all (key, id) the k smallest win.
+ *
+ * Memory: fragments and model; the queries once more for IVF_COSINE; about 64 MiB for a batch, k neighbours of it twice
+ * included. Collectives of a search: an agreement; for each batch those of its three steps; two sums of 8 bytes. */
+#include "search/searcher.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/transfer.h"
+#include "math/panels.h"
+#include "search/merge.h"
+#include "search/postings.h"
+#include "search/probe.h"
+#include "search/queries.h"
+#include "search/scan.h"
+
+enum { BATCH_BYTES = 64 << 20, BATCH_STEP = 32 };
+
+struct ivf_searcher {
+    ivf_manifest *manifest;
+    ivf_model *model;
+    ivf_panels *centroids;
+    ivf_postings postings;
+};
+
+/* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
+static int check_model(const char *index, const ivf_manifest *manifest, const ivf_model *model)
+{
+    if (model->d == manifest->d && model->nlist == manifest->factory.nlist && model->metric == manifest->metric &&
+        ivf_codec_code_size(model->codec) == manifest->code_size)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_CORRUPT,
+                    "%s: model %s (d %d, %d lists, %s, codes of %zu bytes) is not what the manifest says (d %d, %d "
+                    "lists, %s, codes of %zu bytes); build the index again",
+                    index, model->id, model->d, model->nlist, ivf_metric_name(model->metric),
+                    ivf_codec_code_size(model->codec), manifest->d, manifest->factory.nlist,
+                    ivf_metric_name(manifest->metric), manifest->code_size);
+}
+
+/* Local. What this rank needs of its own. */
+static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
+{
+    int64_t from = 0;
+    int64_t to = 0;
+    int rc = check_model(index, s->manifest, s->model);
+    if (rc != MPIVF_OK)
+        return rc;
+    s->centroids = ivf_panels_new(s->model->centroids, s->model->nlist, s->model->d, s->model->metric);
+    if (s->centroids == NULL)
+        return MPIVF_FAILED;
+    ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
+    return ivf_postings_load(index, s->manifest, from, to, &s->postings);
+}
+
+int ivf_searcher_open(const ivf_ctx *ctx, const char *index, ivf_searcher **searcher)
+{
+    ivf_searcher *s = ivf_new_zero(1, sizeof *s);
+    *searcher = NULL;
+    int rc = ivf_agree(ctx, s == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc != MPIVF_OK || s == NULL) {
+        ivf_free(s);
+        return rc;
+    }
+    rc = ivf_manifest_open(ctx, index, &s->manifest);
+    if (rc == MPIVF_OK)
+        rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, load_share(ctx, index, s));
+    if (rc == MPIVF_OK)
+        *searcher = s;
+    else
+        ivf_searcher_close(s);
+    return rc;
+}
+
+void ivf_searcher_close(ivf_searcher *searcher)
+{
+    if (searcher == NULL)
+        return;
+    ivf_postings_free(&searcher->postings);
+    ivf_panels_free(searcher->centroids);
+    ivf_model_free(searcher->model);
+    ivf_manifest_free(searcher->manifest);
+    ivf_free(searcher);
+}
+
+const ivf_manifest *ivf_searcher_manifest(const ivf_searcher *searcher)
+{
+    return searcher->manifest;
+}
+
+const ivf_model *ivf_searcher_model(const ivf_searcher *searcher)
+{
+    return searcher->model;
+}
+
+/* What a search needs from batch to batch. */
+typedef struct {
+    const ivf_searcher *searcher;
+    int k;
+    ivf_queries queries;
+    ivf_probes probes;
+    ivf_neighbor *found; /* [batch][k]; NULL on rank 0, which finds into the caller's rows */
+    int64_t batch;       /* queries, at most */
+    int64_t scanned;
+} search_run;
+
+static int64_t choose_batch(int64_t nq, const ivf_search_params *params)
+{
+    int64_t query_bytes = (int64_t)params->nprobe * 8 + (int64_t)params->k * 2 * (int64_t)sizeof(ivf_neighbor);
+    int64_t fitting = BATCH_BYTES / query_bytes / BATCH_STEP * BATCH_STEP;
+    return ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
+}
+
+static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries, int64_t nq,
+                       const ivf_search_params *params)
+{
+    const ivf_model *model = run->searcher->model;
+    run->k = params->k;
+    run->batch = choose_batch(nq, params);
+    int rc = ivf_queries_open(queries, nq, model->d, model->metric, &run->queries);
+    if (rc == MPIVF_OK)
+        rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
+    if (rc == MPIVF_OK && !ivf_ctx_is_root(ctx)) {
+        run->found = ivf_new(ivf_to_size(run->batch) * (size_t)run->k, sizeof *run->found);
+        rc = run->found == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    return rc;
+}
+
+/* Collective. Queries first .. first + nq - 1 into out[nq][k] on rank 0. */
+static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
+{
+    const ivf_model *model = run->searcher->model;
+    ivf_neighbor *found = ivf_ctx_is_root(ctx) ? out : run->found;
+    ivf_scan scan = {.model = model,
+                     .postings = &run->searcher->postings,
+                     .queries = run->queries.x + first * model->d,
+                     .probes = &run->probes,
+                     .nq = nq,
+                     .k = run->k};
+    int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_scan_run(&scan, found, &run->scanned));
+    if (rc == MPIVF_OK)
+        rc = ivf_neighbors_merge(ctx, found, nq, run->k);
+    return rc;
+}
+
+static void fill_stats(const ivf_ctx *ctx, int64_t scanned, double started, ivf_search_stats *stats)
+{
+    int64_t nanoseconds = (int64_t)((ivf_clock() - started) * 1e9);
+    ivf_allsum_i64(ctx, &scanned, 1);
+    ivf_allmax_i64(ctx, &nanoseconds, 1);
+    *stats = (ivf_search_stats){.seconds = (double)nanoseconds * 1e-9, .postings_scanned = scanned};
+}
+
+int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq,
+               const ivf_search_params *params, ivf_neighbor *out, ivf_search_stats *stats)
+{
+    double started = ivf_clock();
+    search_run run = {.searcher = searcher};
+    int rc = ivf_agree(ctx, run_prepare(ctx, &run, queries, nq, params));
+    for (int64_t first = 0; rc == MPIVF_OK && first < nq; first += run.batch)
+        rc = search_batch(ctx, &run, first, ivf_min_i64(run.batch, nq - first),
+                          ivf_ctx_is_root(ctx) ? out + first * run.k : NULL);
+    ivf_free(run.found);
+    ivf_probes_free(&run.probes);
+    ivf_queries_close(&run.queries);
+    if (rc == MPIVF_OK)
+        fill_stats(ctx, run.scanned, started, stats);
+    return rc;
+}
