@@ -1,0 +1,65 @@
+#include "cli/command.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <string.h>
+
+static const ivf_command table[IVF_COMMAND_COUNT] = {
+    [IVF_COMMAND_BUILD] =
+        {"build", "build an index from vector files",
+         "Trains lists and codec on a sample of the input, stores every row in the list of its nearest centroid, and "
+         "commits the result as one version of the index. The ranks share the work; the index does not depend on their "
+         "number. Nothing is visible before the commit.",
+         "mpirun -n 4 mpivf build photos.ivf --input photos.u8bin --factory IVF256,PQ32"},
+    [IVF_COMMAND_SEARCH] =
+        {"search", "find the nearest rows of each query in an index",
+         "Holds the index in the memory of the ranks, scans the --nprobe lists nearest to each query, and keeps the "
+         "--k nearest rows. Distances are squared Euclidean distances, inner products, or 1 - cosine.",
+         "mpirun -n 4 mpivf search photos.ivf --queries query.u8bin --k 10 --nprobe 16 --output found.h5"},
+    [IVF_COMMAND_EVAL] =
+        {"eval", "measure recall and speed against known neighbours",
+         "Searches with each number of lists and compares with the ground truth. recall@k by id is the share of the "
+         "true k nearest that were found; by distance, rows as near as the true k-th count too. Each setting runs "
+         "until three runs are done or half a second has passed; the speed is the median.",
+         "mpirun -n 2 mpivf eval photos.ivf --queries query.u8bin --groundtruth gt100.bin --k 1,10 --nprobe 1,8,32"},
+    [IVF_COMMAND_EXACT] =
+        {"exact", "find the nearest rows by brute force: ground truth",
+         "Compares every query with every input row. The result serves eval as ground truth.",
+         "mpirun -n 4 mpivf exact --input photos.u8bin --queries query.u8bin --k 100 --output gt100.bin"},
+    [IVF_COMMAND_INFO] = {"info", "describe an index",
+                          "Prints what the newest version of an index holds: rows, model, training, fragments, and how "
+                          "evenly its lists are filled.",
+                          "mpivf info photos.ivf --json"},
+    [IVF_COMMAND_VERIFY] = {"verify", "check every file of an index",
+                            "Reads every file that the newest version names and compares it with its checksums and "
+                            "with the account of rows in the manifest. A damaged or missing file gives exit code 5.",
+                            "mpirun -n 4 mpivf verify photos.ivf"},
+    [IVF_COMMAND_GENERATE] =
+        {"generate", "make synthetic vectors",
+         "Writes a mixture of clusters of unequal size, each spread over a few directions of its own with some noise "
+         "in all. A row depends on the seed and its number alone.",
+         "mpirun -n 4 mpivf generate --output rows.fbin --rows 1000000 --dim 128 --queries 1000 --queries-output "
+         "queries.fbin"},
+};
+
+const ivf_command *ivf_command_get(ivf_command_id id)
+{
+    return &table[id];
+}
+
+int ivf_command_find(const char *name, ivf_command_id *id)
+{
+    const char *names[IVF_COMMAND_COUNT];
+    for (int i = 0; i < IVF_COMMAND_COUNT; i++) {
+        names[i] = table[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            *id = (ivf_command_id)i;
+            return MPIVF_OK;
+        }
+    }
+    const char *nearest = ivf_text_nearest(name, names, IVF_COMMAND_COUNT);
+    if (nearest != NULL)
+        return ivf_fail(MPIVF_USAGE, "unknown command '%s'; did you mean '%s'?", name, nearest);
+    return ivf_fail(MPIVF_USAGE, "unknown command '%s'; see mpivf --help", name);
+}

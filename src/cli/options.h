@@ -1,0 +1,158 @@
+/* The options of all commands: one table, from which follow the command line, the configuration file, --help, the
+ * manual page and the completion of the shell. */
+#ifndef IVF_CLI_OPTIONS_H
+#define IVF_CLI_OPTIONS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+typedef enum {
+    IVF_COMMAND_BUILD,
+    IVF_COMMAND_SEARCH,
+    IVF_COMMAND_EVAL,
+    IVF_COMMAND_EXACT,
+    IVF_COMMAND_INFO,
+    IVF_COMMAND_VERIFY,
+    IVF_COMMAND_GENERATE,
+    IVF_COMMAND_COUNT
+} ivf_command_id;
+
+/* Rows of the table. The same name may stand for different things in different commands (--queries). */
+typedef enum {
+    IVF_OPTION_NONE,
+    IVF_OPTION_INDEX,
+    IVF_OPTION_INPUT,
+    IVF_OPTION_DATASET,
+    IVF_OPTION_IDS,
+    IVF_OPTION_IDS_DATASET,
+    IVF_OPTION_FACTORY,
+    IVF_OPTION_METRIC,
+    IVF_OPTION_QUERIES,
+    IVF_OPTION_QUERIES_DATASET,
+    IVF_OPTION_GROUNDTRUTH,
+    IVF_OPTION_K,
+    IVF_OPTION_K_LIST,
+    IVF_OPTION_NPROBE,
+    IVF_OPTION_NPROBE_LIST,
+    IVF_OPTION_RESULTS,
+    IVF_OPTION_RESULTS_REQUIRED,
+    IVF_OPTION_OUTPUT,
+    IVF_OPTION_ROWS,
+    IVF_OPTION_DIM,
+    IVF_OPTION_CLUSTERS,
+    IVF_OPTION_INTRINSIC,
+    IVF_OPTION_NOISE,
+    IVF_OPTION_TYPE,
+    IVF_OPTION_QUERY_ROWS,
+    IVF_OPTION_QUERIES_OUTPUT,
+    IVF_OPTION_SEED,
+    IVF_OPTION_SAMPLE,
+    IVF_OPTION_ITERATIONS,
+    IVF_OPTION_PQ_ITERATIONS,
+    IVF_OPTION_TOLERANCE,
+    IVF_OPTION_FRAGMENT_ROWS,
+    IVF_OPTION_ON_BAD_ROW,
+    IVF_OPTION_REPLACE,
+    IVF_OPTION_THREADS,
+    IVF_OPTION_JSON,
+    IVF_OPTION_QUIET,
+    IVF_OPTION_VERBOSE,
+    IVF_OPTION_CONFIG,
+    IVF_OPTION_PRINT_CONFIG,
+    IVF_OPTION_HELP,
+    IVF_OPTION_COUNT
+} ivf_option_id;
+
+typedef enum {
+    IVF_TYPE_FLAG,     /* on or off */
+    IVF_TYPE_INTEGER,  /* within min..max */
+    IVF_TYPE_INTEGERS, /* several, separated by commas; each within min..max */
+    IVF_TYPE_REAL,     /* within real_min..real_max */
+    IVF_TYPE_CHOICE,   /* one of `choices` */
+    IVF_TYPE_TEXT,
+    IVF_TYPE_PATH,
+    IVF_TYPE_PATHS /* several: the option is repeated */
+} ivf_option_type;
+
+/* Where an option stands apart from the others. */
+enum {
+    IVF_ROW_POSITIONAL = 1, /* an argument without a name on the command line */
+    IVF_ROW_META = 2,       /* steers the parsing itself: no key of the configuration file */
+    IVF_ROW_RUN = 4,        /* concerns this run, not what is made: not recorded in an index */
+};
+
+typedef struct {
+    const char *name;
+    char letter; /* 0: none */
+    ivf_option_type type;
+    unsigned flags;            /* IVF_ROW_... */
+    unsigned commands;         /* bit 1 << ivf_command_id for each command that has it */
+    bool required;             /* by each of its commands */
+    bool has_auto;             /* "auto" is accepted and stands for 0 */
+    const char *argument;      /* what the value is called in help; NULL for a flag */
+    const char *unit;          /* of the value, or NULL */
+    const char *fallback;      /* the default as it would be typed; NULL: none */
+    int64_t min, max;          /* INTEGER, INTEGERS */
+    double real_min, real_max; /* REAL */
+    const char *choices;       /* CHOICE: separated by commas */
+    ivf_option_id needs;       /* makes sense only with this one */
+    const char *help;
+} ivf_option;
+
+/* Local. A row of the table. */
+const ivf_option *ivf_option_get(ivf_option_id id);
+bool ivf_option_in(ivf_option_id id, ivf_command_id command);
+
+/* Local. The row of that name in a command, exactly; IVF_OPTION_NONE when there is none. */
+ivf_option_id ivf_option_find(ivf_command_id command, const char *name);
+
+/* Local. Of the command's options (keys of its configuration file, with `keys`) the one nearest to `name`, or NULL. */
+const char *ivf_option_nearest(ivf_command_id command, const char *name, bool keys);
+
+/* Who gave a value; the later beats the earlier. */
+typedef enum { IVF_SOURCE_NONE, IVF_SOURCE_DEFAULT, IVF_SOURCE_CONFIG, IVF_SOURCE_COMMAND_LINE } ivf_option_source;
+
+typedef struct {
+    ivf_option_source source;
+    int count;
+    char **texts;      /* [count] as given, owned; one for each list entry */
+    int64_t *integers; /* [count] of INTEGER, INTEGERS, FLAG; owned, else NULL */
+    double real;
+} ivf_option_value;
+
+/* The options of one run. Start from ivf_options_init; ivf_options_free gives everything back. */
+typedef struct {
+    ivf_command_id command;
+    ivf_option_value values[IVF_OPTION_COUNT];
+} ivf_options;
+
+void ivf_options_init(ivf_options *options, ivf_command_id command);
+void ivf_options_free(ivf_options *options);
+
+/* Local. Parses and stores a value, unless a later source gave one already (it is checked all the same). `where` opens
+ * the message of a failure: "--k" or "FILE:LINE: k". MPIVF_USAGE names value and range. */
+int ivf_options_set(ivf_options *options, ivf_option_id id, ivf_option_source source, const char *where,
+                    const char *const *texts, int count);
+
+/* Local. After command line and configuration file: fills in the defaults, then checks what is required and what goes
+ * together. */
+int ivf_options_finish(ivf_options *options);
+
+/* Local. Values of finished options; the row must have that type. Absent text is NULL, "auto" is 0. */
+bool ivf_options_flag(const ivf_options *options, ivf_option_id id);
+int64_t ivf_options_integer(const ivf_options *options, ivf_option_id id);
+double ivf_options_real(const ivf_options *options, ivf_option_id id);
+const char *ivf_options_text(const ivf_options *options, ivf_option_id id);
+const ivf_option_value *ivf_options_value(const ivf_options *options, ivf_option_id id);
+
+/* Local. Whether a value was given that differs from the default: such a value must be honoured or refused. */
+bool ivf_options_differs(const ivf_options *options, ivf_option_id id);
+
+/* Local. What determined the result (rows without IVF_ROW_RUN and IVF_ROW_META), for the index's manifest; NULL with a
+ * failure recorded. */
+json_t *ivf_options_to_json(const ivf_options *options);
+
+#endif
