@@ -193,16 +193,16 @@ static bool make_scalar(loader *l, cyaml_err_t error)
 
 static int take_slot(const loader *l, ivf_option_id id, const slot *s)
 {
+    const char *const *texts = (const char *const *)(s->list != NULL ? s->list : &s->scalar);
+    int count = s->list != NULL ? (int)s->count : 1;
+    if (count == 0 || texts[0] == NULL)
+        return MPIVF_OK;
     const char *name = ivf_option_get(id)->name;
     char place[IVF_PATH_BYTES];
     char where[IVF_PATH_BYTES + KEY_BYTES];
     place_of(l, line_of_key(l, name, 1, 0), place);
     (void)snprintf(where, sizeof where, "%s: %s", place, name);
-    if (s->scalar != NULL)
-        return ivf_options_set(l->options, id, IVF_SOURCE_CONFIG, where, (const char *const *)&s->scalar, 1);
-    if (s->list == NULL)
-        return MPIVF_OK;
-    return ivf_options_set(l->options, id, IVF_SOURCE_CONFIG, where, (const char *const *)s->list, (int)s->count);
+    return ivf_options_set(l->options, id, IVF_SOURCE_CONFIG, where, texts, count);
 }
 
 static int take_document(const loader *l, const document *d)
