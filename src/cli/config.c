@@ -7,6 +7,7 @@
 #include <cyaml/cyaml.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -65,7 +66,7 @@ __attribute__((format(printf, 3, 0))) static void note(cyaml_log_t level, void *
         found->several = true;
     else if (place != NULL) {
         (void)sscanf(text, " in mapping field '%63[^']'", found->key);
-        (void)sscanf(place, "(line: %u", &found->line);
+        found->line = (unsigned)strtoul(place + strlen("(line: "), NULL, 10);
     } else if (found->message[0] == '\0')
         (void)snprintf(found->message, sizeof found->message, "%s", text);
 }

@@ -86,10 +86,11 @@ enum {
 
 typedef struct {
     const char *name;
-    char letter; /* 0: none */
     ivf_option_type type;
     unsigned flags;            /* IVF_ROW_... */
     unsigned commands;         /* bit 1 << ivf_command_id for each command that has it */
+    ivf_option_id needs;       /* has no effect without this one */
+    char letter;               /* 0: none */
     bool required;             /* by each of its commands */
     bool has_auto;             /* "auto" is accepted and stands for 0 */
     const char *argument;      /* what the value is called in help; NULL for a flag */
@@ -98,7 +99,6 @@ typedef struct {
     int64_t min, max;          /* INTEGER, INTEGERS */
     double real_min, real_max; /* REAL */
     const char *choices;       /* CHOICE: separated by commas */
-    ivf_option_id needs;       /* makes sense only with this one */
     const char *help;
 } ivf_option;
 
