@@ -1,5 +1,5 @@
 /* Product quantizer (Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", TPAMI 2011): the
- * residual is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Code words, codes
+ * residual is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Codewords, codes
  * and their packing are those of FAISS's ProductQuantizer.
  *
  * Training runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what FAISS
@@ -63,19 +63,20 @@ static void drop(ivf_codec *codec)
     ivf_free(s);
 }
 
-static int refuse_shape(const ivf_codec_spec *spec, int d)
+/* Names the nearest numbers of sub-vectors that would do. */
+static int refuse_shape(int m, int d)
 {
-    int below = spec->m < d ? spec->m : d;
-    int above = spec->m;
-    while (below > 1 && d % below != 0)
+    if (m < 1 || m > d)
+        return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values have 1 to %d sub-vectors; use PQ%d", m, d, d,
+                        m < 1 ? 1 : d);
+    int below = m;
+    int above = m;
+    while (d % below != 0)
         below--;
-    while (above < d && d % above != 0)
+    while (d % above != 0)
         above++;
-    if (above >= d || below == above)
-        return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values cannot be cut into %d equal parts; use PQ%d", spec->m,
-                        d, spec->m, below);
-    return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values cannot be cut into %d equal parts; use PQ%d or PQ%d",
-                    spec->m, d, spec->m, below, above);
+    return ivf_fail(MPIVF_BAD_INPUT, "PQ%d: rows of %d values cannot be cut into %d equal parts; use PQ%d or PQ%d", m,
+                    d, m, below, above);
 }
 
 static int make(ivf_codec *codec)
@@ -84,7 +85,7 @@ static int make(ivf_codec *codec)
     if (spec->bits < 4 || spec->bits > 8)
         return ivf_fail(MPIVF_BAD_INPUT, "PQ%dx%d: a sub-vector has 4 to 8 bits", spec->m, spec->bits);
     if (spec->m < 1 || codec->d % spec->m != 0)
-        return refuse_shape(spec, codec->d);
+        return refuse_shape(spec->m, codec->d);
     pq_state *s = ivf_new_zero(1, sizeof *s);
     codec->state = s;
     if (s == NULL)
