@@ -10,8 +10,10 @@ typedef struct {
 static const kernel_set sets[IVF_SIMD_COUNT] = {
     [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
     [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas},
-    [IVF_SIMD_AVX2] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
-    [IVF_SIMD_AVX512] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
+#if defined(__x86_64__)
+    [IVF_SIMD_AVX2] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_avx2},
+    [IVF_SIMD_AVX512] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_avx512},
+#endif
 };
 
 const ivf_distance_kernels *ivf_kernels_distance(void)

@@ -36,7 +36,7 @@ static void best_of_rows(const ivf_panels *panels, const float *x, int64_t rows,
     }
 }
 
-static void best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
+static void find_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
 {
     for (int64_t row = 0; row < n; row += BLOCK_ROWS) {
         int64_t rows = ivf_min_i64(BLOCK_ROWS, n - row);
@@ -44,7 +44,7 @@ static void best(const ivf_panels *panels, const float *x, int64_t n, int32_t *b
     }
 }
 
-static void scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
+static void find_scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
 {
     for (int64_t row = 0; row < n; row += BLOCK_ROWS) {
         int64_t rows = ivf_min_i64(BLOCK_ROWS, n - row);
@@ -57,4 +57,4 @@ static void scores(const ivf_panels *panels, const float *x, int64_t n, float *o
     }
 }
 
-const ivf_panels_kernels ivf_panels_blas = {.width = 1, .best = best, .scores = scores};
+const ivf_panels_kernels ivf_panels_blas = {.width = 1, .best = find_best, .scores = find_scores};

@@ -12,7 +12,7 @@ static float score_of(const ivf_panels *panels, const float *x, int64_t c)
     return score;
 }
 
-static void best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
+static void find_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
 {
     for (int64_t row = 0; row < n; row++) {
         best[row] = 0;
@@ -27,7 +27,7 @@ static void best(const ivf_panels *panels, const float *x, int64_t n, int32_t *b
     }
 }
 
-static void scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
+static void find_scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
 {
     for (int64_t row = 0; row < n; row++) {
         for (int64_t c = 0; c < panels->k; c++)
@@ -35,4 +35,4 @@ static void scores(const ivf_panels *panels, const float *x, int64_t n, float *o
     }
 }
 
-const ivf_panels_kernels ivf_panels_reference = {.width = 1, .best = best, .scores = scores};
+const ivf_panels_kernels ivf_panels_reference = {.width = 1, .best = find_best, .scores = find_scores};
