@@ -1,0 +1,126 @@
+#include "io/h5facts.h"
+
+#include <stdio.h>
+
+#include "io/h5types.h"
+
+hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access < 0)
+        return access;
+    hid_t file = ivf_h5_driver_use(access, disk) >= 0 ? H5Fopen(path, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
+    (void)H5Pclose(access);
+    return file;
+}
+
+static const char *class_words(H5T_class_t class)
+{
+    static const struct {
+        H5T_class_t class;
+        const char *words;
+    } classes[] = {{H5T_INTEGER, "integers"},   {H5T_FLOAT, "floats of another kind"}, {H5T_STRING, "strings"},
+                   {H5T_COMPOUND, "compounds"}, {H5T_ENUM, "enumerations (booleans)"}, {H5T_VLEN, "sequences"},
+                   {H5T_ARRAY, "small arrays"}};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (classes[i].class == class)
+            return classes[i].words;
+    return "elements of another kind";
+}
+
+static bool is_wanted(ivf_element element, ivf_contents contents)
+{
+    const bool is_id = element == IVF_I64 || element == IVF_U64;
+    return contents == IVF_ID_LIST ? is_id : !is_id && element != IVF_I32;
+}
+
+static bool look_at_type(hid_t dataset, ivf_contents contents, ivf_h5_facts *f)
+{
+    hid_t in_file = H5Dget_type(dataset);
+    hid_t turned = in_file >= 0 ? H5Tcopy(in_file) : H5I_INVALID_HID;
+    if (turned >= 0) {
+        const H5T_class_t class = H5Tget_class(in_file);
+        const size_t size = H5Tget_size(in_file);
+        const bool big_endian = (class == H5T_INTEGER || class == H5T_FLOAT) && H5Tget_order(in_file) == H5T_ORDER_BE;
+        if (big_endian)
+            (void)H5Tset_order(turned, H5T_ORDER_LE);
+        f->known = ivf_h5_type_element(turned, &f->type) && is_wanted(f->type, contents);
+        f->native = !big_endian || size == 1;
+        (void)snprintf(f->type_words, sizeof f->type_words, "%zu-byte %s", size, class_words(class));
+        (void)H5Tclose(turned);
+    }
+    if (in_file >= 0)
+        (void)H5Tclose(in_file);
+    return turned >= 0;
+}
+
+bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *f)
+{
+    hid_t space = H5Dget_space(dataset);
+    hid_t created = H5Dget_create_plist(dataset);
+    bool done = space >= 0 && created >= 0;
+    if (done) {
+        f->rank = H5Sget_simple_extent_dims(space, f->dims, NULL);
+        f->layout = H5Pget_layout(created);
+        f->external = H5Pget_external_count(created) > 0;
+        done = f->rank >= 0 && f->layout >= 0 &&
+               (f->layout != H5D_CHUNKED || H5Pget_chunk(created, H5S_MAX_RANK, f->chunk) > 0);
+    }
+    if (created >= 0)
+        (void)H5Pclose(created);
+    if (space >= 0)
+        (void)H5Sclose(space);
+    return done;
+}
+
+/* Chunks side by side along a dimension. */
+static hsize_t chunks_along(const ivf_h5_facts *f, int dimension)
+{
+    return f->dims[dimension] / f->chunk[dimension] + (f->dims[dimension] % f->chunk[dimension] != 0);
+}
+
+size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts)
+{
+    hsize_t bytes = ivf_element_size(facts->type);
+    for (int i = 0; i < facts->rank; i++)
+        bytes *= facts->chunk[i]; /* HDF5 keeps a chunk below 4 GiB */
+    for (int i = 1; i < facts->rank; i++)
+        bytes *= chunks_along(facts, i);
+    return (size_t)bytes;
+}
+
+/* HDF5's own status compares bytes in the file with bytes of the rows, which says nothing of compressed chunks. */
+static bool all_chunks_written(hid_t dataset, const ivf_h5_facts *f)
+{
+    hsize_t wanted = 1;
+    for (int i = 0; i < f->rank; i++)
+        wanted *= chunks_along(f, i);
+    hsize_t there = 0;
+    hid_t space = H5Dget_space(dataset);
+    bool counted = space >= 0 && H5Dget_num_chunks(dataset, space, &there) >= 0;
+    if (space >= 0)
+        (void)H5Sclose(space);
+    return counted && there == wanted;
+}
+
+static void look_at_storage(hid_t dataset, ivf_h5_facts *f)
+{
+    H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
+    f->offset = H5Dget_offset(dataset);
+    f->stored = H5Dget_storage_size(dataset);
+    if (f->layout == H5D_CHUNKED)
+        f->written = all_chunks_written(dataset, f);
+    else if (f->layout == H5D_CONTIGUOUS)
+        f->written = H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_ALLOCATED;
+    else
+        f->written = f->layout == H5D_COMPACT;
+}
+
+bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts)
+{
+    if (!look_at_type(dataset, contents, facts) || !ivf_h5_facts_gather_form(dataset, facts))
+        return false;
+    if (facts->known)
+        look_at_storage(dataset, facts);
+    return true;
+}

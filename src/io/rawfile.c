@@ -1,0 +1,78 @@
+#include "io/rawfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "io/bytes.h"
+
+int ivf_rawfile_refuse(int error_number, const char *path)
+{
+    int code = ivf_fail_errno(error_number, "input %s cannot be read", path);
+    switch (error_number) {
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EISDIR: {
+        ivf_error error = *ivf_error_last();
+        error.code = MPIVF_BAD_INPUT;
+        ivf_error_set(&error);
+        return error.code;
+    }
+    default:
+        return code;
+    }
+}
+
+static int refuse_kind(const char *path)
+{
+    return ivf_fail(MPIVF_BAD_INPUT,
+                    "input %s is not a regular file: vectors are read at offsets, so copy it to a file", path);
+}
+
+int ivf_rawfile_open(const char *path, ivf_rawfile *file)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return ivf_rawfile_refuse(errno, path);
+    if (!S_ISREG(info.st_mode))
+        return refuse_kind(path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ivf_rawfile_refuse(errno, path);
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        (void)close(fd);
+        return refuse_kind(path);
+    }
+    *file = (ivf_rawfile){.path = path,
+                          .fd = fd,
+                          .bytes = info.st_size,
+                          .mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec,
+                          .device = info.st_dev,
+                          .inode = info.st_ino};
+    return MPIVF_OK;
+}
+
+void ivf_rawfile_close(ivf_rawfile *file)
+{
+    (void)close(file->fd);
+    file->fd = -1;
+}
+
+int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to)
+{
+    size_t got = 0;
+    int error = ivf_bytes_read(file->fd, to, bytes, offset, &got);
+    if (error != 0)
+        return ivf_fail_errno(error, "input %s: reading %zu bytes at %" PRId64, file->path, bytes, offset);
+    if (got < bytes)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s ends at byte %" PRId64 ", where %zu more are needed: it had %" PRId64
+                        " bytes when it was opened; do not change the input during a run",
+                        file->path, offset + (int64_t)got, bytes - got, file->bytes);
+    return MPIVF_OK;
+}

@@ -1,0 +1,38 @@
+/* Small shard files of every format, with rows that can be told apart. */
+#ifndef TEST_SHARD_FILES_H
+#define TEST_SHARD_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/array.h"
+
+/* Local. Component `column` of row `row`, exact in `type`; f32 and f64 rows all differ. */
+float test_value(ivf_element type, int64_t row, int column);
+
+/* Local. Whether x[n][d] holds rows first..first+n-1. */
+bool test_rows_right(ivf_element type, int64_t first, int64_t n, int d, const float *x);
+
+/* Local. Writes rows first..first+rows-1. .npy headers are version `version`. */
+void test_write_npy(const char *path, int version, ivf_element type, int64_t first, int64_t rows, int d);
+void test_write_vecs(const char *path, ivf_element type, int64_t first, int64_t rows, int d);
+void test_write_bin(const char *path, ivf_element type, int64_t first, int64_t rows, int d);
+
+/* Local. A .npy file with this header text, and `bytes` bytes of data behind it. */
+void test_write_npy_raw(const char *path, int version, const char *header, const void *data, uint64_t bytes);
+
+typedef struct {
+    int64_t chunk_rows; /* 0: contiguous */
+    int chunk_columns;  /* 0: as wide as the rows */
+    bool compressed;
+    bool big_endian;
+} test_h5_form;
+
+/* Local. Writes dataset `name` (rank 2, or rank 1 when d = 0) of a new HDF5 file. */
+void test_write_h5(const char *path, const char *name, ivf_element type, int64_t first, int64_t rows, int d,
+                   test_h5_form form);
+
+/* Local. ids[n] as dataset `name` of a new HDF5 file. */
+void test_write_h5_ids(const char *path, const char *name, bool is_signed, const uint64_t *ids, int64_t n);
+
+#endif
