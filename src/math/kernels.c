@@ -11,8 +11,8 @@ static const kernel_set sets[IVF_SIMD_COUNT] = {
     [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
     [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas},
 #if defined(__x86_64__)
-    [IVF_SIMD_AVX2] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_avx2},
-    [IVF_SIMD_AVX512] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_avx512},
+    [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2},
+    [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512},
 #endif
 };
 

@@ -53,6 +53,9 @@ extern const ivf_convert_kernels ivf_convert_reference;
 extern const ivf_panels_kernels ivf_panels_reference;
 extern const ivf_panels_kernels ivf_panels_blas;
 #if defined(__x86_64__)
+extern const ivf_distance_kernels ivf_distance_avx2;
+extern const ivf_distance_kernels ivf_distance_avx512;
+extern const ivf_convert_kernels ivf_convert_avx2;
 extern const ivf_panels_kernels ivf_panels_avx2;
 extern const ivf_panels_kernels ivf_panels_avx512;
 #endif
