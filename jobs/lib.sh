@@ -9,15 +9,18 @@ cores() {
     nproc 2>/dev/null || getconf _NPROCESSORS_ONLN
 }
 
-# logged LOG WHAT COMMAND...: runs a command with its output in a file; if it fails, shows the end of that file and ends.
+# failed LOG WHAT: shows the end of a log, and ends.
+failed() {
+    printf '%s failed. The end of %s:\n\n' "$2" "$1" >&2
+    tail -n 25 "$1" >&2
+    exit 1
+}
+
+# logged LOG WHAT COMMAND...: runs a command with its output in a file, or fails showing it.
 logged() {
     local log=$1 what=$2
     shift 2
-    if ! "$@" >>"$log" 2>&1; then
-        printf '%s failed. The end of %s:\n\n' "$what" "$log" >&2
-        tail -n 25 "$log" >&2
-        exit 1
-    fi
+    "$@" >>"$log" 2>&1 || failed "$log" "$what"
 }
 
 # configure [-DNAME=VALUE...]: a release build folder. A folder that exists keeps its generator.
@@ -26,7 +29,7 @@ configure() {
     if [ ! -f "$build/CMakeCache.txt" ] && command -v ninja >/dev/null; then
         generator=(-G Ninja)
     fi
-    cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release "$@"
+    cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
 }
 
 # allow_local_ranks: lets mpirun start more ranks than there are cores, and start at all when the user is root (as in a

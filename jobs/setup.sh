@@ -88,12 +88,14 @@ look() {
     done < <(needs)
 }
 
-# install PACKAGE...: one apt-get update if the lists are empty or too old to install from.
+# install PACKAGE...: quietly, with what apt-get says if it fails; one apt-get update if the lists are empty or too old.
 install() {
-    local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
+    local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120) words
     [ "$(id -u)" -eq 0 ] || command=(sudo "${command[@]}")
-    "${command[@]}" install --no-install-recommends "$@" >/dev/null 2>&1 && return
-    "${command[@]}" update >&2 && "${command[@]}" install --no-install-recommends "$@" >&2
+    words=$("${command[@]}" install --no-install-recommends "$@" 2>&1 </dev/null) && return
+    words=$("${command[@]}" update 2>&1 && "${command[@]}" install --no-install-recommends "$@" 2>&1 </dev/null) && return
+    printf '%s\n' "$words" >&2
+    return 1
 }
 
 debian12=no
