@@ -25,6 +25,16 @@ list(JOIN OpenMP_C_FLAGS " " pc_openmp_flags)
 configure_file(cmake/mpivf.pc.in ${PROJECT_BINARY_DIR}/mpivf.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mpivf.pc DESTINATION ${pc_folder})
 
+# The program writes its manual page and its completion itself, from the table of its options.
 if(TARGET mpivf)
+    set(manual ${PROJECT_BINARY_DIR}/mpivf.1)
+    set(completion ${PROJECT_BINARY_DIR}/mpivf.bash)
+    add_custom_command(OUTPUT ${manual} ${completion}
+                       COMMAND mpivf --man >${manual}
+                       COMMAND mpivf --completion >${completion}
+                       DEPENDS mpivf VERBATIM)
+    add_custom_target(mpivf_texts ALL DEPENDS ${manual} ${completion})
     install(TARGETS mpivf)
+    install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mpivf)
 endif()
