@@ -10,7 +10,7 @@ allowed() {
     base) echo "" ;;
     comm) echo "base" ;;
     math) echo "base" ;;
-    io) echo "comm math/convert.h base" ;;
+    io) echo "comm math/convert.h math/pack.h base" ;;
     cluster) echo "math comm base" ;;
     codec) echo "cluster math comm base" ;;
     index) echo "codec cluster math io comm base" ;;
