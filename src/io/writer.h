@@ -11,16 +11,18 @@
 typedef struct ivf_writer ivf_writer;
 
 /* Collective. Creates `path` (under a temporary name) for rows x d elements of the type that the ending implies (.npy:
- * `npy_type`, F32 or U8). */
+ * `npy_type`, F32, F16, U8 or I8), and reserves its space where the filesystem can. MPIVF_USAGE for another ending,
+ * MPIVF_BAD_INPUT when the format's header cannot hold the shape, MPIVF_FAILED when there is no room; nothing is left
+ * then, and *writer is NULL. Memory of a rank: 4 MiB, or one row if that is more. */
 int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, int64_t rows, int d,
                     ivf_writer **writer);
 
-/* Local. f32 rows first..first+n-1 at their place; rounded and clamped for integer types. Rows that nobody writes are
- * zero. */
+/* Local. f32 rows first..first+n-1 at their place; rounded and clamped for integer types. Each row is put at most once,
+ * by one rank; rows that nobody puts are zero. */
 int ivf_writer_put(ivf_writer *writer, int64_t first, int64_t n, const float *x);
 
 /* Collective. Makes the file durable and gives it its name; or, when `rc` says that a rank failed, removes it. Returns
- * the agreed code. */
+ * the agreed code, and frees `writer`, which may be NULL. */
 int ivf_writer_close(const ivf_ctx *ctx, ivf_writer *writer, int rc);
 
 #endif
