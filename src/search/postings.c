@@ -5,17 +5,18 @@
  * them, and 24 bytes for each list of a fragment that is not empty. No collectives. */
 #include "search/postings.h"
 
+#include <inttypes.h>
+
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 
-/* The rank in whose share the middle of the bytes [before, before + bytes) lies. Products and quotients of doubles are
- * monotone, so the ranks' fragments are runs. */
+/* The rank in whose share the middle of the bytes [before, before + bytes) lies. */
 static int owner_of(int64_t before, int64_t bytes, int64_t total, int size)
 {
     double middle = (double)before + (double)bytes / 2;
-    int owner = total > 0 ? (int)(middle / (double)total * size) : 0;
-    return owner < size ? owner : size - 1;
+    double owner = total > 0 ? middle / (double)total * size : 0;
+    return owner < size ? (int)owner : size - 1;
 }
 
 void ivf_postings_share(const ivf_manifest *manifest, int rank, int size, int64_t *from, int64_t *to)
@@ -75,18 +76,27 @@ static int make_directory(ivf_postings *p, int32_t nlist)
     return MPIVF_OK;
 }
 
+static int load_one(const char *index, const ivf_manifest *manifest, int64_t number, ivf_fragment **fragment)
+{
+    const ivf_fragment_record *record = &manifest->fragments[number];
+    int rc = ivf_fragment_read(index, record->id, manifest->factory.nlist, manifest->code_size, fragment);
+    if (rc == MPIVF_OK && (*fragment)->postings != record->postings)
+        rc =
+            ivf_fail(MPIVF_CORRUPT,
+                     "%s: fragment %s holds %" PRId64 " postings, the manifest says %" PRId64 "; build the index again",
+                     index, record->id, (*fragment)->postings, record->postings);
+    return rc;
+}
+
 int ivf_postings_load(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to, ivf_postings *postings)
 {
-    int32_t nlist = manifest->factory.nlist;
-    *postings = (ivf_postings){.fragments = ivf_new_zero(ivf_to_size(to - from), sizeof(ivf_fragment *))};
+    *postings = (ivf_postings){.count = to - from};
+    postings->fragments = ivf_new_zero(ivf_to_size(to - from), sizeof(ivf_fragment *));
     int rc = postings->fragments == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int64_t f = from; rc == MPIVF_OK && f < to; f++) {
-        rc = ivf_fragment_read(index, manifest->fragments[f].id, nlist, manifest->code_size,
-                               &postings->fragments[postings->count]);
-        postings->count += rc == MPIVF_OK;
-    }
+    for (int64_t f = from; rc == MPIVF_OK && f < to; f++)
+        rc = load_one(index, manifest, f, &postings->fragments[f - from]);
     if (rc == MPIVF_OK)
-        rc = make_directory(postings, nlist);
+        rc = make_directory(postings, manifest->factory.nlist);
     if (rc != MPIVF_OK)
         ivf_postings_free(postings);
     return rc;
@@ -94,7 +104,7 @@ int ivf_postings_load(const char *index, const ivf_manifest *manifest, int64_t f
 
 void ivf_postings_free(ivf_postings *postings)
 {
-    for (int64_t f = 0; f < postings->count; f++)
+    for (int64_t f = 0; postings->fragments != NULL && f < postings->count; f++)
         ivf_fragment_free(postings->fragments[f]);
     ivf_free((void *)postings->fragments);
     ivf_free(postings->first);
