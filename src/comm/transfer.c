@@ -233,13 +233,17 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
     int *counts = ivf_new((size_t)ctx->size * 2, sizeof *counts);
     int rc = ivf_agree(ctx, counts == NULL ? MPIVF_FAILED : MPIVF_OK);
     int64_t total = offsets[ctx->size];
-    for (int64_t from = 0; rc == MPIVF_OK && from < total; from += IVF_PIECE_BYTES) {
+    if (rc != MPIVF_OK || counts == NULL) {
+        ivf_free(counts);
+        return rc;
+    }
+    for (int64_t from = 0; from < total; from += IVF_PIECE_BYTES) {
         int *starts = counts + ctx->size;
         window_parts(ctx, offsets, from, ivf_min_i64(from + IVF_PIECE_BYTES, total), counts, starts);
         MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_BYTE, (char *)data + from, counts, starts, MPI_BYTE, ctx->comm);
     }
     ivf_free(counts);
-    return rc;
+    return MPIVF_OK;
 }
 
 void ivf_barrier(const ivf_ctx *ctx)

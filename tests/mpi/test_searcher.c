@@ -97,7 +97,15 @@ START_TEST(any_number_of_queries_and_neighbours)
     check_search(1, 3, 10, false);
     check_search(2, SMALL_NLIST, SMALL_ROWS + 5, false);
     check_search(33, 1, 500, false);
-    check_search(1000, 2, 2100, false); /* more than one batch */
+    close_index();
+}
+END_TEST
+
+/* As many neighbours as make the queries more than one batch. */
+START_TEST(batches_follow_each_other)
+{
+    open_index("IVF24,Flat", IVF_L2);
+    check_search(1000, 2, 2100, false);
     close_index();
 }
 END_TEST
@@ -148,6 +156,7 @@ int main(void)
     tcase_add_loop_test(tests, finds_what_a_walk_finds, 0, FACTORIES * 3);
     tcase_add_loop_test(tests, flat_lists_all_probed_are_brute_force, 0, 3);
     tcase_add_loop_test(tests, any_number_of_queries_and_neighbours, 0, 3);
+    tcase_add_test(tests, batches_follow_each_other);
     tcase_add_test(tests, a_query_without_neighbours_is_named);
     tcase_add_test(tests, a_damaged_index_is_refused_by_every_rank);
     suite_add_tcase(suite, tests);

@@ -227,7 +227,7 @@ ivf_neighbor *small_walk(const small_index *s, const float *queries, int64_t nq,
     void *scratch = ivf_new(ivf_panels_top_scratch(panels), 1);
     void *table = ivf_new(ivf_codec_table_size(s->model->codec), 1);
     float *x = prepared(s, queries, nq);
-    ivf_neighbor *all = ivf_new((size_t)(ROWS + k), sizeof *all);
+    ivf_neighbor *all = ivf_new((size_t)ROWS + (size_t)k, sizeof *all);
     ivf_neighbor *best = ivf_new((size_t)nq * (size_t)k, sizeof *best);
     for (int64_t q = 0; q < nq; q++) {
         int32_t lists[NLIST];
@@ -249,7 +249,7 @@ ivf_neighbor *small_walk(const small_index *s, const float *queries, int64_t nq,
 ivf_neighbor *small_brute_force(const small_index *s, const float *queries, int64_t nq, int k)
 {
     float *x = prepared(s, queries, nq);
-    ivf_neighbor *all = ivf_new((size_t)(ROWS + k), sizeof *all);
+    ivf_neighbor *all = ivf_new((size_t)ROWS + (size_t)k, sizeof *all);
     ivf_neighbor *best = ivf_new((size_t)nq * (size_t)k, sizeof *best);
     for (int64_t q = 0; q < nq; q++) {
         int64_t n = 0;

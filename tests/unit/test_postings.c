@@ -59,10 +59,10 @@ START_TEST(even_fragments_are_spread_evenly)
     ivf_manifest manifest = {.fragment_count = 12, .fragments = records};
     for (int f = 0; f < 12; f++)
         records[f].bytes = (int64_t)1 << 40;
-    for (int rank = 0; rank < 4; rank++) {
+    for (int64_t rank = 0; rank < 4; rank++) {
         int64_t from = -1;
         int64_t to = -1;
-        ivf_postings_share(&manifest, rank, 4, &from, &to);
+        ivf_postings_share(&manifest, (int)rank, 4, &from, &to);
         ck_assert_int_eq(from, 3 * rank);
         ck_assert_int_eq(to, 3 * rank + 3);
     }
