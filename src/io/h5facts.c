@@ -103,7 +103,7 @@ static bool all_chunks_written(hid_t dataset, const ivf_h5_facts *f)
     return counted && there == wanted;
 }
 
-static void look_at_storage(hid_t dataset, ivf_h5_facts *f)
+void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
 {
     H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
     f->offset = H5Dget_offset(dataset);
@@ -121,6 +121,6 @@ bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *fac
     if (!look_at_type(dataset, contents, facts) || !ivf_h5_facts_gather_form(dataset, facts))
         return false;
     if (facts->known)
-        look_at_storage(dataset, facts);
+        ivf_h5_facts_gather_storage(dataset, facts);
     return true;
 }

@@ -1,5 +1,5 @@
-/* What HDF5 says about a dataset of a stranger's file. For io/h5source. All functions: local, under the lock of
- * io/h5lock.
+/* What HDF5 says about a dataset of a stranger's file. For io/h5source and io/h5truth. All functions: local, under the
+ * lock of io/h5lock.
  */
 #ifndef IVF_IO_H5FACTS_H
 #define IVF_IO_H5FACTS_H
@@ -33,6 +33,9 @@ bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *fac
 
 /* Shape and layout alone. */
 bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *facts);
+
+/* Storage, of what the form is known of. Counting the chunks that were written walks their index. */
+void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *facts);
 
 /* Bytes of the chunks that hold one row, of what is chunked; facts->type is set. */
 size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts);
