@@ -1,0 +1,293 @@
+/* build/: the whole pipeline through the library, and what it leaves behind when it fails. */
+#include <dirent.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "base/team.h"
+#include "build/build.h"
+#include "comm/transfer.h"
+#include "index/manifest.h"
+#include "index/verify.h"
+#include "mpi_suite.h"
+#include "temp.h"
+
+enum { ROWS = 6000, D = 16, PATH = TEST_PATH_BYTES + 64 };
+
+static char folder[TEST_PATH_BYTES];
+static char input_path[PATH];
+static char index_path[PATH];
+static const char *inputs[1];
+static json_t *no_options;
+
+/* Rank 0 writes ROWS clustered rows as .fbin; `spoil` marks rows that get a NaN. */
+static void write_input(const int64_t *spoil, int spoiled)
+{
+    if (!ivf_ctx_is_root(test_ctx))
+        return;
+    size_t bytes = 8 + (size_t)ROWS * D * sizeof(float);
+    char *data = ivf_new(bytes, 1);
+    const uint32_t head[2] = {ROWS, D};
+    float *x = (float *)(void *)(data + sizeof head);
+    memcpy(data, head, sizeof head);
+    for (uint64_t i = 0; i < (uint64_t)ROWS * D; i++) {
+        uint64_t centre = ivf_rng_below(5, IVF_RNG_TEST, i / D, 40);
+        x[i] = (float)(10 * ivf_rng_normal(6, IVF_RNG_TEST, centre * D + i % D) + ivf_rng_normal(7, IVF_RNG_TEST, i));
+    }
+    for (int i = 0; i < spoiled; i++)
+        x[spoil[i] * D + 3] = NAN;
+    test_write_file(input_path, data, bytes);
+    ivf_free(data);
+}
+
+static void setup(void)
+{
+    ivf_log_set(false, IVF_LOG_QUIET);
+    test_shared_temp_make(folder);
+    (void)snprintf(input_path, sizeof input_path, "%s/input.fbin", folder);
+    (void)snprintf(index_path, sizeof index_path, "%s/index", folder);
+    inputs[0] = input_path;
+    write_input(NULL, 0);
+    ivf_barrier(test_ctx);
+}
+
+static void teardown(void)
+{
+    test_shared_temp_remove(folder);
+}
+
+static ivf_build_config configure(const char *factory, ivf_metric metric)
+{
+    ivf_build_config config = {.index = index_path,
+                               .input = {.inputs = inputs, .count = 1, .h5_path = "train"},
+                               .metric = metric,
+                               .seed = 1,
+                               .fragment_rows = 700,
+                               .iterations = 5,
+                               .pq_iterations = 5,
+                               .config = no_options};
+    if (ivf_factory_parse(factory, &config.factory) != MPIVF_OK)
+        abort();
+    return config;
+}
+
+/* Rank 0: whether both indexes consist of the same model and fragment files. */
+static int same_contents(const char *a, const char *b)
+{
+    ivf_manifest *x = NULL;
+    ivf_manifest *y = NULL;
+    int same = ivf_manifest_read(a, &x) == MPIVF_OK && ivf_manifest_read(b, &y) == MPIVF_OK &&
+               strcmp(x->model_id, y->model_id) == 0 && x->model_checksum == y->model_checksum &&
+               x->fragment_count == y->fragment_count;
+    for (int64_t f = 0; same && f < x->fragment_count; f++)
+        same =
+            strcmp(x->fragments[f].id, y->fragments[f].id) == 0 && x->fragments[f].checksum == y->fragments[f].checksum;
+    ivf_manifest_free(x);
+    ivf_manifest_free(y);
+    return same;
+}
+
+/* Built by all ranks with the threads they have, and again by rank 0 alone with three threads into another folder. */
+static void check_same_bytes(const char *factory, ivf_metric metric)
+{
+    ivf_build_config config = configure(factory, metric);
+    ivf_build_result result;
+    char alone_path[PATH];
+    config.replace = true;
+    int rc = ivf_build(test_ctx, &config, &result);
+    test_all(rc == MPIVF_OK);
+    int64_t version = result.version;
+    test_all(result.rows == ROWS && result.postings == ROWS && result.fragments == 9);
+    int same = 1;
+    ivf_ctx *alone = ivf_ctx_open_self();
+    if (ivf_ctx_is_root(test_ctx)) {
+        (void)snprintf(alone_path, sizeof alone_path, "%s/alone", folder);
+        config.index = alone_path;
+        ivf_team_resize(3);
+        for (int64_t v = 1; same && v <= version; v++)
+            same = ivf_build(alone, &config, &result) == MPIVF_OK;
+        ivf_team_resize(0);
+        same = same && same_contents(index_path, alone_path);
+        test_temp_remove(alone_path);
+    }
+    ivf_ctx_close(alone);
+    test_all(same);
+}
+
+START_TEST(any_number_of_ranks_makes_the_same_bytes)
+{
+    static const char *const factories[] = {"IVF16,Flat", "IVF16,SQfp16", "IVF16,SQ8",
+                                            "IVF16,SQ6",  "IVF16,PQ4",    "IVF16,PQ8x4"};
+    for (size_t i = 0; i < sizeof factories / sizeof factories[0]; i++) {
+        check_same_bytes(factories[i], (ivf_metric)(i % 3));
+        ivf_barrier(test_ctx);
+        if (ivf_ctx_is_root(test_ctx))
+            test_temp_remove(index_path);
+        ivf_barrier(test_ctx);
+    }
+}
+END_TEST
+
+static int verify_finds(int64_t findings)
+{
+    ivf_verify_report report;
+    int rc = ivf_verify(test_ctx, index_path, &report);
+    ivf_free(report.text);
+    return report.findings == findings && rc == (findings == 0 ? MPIVF_OK : MPIVF_CORRUPT);
+}
+
+START_TEST(a_build_verifies_and_damage_is_found)
+{
+    ivf_build_config config = configure("IVF16,SQ8", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(verify_finds(0));
+    if (ivf_ctx_is_root(test_ctx)) {
+        ivf_manifest *m = NULL;
+        char path[IVF_PATH_BYTES];
+        char *text = NULL;
+        size_t bytes = 0;
+        ck_assert_int_eq(ivf_manifest_read(index_path, &m), MPIVF_OK);
+        ck_assert_int_eq(ivf_layout_fragment(index_path, m->fragments[4].id, path), MPIVF_OK);
+        ck_assert_int_eq(ivf_file_read(path, 1 << 24, &text, &bytes), MPIVF_OK);
+        text[bytes / 2] ^= 1;
+        test_write_file(path, text, bytes);
+        ivf_free(text);
+        ivf_manifest_free(m);
+    }
+    ivf_barrier(test_ctx);
+    test_all(verify_finds(1));
+}
+END_TEST
+
+START_TEST(an_index_is_replaced_only_on_demand)
+{
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_CONFLICT);
+    test_all(strstr(ivf_error_last()->text, "--replace") != NULL);
+    test_all(verify_finds(0));
+    config.replace = true;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(result.version == 2);
+    test_all(verify_finds(0));
+}
+END_TEST
+
+static int index_is_gone(void)
+{
+    return access(index_path, F_OK) != 0;
+}
+
+START_TEST(a_bad_row_fails_the_build_and_leaves_nothing)
+{
+    static const int64_t spoil[] = {4321};
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    write_input(spoil, 1);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(strstr(ivf_error_last()->text, "row 4321 of ") != NULL &&
+             strstr(ivf_error_last()->text, "input.fbin") != NULL);
+    ivf_barrier(test_ctx);
+    test_all(index_is_gone());
+}
+END_TEST
+
+START_TEST(bad_rows_are_skipped_counted_and_listed)
+{
+    static const int64_t spoil[] = {0, 699, 700, 5999};
+    ivf_build_config config = configure("IVF16,PQ4", IVF_L2);
+    ivf_build_result result;
+    config.skip_bad_rows = true;
+    write_input(spoil, 4);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(result.postings == ROWS - 4 && result.skipped == 4);
+    test_all(verify_finds(0));
+    int right = 1;
+    if (ivf_ctx_is_root(test_ctx)) {
+        ivf_manifest *m = NULL;
+        ivf_fragment *f = NULL;
+        right = ivf_manifest_read(index_path, &m) == MPIVF_OK && m->skipped[IVF_ROW_NOT_FINITE] == 4 &&
+                ivf_fragment_read(index_path, m->fragments[0].id, 16, m->code_size, &f) == MPIVF_OK &&
+                f->skipped == 2 && f->skipped_rows[1] == 699 && f->skipped_reasons[1] == IVF_ROW_NOT_FINITE;
+        ivf_fragment_free(f);
+        ivf_manifest_free(m);
+    }
+    test_all(right);
+}
+END_TEST
+
+START_TEST(a_failed_replacement_leaves_the_old_version)
+{
+    static const int64_t spoil[] = {17};
+    ivf_build_config config = configure("IVF16,SQ8", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    write_input(spoil, 1);
+    ivf_barrier(test_ctx);
+    config.replace = true;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(verify_finds(0));
+}
+END_TEST
+
+START_TEST(fewer_rows_than_lists_are_refused)
+{
+    ivf_build_config config = configure("IVF6001,Flat", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(strstr(ivf_error_last()->text, "6000 rows, fewer than the 6001 lists") != NULL);
+    test_all(index_is_gone());
+}
+END_TEST
+
+START_TEST(a_foreign_folder_is_left_alone)
+{
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    config.index = folder;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_CONFLICT);
+    test_all(access(input_path, F_OK) == 0);
+}
+END_TEST
+
+START_TEST(nlist_is_chosen_from_the_rows)
+{
+    ivf_build_config config = configure("IVF,Flat", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(result.nlist ==
+             128); /* 4 sqrt(6000) = 310 would leave 23 rows a list; 128 is the first power of two with 39 */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("build");
+    TCase *tests = tcase_create("build");
+    no_options = json_object();
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, any_number_of_ranks_makes_the_same_bytes);
+    tcase_add_test(tests, a_build_verifies_and_damage_is_found);
+    tcase_add_test(tests, an_index_is_replaced_only_on_demand);
+    tcase_add_test(tests, a_bad_row_fails_the_build_and_leaves_nothing);
+    tcase_add_test(tests, bad_rows_are_skipped_counted_and_listed);
+    tcase_add_test(tests, a_failed_replacement_leaves_the_old_version);
+    tcase_add_test(tests, fewer_rows_than_lists_are_refused);
+    tcase_add_test(tests, a_foreign_folder_is_left_alone);
+    tcase_add_test(tests, nlist_is_chosen_from_the_rows);
+    suite_add_tcase(suite, tests);
+    int status = test_mpi_run(suite);
+    json_decref(no_options);
+    return status;
+}
