@@ -30,8 +30,8 @@ if(TARGET mpivf)
     set(manual ${PROJECT_BINARY_DIR}/mpivf.1)
     set(completion ${PROJECT_BINARY_DIR}/mpivf.bash)
     add_custom_command(OUTPUT ${manual} ${completion}
-                       COMMAND mpivf --man >${manual}
-                       COMMAND mpivf --completion >${completion}
+                       COMMAND mpivf --man > ${manual}
+                       COMMAND mpivf --completion > ${completion}
                        DEPENDS mpivf VERBATIM)
     add_custom_target(mpivf_texts ALL DEPENDS ${manual} ${completion})
     install(TARGETS mpivf)

@@ -3,7 +3,6 @@
 #define IVF_CLI_COMMAND_H
 
 #include "cli/options.h"
-#include "comm/context.h"
 
 typedef struct {
     const char *name;
@@ -17,8 +16,5 @@ const ivf_command *ivf_command_get(ivf_command_id id);
 
 /* Local. The command of that name; MPIVF_USAGE, naming the nearest one, when there is none. */
 int ivf_command_find(const char *name, ivf_command_id *id);
-
-/* Collective. One for each command, in cmd_NAME.c: does the work and prints the result on rank 0. */
-typedef int ivf_command_run(const ivf_ctx *ctx, const ivf_options *options);
 
 #endif

@@ -1,0 +1,19 @@
+/* The commands. Each is collective, prints its result on rank 0, and returns the same code on every rank. */
+#ifndef IVF_CLI_CMD_H
+#define IVF_CLI_CMD_H
+
+#include "cli/options.h"
+#include "comm/context.h"
+
+int ivf_cmd_build(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_info(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_verify(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
+
+/* Local. --nprobe, or all lists, with a note, where it asks for more than there are. */
+int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist);
+
+#endif

@@ -1,0 +1,97 @@
+/* mpivf build: the options become a build's configuration (build/build.h), its outcome a line or a JSON object. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/numbers.h"
+#include "build/build.h"
+#include "cli/cmd.h"
+#include "cli/load.h"
+#include "cli/output.h"
+
+/* Local. `config` borrows from the options; without its JSON. */
+static int read_options(const ivf_options *options, ivf_build_config *config)
+{
+    *config = (ivf_build_config){
+        .index = ivf_options_text(options, IVF_OPTION_INDEX),
+        .ids = ivf_options_text(options, IVF_OPTION_IDS),
+        .ids_h5 = ivf_options_text(options, IVF_OPTION_IDS_DATASET),
+        .seed = (uint64_t)ivf_options_integer(options, IVF_OPTION_SEED),
+        .sample_rows = ivf_options_integer(options, IVF_OPTION_SAMPLE),
+        .fragment_rows = ivf_options_integer(options, IVF_OPTION_FRAGMENT_ROWS),
+        .iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_ITERATIONS)),
+        .pq_iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_PQ_ITERATIONS)),
+        .tolerance = ivf_options_real(options, IVF_OPTION_TOLERANCE),
+        .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
+        .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
+    };
+    (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &config->metric);
+    int rc = ivf_load_input(options, &config->input);
+    if (rc == MPIVF_OK)
+        rc = ivf_factory_parse(ivf_options_text(options, IVF_OPTION_FACTORY), &config->factory);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (config->factory.codec.kind != IVF_CODEC_PQ && ivf_options_differs(options, IVF_OPTION_PQ_ITERATIONS))
+        return ivf_fail(MPIVF_USAGE, "--pq-iterations has no effect: --factory %s has no PQ",
+                        ivf_options_text(options, IVF_OPTION_FACTORY));
+    return MPIVF_OK;
+}
+
+static json_t *spread_to_json(const ivf_spread *s)
+{
+    return json_pack("{s:f, s:f, s:f}", "min", s->min, "mean", s->mean, "max", s->max);
+}
+
+static json_t *phases_to_json(const ivf_build_result *result)
+{
+    json_t *list = json_array();
+    for (int p = 0; p < result->phase_count; p++) {
+        const ivf_phase_summary *s = &result->phases[p];
+        json_t *entry = json_pack("{s:s, s:o, s:o, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds),
+                                  "bytes", spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory));
+        if (json_array_append_new(list, entry) != 0)
+            break;
+    }
+    return list;
+}
+
+static int print_result(const ivf_ctx *ctx, const ivf_options *options, const ivf_build_result *r)
+{
+    const char *index = ivf_options_text(options, IVF_OPTION_INDEX);
+    ivf_account_print(r->phases, r->phase_count);
+    if (ivf_options_flag(options, IVF_OPTION_JSON))
+        return ivf_output_json(json_pack(
+            "{s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:i, s:o}", "index", index, "version",
+            (json_int_t)r->version, "rows", (json_int_t)r->rows, "postings", (json_int_t)r->postings, "skipped",
+            (json_int_t)r->skipped, "nlist", (int)r->nlist, "fragments", (json_int_t)r->fragments, "bytes",
+            (json_int_t)r->bytes, "seconds", r->seconds, "ranks", ivf_ctx_size(ctx), "phases", phases_to_json(r)));
+    ivf_text out = {0};
+    char bytes[24];
+    char seconds[24];
+    ivf_text_add(
+        &out, "%s: version %" PRId64 ", %" PRId64 " of %" PRId64 " rows in %d lists, %" PRId64 " fragments, %s, %s\n",
+        index, r->version, r->postings, r->rows, r->nlist, r->fragments, ivf_text_bytes((double)r->bytes, bytes),
+        ivf_text_duration(r->seconds, seconds));
+    return ivf_output_text(&out);
+}
+
+int ivf_cmd_build(const ivf_ctx *ctx, const ivf_options *options)
+{
+    ivf_build_config config;
+    ivf_build_result result;
+    json_t *json = NULL;
+    int rc = read_options(options, &config);
+    if (rc == MPIVF_OK) {
+        json = ivf_options_to_json(options);
+        config.config = json;
+        rc = json == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        rc = ivf_build(ctx, &config, &result);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_result(ctx, options, &result) : MPIVF_OK);
+    json_decref(json);
+    return rc;
+}

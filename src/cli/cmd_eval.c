@@ -1,0 +1,211 @@
+/* mpivf eval: recall and speed for each number of lists, against known neighbours. The searches are those of
+ * `mpivf search`; a setting is repeated until three runs are done or half a second has passed, and its speed is the
+ * median. Memory: this rank's share of the index, the queries, and on rank 0 the largest k of neighbours and the ground
+ * truth. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "cli/cmd.h"
+#include "cli/load.h"
+#include "cli/output.h"
+#include "io/groundtruth.h"
+#include "search/recall.h"
+#include "search/searcher.h"
+
+enum { MOST_RUNS = 3 };
+static const double ENOUGH_SECONDS = 0.5;
+
+/* One line of the table. */
+typedef struct {
+    int nprobe;
+    int runs;
+    double seconds; /* median */
+    int64_t postings_scanned;
+    ivf_recall *recalls; /* [depths], owned; on rank 0 */
+} setting;
+
+typedef struct {
+    const ivf_options *options;
+    ivf_searcher *searcher;
+    ivf_load_matrix queries;
+    ivf_groundtruth truth; /* on rank 0 */
+    const int64_t *depths; /* [depth_count], borrowed from the options */
+    int depth_count;
+    int width;               /* the largest depth */
+    ivf_neighbor *neighbors; /* [queries][width] on rank 0, owned */
+    setting *settings;       /* [setting_count], owned */
+    int setting_count;
+} eval_job;
+
+static int compare_seconds(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The slowest rank's time is the same on every rank, so all stop together. */
+static int run_setting(const ivf_ctx *ctx, eval_job *job, setting *s)
+{
+    double seconds[MOST_RUNS];
+    double sum = 0;
+    const ivf_search_params params = {.k = job->width, .nprobe = s->nprobe};
+    while (s->runs < MOST_RUNS && sum < ENOUGH_SECONDS) {
+        ivf_search_stats stats = {0};
+        int rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &params, job->neighbors, &stats);
+        if (rc != MPIVF_OK)
+            return rc;
+        seconds[s->runs++] = stats.seconds;
+        sum += stats.seconds;
+        s->postings_scanned = stats.postings_scanned;
+    }
+    qsort(seconds, (size_t)s->runs, sizeof seconds[0], compare_seconds);
+    s->seconds = (seconds[(s->runs - 1) / 2] + seconds[s->runs / 2]) / 2;
+    for (int i = 0; ivf_ctx_is_root(ctx) && i < job->depth_count; i++)
+        s->recalls[i] =
+            ivf_recall_at(&job->truth, job->neighbors, job->queries.n, job->width, ivf_to_int(job->depths[i]));
+    return MPIVF_OK;
+}
+
+static double speed(const eval_job *job, const setting *s)
+{
+    return s->seconds > 0 ? (double)job->queries.n / s->seconds : 0;
+}
+
+static void print_setting(ivf_text *out, const eval_job *job, const setting *s)
+{
+    ivf_text_add(out, "%8d %12.1f", s->nprobe, (double)s->postings_scanned / (double)job->queries.n);
+    for (int i = 0; i < job->depth_count; i++) {
+        ivf_text_add(out, " %12.4f", s->recalls[i].by_id);
+        if (s->recalls[i].by_distance >= 0)
+            ivf_text_add(out, " %12.4f", s->recalls[i].by_distance);
+        else
+            ivf_text_add(out, " %12s", "-");
+    }
+    ivf_text_add(out, " %12.0f\n", speed(job, s));
+}
+
+static void print_table(ivf_text *out, const eval_job *job)
+{
+    ivf_text_add(out, "%8s %12s", "nprobe", "rows/query");
+    for (int i = 0; i < job->depth_count; i++)
+        ivf_text_add(out, " %6s%-6" PRId64 " %12s", "recall@", job->depths[i], "by distance");
+    ivf_text_add(out, " %12s\n", "queries/s");
+    for (int i = 0; i < job->setting_count; i++)
+        print_setting(out, job, &job->settings[i]);
+}
+
+static json_t *recalls_to_json(const eval_job *job, const setting *s)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < job->depth_count; i++) {
+        json_t *by_distance = s->recalls[i].by_distance >= 0 ? json_real(s->recalls[i].by_distance) : json_null();
+        json_t *entry = json_pack("{s:I, s:f, s:o}", "k", (json_int_t)job->depths[i], "by_id", s->recalls[i].by_id,
+                                  "by_distance", by_distance);
+        if (json_array_append_new(list, entry) != 0)
+            break;
+    }
+    return list;
+}
+
+static json_t *job_to_json(const eval_job *job)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < job->setting_count; i++) {
+        const setting *s = &job->settings[i];
+        json_t *entry = json_pack("{s:i, s:o, s:f, s:f, s:i, s:I}", "nprobe", s->nprobe, "recall",
+                                  recalls_to_json(job, s), "queries_per_second", speed(job, s), "seconds", s->seconds,
+                                  "runs", s->runs, "postings_scanned", (json_int_t)s->postings_scanned);
+        if (json_array_append_new(list, entry) != 0)
+            break;
+    }
+    const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
+    return json_pack("{s:s, s:I, s:s, s:I, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX), "version",
+                     (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
+                     (json_int_t)job->queries.n, "settings", list);
+}
+
+static int print_job(const eval_job *job)
+{
+    if (ivf_options_flag(job->options, IVF_OPTION_JSON))
+        return ivf_output_json(job_to_json(job));
+    ivf_text out = {0};
+    print_table(&out, job);
+    return ivf_output_text(&out);
+}
+
+/* Rank 0: what the recalls are measured against. */
+static int open_truth(eval_job *job)
+{
+    const char *path = ivf_options_text(job->options, IVF_OPTION_GROUNDTRUTH);
+    int rc = ivf_groundtruth_read(path, &job->truth);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (job->truth.queries != job->queries.n)
+        return ivf_fail(MPIVF_BAD_INPUT, "%s: ground truth of %" PRId64 " queries, but there are %" PRId64, path,
+                        job->truth.queries, job->queries.n);
+    if (job->truth.k < job->width)
+        return ivf_fail(MPIVF_USAGE, "--k %d is deeper than the %d neighbours of %s", job->width, job->truth.k, path);
+    job->neighbors = ivf_new(ivf_to_size(job->queries.n) * (size_t)job->width, sizeof *job->neighbors);
+    return job->neighbors == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+/* Local. The lines of the table; numbers of lists that clamping has made equal are one line. */
+static int make_settings(eval_job *job)
+{
+    const ivf_option_value *nprobes = ivf_options_value(job->options, IVF_OPTION_NPROBE_LIST);
+    const ivf_option_value *depths = ivf_options_value(job->options, IVF_OPTION_K_LIST);
+    int32_t nlist = ivf_searcher_manifest(job->searcher)->factory.nlist;
+    job->depths = depths->integers;
+    job->depth_count = depths->count;
+    for (int i = 0; i < depths->count; i++)
+        job->width = ivf_to_int(ivf_max_i64(job->width, depths->integers[i]));
+    job->settings = ivf_new_zero((size_t)nprobes->count, sizeof *job->settings);
+    for (int i = 0; job->settings != NULL && i < nprobes->count; i++) {
+        int nprobe = ivf_cmd_clamp_nprobe(nprobes->integers[i], nlist);
+        bool is_new = true;
+        for (int j = 0; j < job->setting_count; j++)
+            is_new = is_new && job->settings[j].nprobe != nprobe;
+        if (!is_new)
+            continue;
+        setting *s = &job->settings[job->setting_count++];
+        *s = (setting){.nprobe = nprobe, .recalls = ivf_new((size_t)depths->count, sizeof *s->recalls)};
+        if (s->recalls == NULL)
+            return MPIVF_FAILED;
+    }
+    return job->settings == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static int evaluate(const ivf_ctx *ctx, eval_job *job)
+{
+    int rc = ivf_agree(ctx, make_settings(job));
+    if (rc == MPIVF_OK)
+        rc = ivf_load_queries(ctx, job->options, ivf_searcher_manifest(job->searcher)->d, &job->queries);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? open_truth(job) : MPIVF_OK);
+    for (int i = 0; rc == MPIVF_OK && i < job->setting_count; i++)
+        rc = run_setting(ctx, job, &job->settings[i]);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_job(job) : MPIVF_OK);
+    return rc;
+}
+
+int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)
+{
+    eval_job job = {.options = options};
+    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
+    if (rc == MPIVF_OK)
+        rc = evaluate(ctx, &job);
+    for (int i = 0; i < job.setting_count; i++)
+        ivf_free(job.settings[i].recalls);
+    ivf_free(job.settings);
+    ivf_free(job.neighbors);
+    ivf_groundtruth_free(&job.truth);
+    ivf_load_free(&job.queries);
+    ivf_searcher_close(job.searcher);
+    return rc;
+}

@@ -1,0 +1,107 @@
+/* mpivf search: the nearest rows of each query, to a file or, the first ones, to the screen. Memory: this rank's share
+ * of the index, the queries, and on rank 0 the neighbours (28 bytes each while they are written). */
+#include <inttypes.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "cli/cmd.h"
+#include "cli/found.h"
+#include "cli/load.h"
+#include "cli/output.h"
+#include "io/results.h"
+#include "search/searcher.h"
+
+int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist)
+{
+    if (nprobe <= nlist)
+        return ivf_to_int(nprobe);
+    ivf_info("--nprobe %" PRId64 " is more than the %d lists there are: all are scanned", nprobe, nlist);
+    return nlist;
+}
+
+/* One run of the command. */
+typedef struct {
+    const ivf_options *options;
+    ivf_searcher *searcher;
+    ivf_load_matrix queries;
+    ivf_search_params params;
+    ivf_search_stats stats;
+    ivf_neighbor *neighbors; /* [queries][k] on rank 0, owned */
+} search_job;
+
+static json_t *job_to_json(const search_job *job, const ivf_found *found, const char *output)
+{
+    const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:f, s:I}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
+                  "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
+                  (json_int_t)job->queries.n, "k", job->params.k, "nprobe", job->params.nprobe, "seconds",
+                  job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned);
+    int failed = output != NULL ? json_object_set_new(json, "output", json_string(output))
+                                : json_object_set_new(json, "first_results", ivf_found_to_json(found));
+    if (failed == 0)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static int print_job(const search_job *job, const ivf_found *found, const char *output)
+{
+    if (ivf_options_flag(job->options, IVF_OPTION_JSON))
+        return ivf_output_json(job_to_json(job, found, output));
+    ivf_text out = {0};
+    if (output == NULL)
+        ivf_found_print(found, &out);
+    ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed: %.3f s%s%s\n", job->queries.n,
+                 job->params.k, job->params.nprobe, job->stats.seconds, output != NULL ? ", to " : "",
+                 output != NULL ? output : "");
+    return ivf_output_text(&out);
+}
+
+static int deliver(const search_job *job)
+{
+    const char *output = ivf_options_text(job->options, IVF_OPTION_RESULTS);
+    const ivf_found found = {.neighbors = job->neighbors,
+                             .queries = job->queries.n,
+                             .k = job->params.k,
+                             .metric = ivf_searcher_manifest(job->searcher)->metric};
+    int rc = output != NULL ? ivf_found_write(&found, output) : MPIVF_OK;
+    return rc == MPIVF_OK ? print_job(job, &found, output) : rc;
+}
+
+static int search(const ivf_ctx *ctx, search_job *job)
+{
+    const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
+    job->params.k = ivf_to_int(ivf_options_integer(job->options, IVF_OPTION_K));
+    job->params.nprobe = ivf_cmd_clamp_nprobe(ivf_options_integer(job->options, IVF_OPTION_NPROBE), m->factory.nlist);
+    int rc = ivf_load_queries(ctx, job->options, m->d, &job->queries);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (ivf_ctx_is_root(ctx)) {
+        job->neighbors = ivf_new(ivf_to_size(job->queries.n) * (size_t)job->params.k, sizeof *job->neighbors);
+        rc = job->neighbors == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &job->params, job->neighbors, &job->stats);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? deliver(job) : MPIVF_OK);
+    ivf_free(job->neighbors);
+    ivf_load_free(&job->queries);
+    return rc;
+}
+
+int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
+{
+    const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
+    search_job job = {.options = options};
+    int rc = output != NULL ? ivf_results_check_name(output) : MPIVF_OK;
+    if (rc == MPIVF_OK)
+        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
+    if (rc == MPIVF_OK)
+        rc = search(ctx, &job);
+    ivf_searcher_close(job.searcher);
+    return rc;
+}

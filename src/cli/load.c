@@ -1,0 +1,88 @@
+#include "cli/load.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/transfer.h"
+
+/* Whether a path may lead to an HDF5 file: by its ending, or because it has no ending that says otherwise (folders,
+ * lists). */
+static bool may_be_hdf5(const char *path)
+{
+    static const char *const others[] = {".npy", ".fvecs", ".bvecs", ".fbin", ".f16bin", ".u8bin", ".i8bin"};
+    const char *ending = strrchr(path, '.');
+    if (path[0] == '@' || ending == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcasecmp(ending, others[i]) == 0)
+            return false;
+    return true;
+}
+
+static int check_dataset_name(const ivf_options *options, ivf_option_id paths, ivf_option_id name)
+{
+    const ivf_option_value *value = ivf_options_value(options, paths);
+    for (int i = 0; i < value->count; i++)
+        if (may_be_hdf5(value->texts[i]))
+            return MPIVF_OK;
+    if (!ivf_options_differs(options, name))
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "--%s %s has no effect: %s is no HDF5 file", ivf_option_get(name)->name,
+                    ivf_options_text(options, name), value->texts[0]);
+}
+
+int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec)
+{
+    const ivf_option_value *inputs = ivf_options_value(options, IVF_OPTION_INPUT);
+    *spec = (ivf_dataset_spec){.inputs = (const char *const *)inputs->texts,
+                               .count = inputs->count,
+                               .h5_path = ivf_options_text(options, IVF_OPTION_DATASET)};
+    return check_dataset_name(options, IVF_OPTION_INPUT, IVF_OPTION_DATASET);
+}
+
+/* Collective. All rows to every rank. */
+static int read_all(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *matrix)
+{
+    matrix->n = ivf_dataset_rows(dataset);
+    matrix->d = ivf_dataset_d(dataset);
+    size_t row_bytes = (size_t)matrix->d * sizeof *matrix->x;
+    matrix->x = ivf_new(ivf_to_size(matrix->n), row_bytes);
+    int rc = matrix->x == NULL ? MPIVF_FAILED : MPIVF_OK;
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx))
+        rc = ivf_dataset_read(dataset, 0, matrix->n, matrix->x);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        ivf_bcast(ctx, matrix->x, ivf_to_size(matrix->n) * row_bytes);
+    return rc;
+}
+
+int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries)
+{
+    const char *path = ivf_options_text(options, IVF_OPTION_QUERIES);
+    const ivf_dataset_spec spec = {
+        .inputs = &path, .count = 1, .h5_path = ivf_options_text(options, IVF_OPTION_QUERIES_DATASET)};
+    *queries = (ivf_load_matrix){0};
+    int rc = check_dataset_name(options, IVF_OPTION_QUERIES, IVF_OPTION_QUERIES_DATASET);
+    ivf_dataset *dataset = NULL;
+    if (rc == MPIVF_OK)
+        rc = ivf_dataset_open(ctx, &spec, &dataset);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (ivf_dataset_d(dataset) != d)
+        rc = ivf_fail(MPIVF_BAD_INPUT, "%s: queries of %d values; the rows to search have %d", path,
+                      ivf_dataset_d(dataset), d);
+    if (rc == MPIVF_OK)
+        rc = read_all(ctx, dataset, queries);
+    ivf_dataset_close(dataset);
+    return rc;
+}
+
+void ivf_load_free(ivf_load_matrix *matrix)
+{
+    ivf_free(matrix->x);
+    *matrix = (ivf_load_matrix){0};
+}

@@ -1,0 +1,26 @@
+/* Inputs as the options name them. */
+#ifndef IVF_CLI_LOAD_H
+#define IVF_CLI_LOAD_H
+
+#include <stdint.h>
+
+#include "cli/options.h"
+#include "comm/context.h"
+#include "io/dataset.h"
+
+/* Local. What --input and --dataset say; borrows from the options. MPIVF_USAGE when --dataset can have no effect: no
+ * input could be HDF5. */
+int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec);
+
+typedef struct {
+    float *x; /* [n][d], owned */
+    int64_t n;
+    int d;
+} ivf_load_matrix;
+
+/* Collective. The queries on every rank; rank 0 reads them. MPIVF_BAD_INPUT when they have not `d` values. Memory:
+ * n * d * 4 bytes per rank. */
+int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries);
+void ivf_load_free(ivf_load_matrix *matrix);
+
+#endif

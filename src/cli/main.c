@@ -1,0 +1,153 @@
+/* The program `mpivf`: parse, start MPI, run one command, end. Questions about the program itself (--help and the like)
+ * are answered without MPI. Rank 0 alone prints: the result on stdout, the log and at most one line of error on stderr.
+ * The exit code is a mpivf_code, the same on every rank. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/team.h"
+#include "base/text.h"
+#include "cli/cmd.h"
+#include "cli/command.h"
+#include "cli/config.h"
+#include "cli/help.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "comm/transfer.h"
+#include "mpivf/version.h"
+
+typedef int command_function(const ivf_ctx *ctx, const ivf_options *options);
+
+static command_function *const commands[IVF_COMMAND_COUNT] = {
+    /* clang-format off */
+    [IVF_COMMAND_BUILD] = ivf_cmd_build,
+    [IVF_COMMAND_SEARCH] = ivf_cmd_search,
+    [IVF_COMMAND_EVAL] = ivf_cmd_eval,
+    [IVF_COMMAND_EXACT] = ivf_cmd_exact,
+    [IVF_COMMAND_INFO] = ivf_cmd_info,
+    [IVF_COMMAND_VERIFY] = ivf_cmd_verify,
+    [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
+    /* clang-format on */
+};
+
+static void complain(ivf_command_id command)
+{
+    const char *name = command < IVF_COMMAND_COUNT ? ivf_command_get(command)->name : "";
+    (void)fprintf(stderr, "mpivf: %s%s%s\n", name, *name != '\0' ? ": " : "", ivf_error_last()->text);
+}
+
+static int answer(ivf_request request, ivf_command_id command)
+{
+    ivf_text out = {0};
+    if (request == IVF_REQUEST_VERSION)
+        ivf_text_add(&out, "mpivf %s\n", mpivf_version());
+    else if (request == IVF_REQUEST_MAN)
+        ivf_man_page(&out);
+    else if (request == IVF_REQUEST_COMPLETION)
+        ivf_completion_bash(&out);
+    else if (request == IVF_REQUEST_COMMAND_HELP)
+        ivf_help_command(&out, command);
+    else
+        ivf_help_program(&out);
+    int rc = ivf_output_text(&out);
+    if (rc != MPIVF_OK)
+        complain(command);
+    return rc;
+}
+
+static void apply(const ivf_ctx *ctx, const ivf_options *options)
+{
+    ivf_log_level level = IVF_LOG_INFO;
+    if (ivf_options_flag(options, IVF_OPTION_QUIET))
+        level = IVF_LOG_WARN;
+    else if (ivf_options_flag(options, IVF_OPTION_VERBOSE))
+        level = IVF_LOG_DEBUG;
+    ivf_log_set(ivf_ctx_is_root(ctx), level);
+    int64_t threads = ivf_options_integer(options, IVF_OPTION_THREADS);
+    if (threads > 0)
+        ivf_team_resize(ivf_to_int(threads));
+}
+
+static int print_config(const ivf_options *options)
+{
+    ivf_text out = {0};
+    ivf_config_print(&out, options);
+    return ivf_output_text(&out);
+}
+
+/* The command line may differ between ranks (mpirun's "a : b"), so the ranks agree on it; where all have the same
+ * fault, it is told as it was met, without a rank. */
+static int agree_on_parsing(const ivf_ctx *ctx, int parsed)
+{
+    ivf_error met = *ivf_error_last();
+    int rc = ivf_agree(ctx, parsed);
+    if (parsed != MPIVF_OK)
+        ivf_error_set(&met);
+    return rc;
+}
+
+/* Collective. Ranks that were started with different options would wait for each other for ever. */
+static int check_same(const ivf_ctx *ctx, const ivf_options *options)
+{
+    ivf_text text = {0};
+    ivf_config_print(&text, options);
+    int64_t extremes[2] = {0};
+    if (!text.failed) {
+        extremes[0] = (int64_t)(ivf_hash64(text.text, text.length) >> 1);
+        extremes[1] = -extremes[0];
+    }
+    ivf_text_free(&text);
+    ivf_allmax_i64(ctx, extremes, 2);
+    if (extremes[0] == -extremes[1])
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "the ranks were started with different options");
+}
+
+static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
+{
+    ivf_log_set(ivf_ctx_is_root(ctx), IVF_LOG_INFO);
+    int rc = agree_on_parsing(ctx, parsed);
+    if (rc == MPIVF_OK)
+        rc = ivf_config_load(ctx, options);
+    if (rc == MPIVF_OK)
+        rc = agree_on_parsing(ctx, ivf_options_finish(options));
+    if (rc == MPIVF_OK)
+        rc = check_same(ctx, options);
+    if (rc != MPIVF_OK)
+        return rc;
+    apply(ctx, options);
+    if (ivf_options_flag(options, IVF_OPTION_PRINT_CONFIG))
+        return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_config(options) : MPIVF_OK);
+    return commands[options->command](ctx, options);
+}
+
+int main(int argc, char **argv)
+{
+    /* A closed pipe and a file size limit are failures that can be told, not deaths. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ivf_options options;
+    ivf_request request = IVF_REQUEST_RUN;
+    int rc = ivf_parse(argc, argv, &request, &options);
+    if (rc == MPIVF_OK && request != IVF_REQUEST_RUN) {
+        rc = answer(request, options.command);
+        ivf_options_free(&options);
+        return rc;
+    }
+    ivf_error met = *ivf_error_last();
+    ivf_ctx *ctx = ivf_ctx_open_world();
+    if (ctx == NULL) {
+        complain(options.command);
+        return MPIVF_FAILED;
+    }
+    ivf_error_set(&met);
+    rc = run(ctx, rc, &options);
+    if (rc != MPIVF_OK && ivf_ctx_is_root(ctx))
+        complain(options.command);
+    ivf_options_free(&options);
+    ivf_ctx_close(ctx);
+    return rc;
+}

@@ -1,0 +1,34 @@
+#include "cli/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+static int flush(bool written)
+{
+    if (written && fflush(stdout) == 0)
+        return MPIVF_OK;
+    return ivf_fail_errno(errno, "cannot write to the standard output");
+}
+
+int ivf_output_text(ivf_text *text)
+{
+    int rc = MPIVF_OK;
+    if (text->failed)
+        rc = ivf_fail(MPIVF_FAILED, "out of memory for the result");
+    else if (text->text != NULL)
+        rc = flush(fputs(text->text, stdout) >= 0);
+    ivf_text_free(text);
+    return rc;
+}
+
+int ivf_output_json(json_t *json)
+{
+    if (json == NULL)
+        return ivf_fail(MPIVF_FAILED, "out of memory for the result");
+    int dumped = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    int rc = flush(dumped == 0 && fputs("\n", stdout) >= 0);
+    json_decref(json);
+    return rc;
+}

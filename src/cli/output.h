@@ -1,0 +1,18 @@
+/* The result on standard output. It is written whole, once, so that a failure never leaves half an object; what cannot
+ * be written is a failure of the command. */
+#ifndef IVF_CLI_OUTPUT_H
+#define IVF_CLI_OUTPUT_H
+
+#include <jansson.h>
+
+#include "base/text.h"
+
+/* Local. Prints the text and frees it. MPIVF_FAILED when memory ran out while it was made, or when it cannot be
+ * written. */
+int ivf_output_text(ivf_text *text);
+
+/* Local. Prints a JSON value on lines of its own and frees it; NULL (memory ran out while it was made) is
+ * MPIVF_FAILED. */
+int ivf_output_json(json_t *json);
+
+#endif
