@@ -1,7 +1,7 @@
 /* Brute force over the input itself, for ground truth and for recall without a file of it.
  *
  * Ranks draw blocks of rows from tickets, one ahead, so that the next block is read (io/stream.h) while the present one
- * is compared; search/sieve.h does the comparing, a chunk of rows at a time. Each rank keeps k neighbours of every
+ * is compared; search/sieve.h does the comparing, some rows at a time. Each rank keeps k neighbours of every
  * query, which are merged in the end. The result is the k smallest (key, id) of all rows, so neither the size of the
  * blocks nor who drew them can show; blocks may therefore suit the number of ranks.
  *
@@ -27,7 +27,11 @@
 #include "search/queries.h"
 #include "search/sieve.h"
 
-enum { BLOCK_CHUNKS = 16, BLOCK_BYTES = 16 << 20, BLOCKS_PER_RANK = 8 };
+/* A chunk is what one thread checks and measures at a time. */
+enum { CHUNK_ROWS = 256, BLOCK_CHUNKS = 16, BLOCK_BYTES = 16 << 20, BLOCKS_PER_RANK = 8 };
+
+/* Multiply-adds of a thread between two looks at the progress: a few milliseconds. */
+static const int64_t STEP_WORK = (int64_t)1 << 27;
 
 typedef struct {
     ivf_dataset *dataset;
@@ -35,6 +39,7 @@ typedef struct {
     ivf_metric metric;
     int d;
     int64_t rows; /* of the dataset */
+    int64_t step; /* rows compared in one go */
     int64_t skipped;
     ivf_neighbor *found; /* [nq][k]; rank 0: the caller's */
     ivf_sieve *sieve;
@@ -52,9 +57,14 @@ typedef struct {
 /* Whole chunks; few enough rows that each rank gets several blocks and that a block stays below its bytes. */
 static int64_t choose_block_rows(const ivf_ctx *ctx, int64_t rows, int d)
 {
-    int64_t chunks = rows / (IVF_SIEVE_ROWS * (int64_t)BLOCKS_PER_RANK * ivf_ctx_size(ctx));
-    int64_t fitting = BLOCK_BYTES / (IVF_SIEVE_ROWS * (int64_t)sizeof(float) * d);
-    return IVF_SIEVE_ROWS * ivf_max_i64(1, ivf_min_i64(BLOCK_CHUNKS, ivf_min_i64(chunks, fitting)));
+    int64_t chunks = rows / (CHUNK_ROWS * (int64_t)BLOCKS_PER_RANK * ivf_ctx_size(ctx));
+    int64_t fitting = BLOCK_BYTES / (CHUNK_ROWS * (int64_t)sizeof(float) * d);
+    return CHUNK_ROWS * ivf_max_i64(1, ivf_min_i64(BLOCK_CHUNKS, ivf_min_i64(chunks, fitting)));
+}
+
+static int64_t choose_step(int64_t nq, int d)
+{
+    return ivf_max_i64(CHUNK_ROWS, STEP_WORK * ivf_team_size() / d / nq);
 }
 
 static int run_prepare(const ivf_ctx *ctx, exact_run *run, const float *queries, int64_t nq, int k, ivf_neighbor *out)
@@ -86,8 +96,8 @@ static void run_free(const ivf_ctx *ctx, exact_run *run)
 static int check_chunk(void *arg, int64_t chunk, int worker)
 {
     exact_run *run = arg;
-    int64_t first = chunk * IVF_SIEVE_ROWS;
-    int64_t n = ivf_min_i64(IVF_SIEVE_ROWS, run->block.n - first);
+    int64_t first = chunk * CHUNK_ROWS;
+    int64_t n = ivf_min_i64(CHUNK_ROWS, run->block.n - first);
     (void)worker;
     (void)ivf_rows_check(run->block.x + first * run->d, n, run->d, run->metric, INFINITY, run->reason + first);
     return MPIVF_OK;
@@ -114,8 +124,8 @@ static void drop_bad_rows(exact_run *run)
 static int measure_chunk(void *arg, int64_t chunk, int worker)
 {
     exact_run *run = arg;
-    int64_t first = chunk * IVF_SIEVE_ROWS;
-    int64_t n = ivf_min_i64(IVF_SIEVE_ROWS, run->block.n - first);
+    int64_t first = chunk * CHUNK_ROWS;
+    int64_t n = ivf_min_i64(CHUNK_ROWS, run->block.n - first);
     float *x = run->block.x + first * run->d;
     (void)worker;
     if (run->metric == IVF_COSINE)
@@ -129,19 +139,19 @@ static int prepare_block(exact_run *run)
 {
     int rc = ivf_ids_read(run->ids, run->block.first, run->block.n, run->block_ids);
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(run->block.n, IVF_SIEVE_ROWS), check_chunk, run);
+        rc = ivf_team_run(ivf_ceil_div(run->block.n, CHUNK_ROWS), check_chunk, run);
     if (rc != MPIVF_OK)
         return rc;
     drop_bad_rows(run);
-    return ivf_team_run(ivf_ceil_div(run->block.n, IVF_SIEVE_ROWS), measure_chunk, run);
+    return ivf_team_run(ivf_ceil_div(run->block.n, CHUNK_ROWS), measure_chunk, run);
 }
 
 static int compare_block(exact_run *run)
 {
     int64_t read = run->block.n;
     int rc = prepare_block(run);
-    for (int64_t first = 0; rc == MPIVF_OK && first < run->block.n; first += IVF_SIEVE_ROWS) {
-        int64_t n = ivf_min_i64(IVF_SIEVE_ROWS, run->block.n - first);
+    for (int64_t first = 0; rc == MPIVF_OK && first < run->block.n; first += run->step) {
+        int64_t n = ivf_min_i64(run->step, run->block.n - first);
         rc = ivf_sieve_offer(run->sieve, run->block.x + first * run->d, run->norm + first, run->block_ids + first, n);
         ivf_progress_add(run->progress, n);
     }
@@ -195,16 +205,17 @@ static int run_all(const ivf_ctx *ctx, exact_run *run)
 int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric metric, const float *queries,
               int64_t nq, int k, ivf_neighbor *out, int64_t *skipped)
 {
+    *skipped = 0;
+    if (nq == 0)
+        return MPIVF_OK;
     exact_run run = {.dataset = dataset,
                      .ids = ids,
                      .metric = metric,
                      .d = ivf_dataset_d(dataset),
                      .rows = ivf_dataset_rows(dataset)};
-    run.block_rows = choose_block_rows(ctx, run.rows, run.d);
     ivf_queries prepared = {0};
-    *skipped = 0;
-    if (nq == 0)
-        return MPIVF_OK;
+    run.step = choose_step(nq, run.d);
+    run.block_rows = choose_block_rows(ctx, run.rows, run.d);
     int rc = ivf_queries_open(queries, nq, run.d, metric, &prepared);
     if (rc == MPIVF_OK)
         rc = run_prepare(ctx, &run, prepared.x, nq, k, out);

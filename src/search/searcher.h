@@ -31,7 +31,8 @@ const ivf_model *ivf_searcher_model(const ivf_searcher *searcher);
 
 /* Collective. The k nearest of each of queries[nq][d] (same on every rank; not normalised yet for cosine) into
  * out[nq][k] on rank 0, sorted by (key, id); where fewer are found the rest has id UINT64_MAX and key INFINITY. Each
- * query's centroids are ranked once, by one rank. Results are the same bytes for every number of ranks and threads. */
+ * query's centroids are ranked once, by one rank. A query that could not be indexed (math/rows.h) is MPIVF_BAD_INPUT;
+ * out and *stats are then undefined. Results are the same bytes for every number of ranks and threads. */
 int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq,
                const ivf_search_params *params, ivf_neighbor *out, ivf_search_stats *stats);
 

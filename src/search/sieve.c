@@ -30,8 +30,8 @@
 #include "math/distance.h"
 #include "math/panels.h"
 
-/* Queries of a task: whole panels of the widest kernel; the most keeps a tile of IVF_SIEVE_ROWS rows at 128 KiB. */
-enum { GROUP_STEP = 64, GROUP_MOST = 128 };
+/* Queries of a task: whole panels of the widest kernel; the most keeps a tile at 128 KiB. */
+enum { GROUP_STEP = 64, GROUP_MOST = 128, TILE_ROWS = 256 };
 
 struct ivf_sieve {
     ivf_metric metric;
@@ -45,12 +45,12 @@ struct ivf_sieve {
     double margin;       /* 4 g, or g */
     float *margin_of;    /* [nq]: margin * b + FLT_MIN, owned */
     float *reach;        /* [nq], owned */
-    float *tiles;        /* [workers][IVF_SIEVE_ROWS][group], owned */
+    float *tiles;        /* [workers][TILE_ROWS][group], owned */
     /* The rows of the present call, borrowed. */
     const float *x;
     const uint64_t *ids;
+    const float *norm;
     int64_t n;
-    float need[IVF_SIEVE_ROWS];
 };
 
 static double relative_margin(ivf_metric metric, int d)
@@ -101,7 +101,7 @@ static bool reserve(ivf_sieve *s)
     s->heaps = ivf_new(nq, sizeof *s->heaps);
     s->margin_of = ivf_new(nq, sizeof *s->margin_of);
     s->reach = ivf_new(nq, sizeof *s->reach);
-    s->tiles = ivf_new((size_t)ivf_team_size() * IVF_SIEVE_ROWS * (size_t)s->group, sizeof *s->tiles);
+    s->tiles = ivf_new((size_t)ivf_team_size() * TILE_ROWS * (size_t)s->group, sizeof *s->tiles);
     return s->heaps != NULL && s->margin_of != NULL && s->reach != NULL && s->tiles != NULL;
 }
 
@@ -165,20 +165,31 @@ static void compare_exactly(ivf_sieve *s, int64_t query, int64_t row)
     set_reach(s, query);
 }
 
+/* The rows from `first_row` on whose scores stand in the tile, against the queries from `first_query` on. */
+static void sieve_tile(ivf_sieve *s, const float *tile, int64_t first_row, int64_t rows, int64_t first_query,
+                       int64_t width)
+{
+    const float *reach = s->reach + first_query;
+    for (int64_t row = 0; row < rows; row++) {
+        const float *score = tile + row * width;
+        float need = need_of(s, s->norm[first_row + row]);
+        if (!any_passes(score, reach, width, need))
+            continue;
+        for (int64_t i = 0; i < width; i++)
+            if (passes(score[i], reach[i], need))
+                compare_exactly(s, first_query + i, first_row + row);
+    }
+}
+
 static int sieve_group(void *arg, int64_t group, int worker)
 {
     ivf_sieve *s = arg;
-    int64_t first = group * s->group;
     int64_t width = width_of(s, group);
-    float *tile = s->tiles + (int64_t)worker * IVF_SIEVE_ROWS * s->group;
-    ivf_panels_scores(s->panels[group], s->x, s->n, tile);
-    for (int64_t row = 0; row < s->n; row++) {
-        const float *score = tile + row * width;
-        if (!any_passes(score, s->reach + first, width, s->need[row]))
-            continue;
-        for (int64_t i = 0; i < width; i++)
-            if (passes(score[i], s->reach[first + i], s->need[row]))
-                compare_exactly(s, first + i, row);
+    float *tile = s->tiles + (int64_t)worker * TILE_ROWS * s->group;
+    for (int64_t first = 0; first < s->n; first += TILE_ROWS) {
+        int64_t rows = ivf_min_i64(TILE_ROWS, s->n - first);
+        ivf_panels_scores(s->panels[group], s->x + first * s->d, rows, tile);
+        sieve_tile(s, tile, first, rows, group * s->group, width);
     }
     return MPIVF_OK;
 }
@@ -186,10 +197,9 @@ static int sieve_group(void *arg, int64_t group, int worker)
 int ivf_sieve_offer(ivf_sieve *sieve, const float *x, const float *norm, const uint64_t *ids, int64_t n)
 {
     sieve->x = x;
+    sieve->norm = norm;
     sieve->ids = ids;
     sieve->n = n;
-    for (int64_t row = 0; row < n; row++)
-        sieve->need[row] = need_of(sieve, norm[row]);
     return ivf_team_run(sieve->groups, sieve_group, sieve);
 }
 

@@ -8,8 +8,6 @@
 #include "base/metric.h"
 #include "math/topk.h"
 
-enum { IVF_SIEVE_ROWS = 256 }; /* at most, in one call */
-
 typedef struct ivf_sieve ivf_sieve;
 
 /* Local. Empties heaps[nq][k]; queries[nq][d] (normalised for IVF_COSINE) and heaps are borrowed. Takes about
@@ -17,9 +15,9 @@ typedef struct ivf_sieve ivf_sieve;
 ivf_sieve *ivf_sieve_new(ivf_metric metric, const float *queries, int64_t nq, int d, ivf_neighbor *heaps, int k);
 void ivf_sieve_free(ivf_sieve *sieve);
 
-/* Local, uses the team. Offers x[n][d] (checked, and normalised for IVF_COSINE), n <= IVF_SIEVE_ROWS, with their
- * ids[n] and squared norms norm[n] as ivf_dot gives them. What the heaps hold afterwards does not depend on the order
- * of the rows. n * nq * d multiply-adds. */
+/* Local, uses the team. Offers x[n][d] (checked, and normalised for IVF_COSINE) with their ids[n] and squared norms
+ * norm[n] as ivf_dot gives them. What the heaps hold afterwards does not depend on the order of the rows. n * nq * d
+ * multiply-adds. */
 int ivf_sieve_offer(ivf_sieve *sieve, const float *x, const float *norm, const uint64_t *ids, int64_t n);
 
 /* Local. Sorts the heaps by (key, id). */
