@@ -30,8 +30,9 @@
 #include "math/distance.h"
 #include "math/panels.h"
 
-/* Queries of a task: whole panels of the widest kernel; the most keeps a tile at 128 KiB. */
-enum { GROUP_STEP = 64, GROUP_MOST = 128, TILE_ROWS = 256 };
+/* Queries of a task: whole panels of the widest kernel; the most keeps a tile at 128 KiB. Strips longer than 16, or gcc
+ * unrolls their loop instead of vectorising it. */
+enum { GROUP_STEP = 64, GROUP_MOST = 128, TILE_ROWS = 256, STRIP = 32 };
 
 struct ivf_sieve {
     ivf_metric metric;
@@ -149,10 +150,10 @@ static bool passes(float score, float reach, float need)
     return !(score + reach < need);
 }
 
-static bool any_passes(const float *score, const float *reach, int64_t n, float need)
+static bool any_of_strip_passes(const float *score, const float *reach, float need)
 {
     int any = 0;
-    for (int64_t i = 0; i < n; i++)
+    for (int i = 0; i < STRIP; i++)
         any |= passes(score[i], reach[i], need);
     return any != 0;
 }
@@ -165,19 +166,19 @@ static void compare_exactly(ivf_sieve *s, int64_t query, int64_t row)
     set_reach(s, query);
 }
 
-/* The rows from `first_row` on whose scores stand in the tile, against the queries from `first_query` on. */
-static void sieve_tile(ivf_sieve *s, const float *tile, int64_t first_row, int64_t rows, int64_t first_query,
-                       int64_t width)
+/* A row against the queries from `first` on. Strips of queries among which the row passes none, most of them, cost no
+ * branch for each query. */
+static void sieve_row(ivf_sieve *s, const float *score, int64_t row, int64_t first, int64_t width)
 {
-    const float *reach = s->reach + first_query;
-    for (int64_t row = 0; row < rows; row++) {
-        const float *score = tile + row * width;
-        float need = need_of(s, s->norm[first_row + row]);
-        if (!any_passes(score, reach, width, need))
+    const float *reach = s->reach + first;
+    float need = need_of(s, s->norm[row]);
+    for (int64_t strip = 0; strip < width; strip += STRIP) {
+        int64_t end = ivf_min_i64(strip + STRIP, width);
+        if (end - strip == STRIP && !any_of_strip_passes(score + strip, reach + strip, need))
             continue;
-        for (int64_t i = 0; i < width; i++)
+        for (int64_t i = strip; i < end; i++)
             if (passes(score[i], reach[i], need))
-                compare_exactly(s, first_query + i, first_row + row);
+                compare_exactly(s, first + i, row);
     }
 }
 
@@ -189,7 +190,8 @@ static int sieve_group(void *arg, int64_t group, int worker)
     for (int64_t first = 0; first < s->n; first += TILE_ROWS) {
         int64_t rows = ivf_min_i64(TILE_ROWS, s->n - first);
         ivf_panels_scores(s->panels[group], s->x + first * s->d, rows, tile);
-        sieve_tile(s, tile, first, rows, group * s->group, width);
+        for (int64_t i = 0; i < rows; i++)
+            sieve_row(s, tile + i * width, first + i, group * s->group, width);
     }
     return MPIVF_OK;
 }
