@@ -8,7 +8,7 @@ typedef __m256 vec;
 typedef __m256i ivec;
 typedef __m256 mask;
 
-enum { LANES = 8, COLS = 2, ROWS = 6 };
+enum { LANES = 8, COLS = 2, ROWS = 6, NARROW_VECTORS = 4 };
 #define TILE_SIZES(F) F(6) F(4) F(2) F(1)
 
 static inline vec vec_load(const float *from)
@@ -60,6 +60,21 @@ static inline ivec ivec_set1(int32_t value)
 static inline ivec ivec_select(mask chosen, ivec a, ivec b)
 {
     return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(a), chosen));
+}
+
+/* The lowest of number * LANES + lane, over the lanes whose score is the largest. */
+static inline int32_t vec_lowest_of_largest(vec score, ivec number)
+{
+    vec top = _mm256_max_ps(score, _mm256_permute2f128_ps(score, score, 1));
+    top = _mm256_max_ps(top, _mm256_permute_ps(top, 0x4e));
+    top = _mm256_max_ps(top, _mm256_permute_ps(top, 0xb1));
+    mask largest = _mm256_cmp_ps(score, top, _CMP_EQ_OQ);
+    ivec whole = _mm256_add_epi32(_mm256_slli_epi32(number, 3), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    ivec low = ivec_select(largest, whole, _mm256_set1_epi32(INT32_MAX));
+    low = _mm256_min_epi32(low, _mm256_permute2x128_si256(low, low, 1));
+    low = _mm256_min_epi32(low, _mm256_shuffle_epi32(low, 0x4e));
+    low = _mm256_min_epi32(low, _mm256_shuffle_epi32(low, 0xb1));
+    return _mm256_cvtsi256_si32(low);
 }
 
 #include "math/panels_tile.h"

@@ -8,7 +8,7 @@ typedef __m512 vec;
 typedef __m512i ivec;
 typedef __mmask16 mask;
 
-enum { LANES = 16, COLS = 2, ROWS = 14 };
+enum { LANES = 16, COLS = 2, ROWS = 14, NARROW_VECTORS = 8 };
 #define TILE_SIZES(F) F(14) F(8) F(4) F(2) F(1)
 
 static inline vec vec_load(const float *from)
@@ -60,6 +60,14 @@ static inline ivec ivec_set1(int32_t value)
 static inline ivec ivec_select(mask chosen, ivec a, ivec b)
 {
     return _mm512_mask_mov_epi32(b, chosen, a);
+}
+
+/* The lowest of number * LANES + lane, over the lanes whose score is the largest. */
+static inline int32_t vec_lowest_of_largest(vec score, ivec number)
+{
+    const ivec lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    mask largest = _mm512_cmp_ps_mask(score, _mm512_set1_ps(_mm512_reduce_max_ps(score)), _CMP_EQ_OQ);
+    return _mm512_mask_reduce_min_epi32(largest, _mm512_add_epi32(_mm512_slli_epi32(number, 4), lane));
 }
 
 #include "math/panels_tile.h"

@@ -6,6 +6,7 @@
  *   COLS                                vecs to a panel row: a panel holds COLS * LANES packed vectors
  *   ROWS, TILE_SIZES(F)                 rows of the largest register tile, and F(rows) for every tile size, descending
  *   vec_load vec_store vec_set1 vec_fma vec_max vec_greater ivec_load ivec_store ivec_set1 ivec_select
+ *   vec_lowest_of_largest               joins lanes: see join_lanes
  *
  * The scores of a tile, `rows` rows against one panel, stay in registers for the whole of d: with 28 accumulators (AVX-
  * 512) each step needs 2 loads of the panel and 14 broadcasts of rows for 28 fused multiply-adds, so arithmetic is the
@@ -27,14 +28,15 @@
 
 #include "base/numbers.h"
 #include "math/kernels.h"
+#include "math/panels_pack.h"
 
 enum {
     WIDTH = COLS * LANES,
     BLOCK_ROWS = 84 / ROWS * ROWS,
-    CHUNK = 768,
-    GROUP = 16,
-    AHEAD =
-        16, /* steps of d that the panel and the rows are prefetched: their streams are too short for the CPU's own */
+    CHUNK = 1024,
+    GROUP = 24,
+    LINE = 16,  /* floats in a cache line */
+    AHEAD = 16, /* steps of d that are prefetched: a tile is too short for the CPU's own prefetcher */
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -46,42 +48,47 @@ typedef struct {
     const float *panel; /* [d][WIDTH] */
     const float *start;
     ptrdiff_t start_stride; /* 0: the same for all rows */
+    const float *next;      /* where the next panel is fetched into the second-level cache, a line at each step */
     int d;
 } tile;
 
-INLINE void tile_sum(const tile *t, const int rows, vec sum[ROWS][COLS])
+INLINE void tile_sum(const tile *t, const ptrdiff_t rows, vec sum[ROWS][COLS])
 {
     const float *x = t->x;
     const float *panel = t->panel;
-    UNROLL for (int r = 0; r < rows; r++)
+    const float *next = t->next;
+    UNROLL for (ptrdiff_t r = 0; r < rows; r++)
     {
-        UNROLL for (int c = 0; c < COLS; c++) sum[r][c] = vec_load(t->start + r * t->start_stride + c * LANES);
+        UNROLL for (ptrdiff_t c = 0; c < COLS; c++) sum[r][c] = vec_load(t->start + r * t->start_stride + c * LANES);
     }
     for (int i = t->d; i > 0; i--) {
         vec column[COLS];
-        UNROLL for (int c = 0; c < COLS; c++)
+        UNROLL for (ptrdiff_t c = 0; c < COLS; c++)
         {
             column[c] = vec_load(panel + c * LANES);
-            __builtin_prefetch(panel + AHEAD * WIDTH + c * LANES);
+            if (c * LANES % LINE == 0)
+                __builtin_prefetch(panel + (ptrdiff_t)AHEAD * WIDTH + c * LANES);
         }
         __builtin_prefetch(x + AHEAD * rows);
-        UNROLL for (int r = 0; r < rows; r++)
+        __builtin_prefetch(next, 0, 2);
+        next += LINE;
+        UNROLL for (ptrdiff_t r = 0; r < rows; r++)
         {
             vec value = vec_set1(x[r]);
-            UNROLL for (int c = 0; c < COLS; c++) sum[r][c] = vec_fma(value, column[c], sum[r][c]);
+            UNROLL for (ptrdiff_t c = 0; c < COLS; c++) sum[r][c] = vec_fma(value, column[c], sum[r][c]);
         }
         x += rows;
         panel += WIDTH;
     }
 }
 
-INLINE void tile_store(const tile *t, const int rows, float *to)
+INLINE void tile_store(const tile *t, const ptrdiff_t rows, float *to)
 {
     vec sum[ROWS][COLS];
     tile_sum(t, rows, sum);
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (ptrdiff_t r = 0; r < rows; r++)
     {
-        UNROLL for (int c = 0; c < COLS; c++) vec_store(to + r * WIDTH + c * LANES, sum[r][c]);
+        UNROLL for (ptrdiff_t c = 0; c < COLS; c++) vec_store(to + r * WIDTH + c * LANES, sum[r][c]);
     }
 }
 
@@ -91,15 +98,16 @@ typedef struct {
     alignas(64) int32_t number[BLOCK_ROWS][LANES];
 } lanes;
 
-INLINE void tile_best(const tile *t, const int rows, int32_t number, float (*score)[LANES], int32_t (*numbers)[LANES])
+INLINE void tile_best(const tile *t, const ptrdiff_t rows, int32_t number, float (*score)[LANES],
+                      int32_t (*numbers)[LANES])
 {
     vec sum[ROWS][COLS];
     tile_sum(t, rows, sum);
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (ptrdiff_t r = 0; r < rows; r++)
     {
         vec best = vec_load(score[r]);
         ivec where = ivec_load(numbers[r]);
-        UNROLL for (int c = 0; c < COLS; c++)
+        UNROLL for (int32_t c = 0; c < COLS; c++)
         {
             where = ivec_select(vec_greater(sum[r][c], best), ivec_set1(number + c), where);
             best = vec_max(sum[r][c], best);
@@ -109,7 +117,7 @@ INLINE void tile_best(const tile *t, const int rows, int32_t number, float (*sco
     }
 }
 
-/* One function of each kind for every tile size, and the tables of them. */
+/* One function of each kind for every tile size, and the table of them. */
 typedef void store_fn(const tile *t, float *to);
 typedef void best_fn(const tile *t, int32_t number, float (*score)[LANES], int32_t (*numbers)[LANES]);
 typedef struct {
@@ -132,7 +140,7 @@ typedef struct {
 TILE_SIZES(DEFINE_TILE)
 static const tile_size tile_sizes[] = {TILE_SIZES(LIST_TILE)};
 
-/* The smallest tile that holds `rows` rows. */
+/* The smallest tile that holds `rows` rows, or the largest. */
 static const tile_size *tile_for(int rows)
 {
     const tile_size *size = tile_sizes;
@@ -143,39 +151,29 @@ static const tile_size *tile_for(int rows)
 
 /* What a call works with, on its stack: about half a MiB for AVX-512. */
 typedef struct {
-    alignas(64) float x[BLOCK_ROWS * CHUNK];           /* tiles of [size of chunk][rows of tile] */
-    alignas(64) float part[GROUP][BLOCK_ROWS * WIDTH]; /* [row][WIDTH] */
+    alignas(64) float x[BLOCK_ROWS * CHUNK + IVF_PACK_SLACK]; /* tiles of [size of chunk][rows of tile] */
+    alignas(64) float part[GROUP][BLOCK_ROWS * WIDTH];        /* [row][WIDTH] */
     lanes best;
 } workspace;
 
-/* Rows of tile `first` / ROWS of a block, and the function for them. */
-static const tile_size *tile_at(int block_rows, int first)
-{
-    return tile_for(block_rows - first < ROWS ? block_rows - first : ROWS);
-}
-
-/* x[rows][d], its columns from .. from + size, into tiles; rows beyond the last are zero. */
-static void pack_rows(const float *x, int rows, int d, int from, int size, float *to)
-{
-    for (int first = 0; first < rows; first += ROWS) {
-        int tile_rows = tile_at(rows, first)->rows;
-        for (int r = 0; r < tile_rows; r++) {
-            const float *row = x + (int64_t)(first + r) * d + from;
-            bool padding = first + r >= rows;
-            for (int i = 0; i < size; i++)
-                to[i * tile_rows + r] = padding ? 0.0F : row[i];
-        }
-        to += (ptrdiff_t)tile_rows * size;
-    }
-}
-
-/* A range of d against a range of panels. */
+/* A range of d against a range of panels, for a block of rows[count]. */
 typedef struct {
     int from;
     int size;
     int64_t first; /* panel */
     int64_t end;
 } step;
+
+/* x[rows][d], the columns of a step, into tiles. */
+static void pack_rows(const float *x, int rows, int64_t d, const step *s, float *to)
+{
+    for (int first = 0; first < rows; first += ROWS) {
+        int tile_rows = tile_for(rows - first)->rows;
+        int count = rows - first < tile_rows ? rows - first : tile_rows;
+        ivf_panels_pack_avx2(x + first * d + s->from, count, d, tile_rows, s->size, to);
+        to += (ptrdiff_t)tile_rows * s->size;
+    }
+}
 
 /* All tiles of a block against the panels of a step; after the last chunk the best are updated if `choose`. */
 static void run_step(const ivf_panels *panels, workspace *w, int rows, const step *s, bool choose)
@@ -184,8 +182,10 @@ static void run_step(const ivf_panels *panels, workspace *w, int rows, const ste
     for (int64_t p = s->first; p < s->end; p++) {
         float *part = w->part[p - s->first];
         tile t = {.x = w->x, .panel = panels->packed + (p * panels->d + s->from) * WIDTH, .d = s->size};
-        for (int first = 0; first < rows; first += ROWS) {
-            const tile_size *size = tile_at(rows, first);
+        const float *next = t.panel + (ptrdiff_t)panels->d * WIDTH;
+        for (ptrdiff_t first = 0; first < rows; first += ROWS) {
+            const tile_size *size = tile_for(rows - (int)first);
+            t.next = next + first / ROWS % (WIDTH / LINE) * s->size * LINE;
             t.start = s->from == 0 ? panels->bias + p * WIDTH : part + first * WIDTH;
             t.start_stride = s->from == 0 ? 0 : WIDTH;
             if (last && choose)
@@ -202,7 +202,7 @@ static void emit_scores(const ivf_panels *panels, const workspace *w, int rows, 
 {
     for (int64_t p = s->first; p < s->end; p++) {
         int64_t count = ivf_min_i64(WIDTH, panels->k - p * WIDTH);
-        for (int r = 0; r < rows; r++) {
+        for (ptrdiff_t r = 0; r < rows; r++) {
             float *to = out + r * panels->k + p * WIDTH;
             const float *from = w->part[p - s->first] + r * WIDTH;
             if (count == WIDTH)
@@ -224,7 +224,7 @@ static void run_block(const ivf_panels *panels, workspace *w, const float *x, in
         for (s.from = 0; s.from < panels->d; s.from += s.size) {
             s.size = panels->d - s.from < chunk ? panels->d - s.from : chunk;
             if (chunks > 1 || s.first == 0)
-                pack_rows(x, rows, panels->d, s.from, s.size, w->x);
+                pack_rows(x, rows, panels->d, &s, w->x);
             run_step(panels, w, rows, &s, out == NULL);
         }
         if (out != NULL)
@@ -232,45 +232,58 @@ static void run_block(const ivf_panels *panels, workspace *w, const float *x, in
     }
 }
 
-static void clear_lanes(lanes *l, int rows)
+static void clear_lanes(lanes *l)
 {
-    for (int r = 0; r < rows; r++) {
-        UNROLL for (int i = 0; i < LANES; i++) l->score[r][i] = -INFINITY;
-        memset(l->number[r], 0, sizeof l->number[r]);
+    for (int r = 0; r < BLOCK_ROWS; r++) {
+        vec_store(l->score[r], vec_set1(-INFINITY));
+        ivec_store(l->number[r], ivec_set1(0));
     }
 }
 
 /* The best of a row's lanes; equal scores (of either sign of zero) go to the lowest number. */
 static void join_lanes(const lanes *l, int row, int32_t *best, float *score)
 {
-    int lane = 0;
-    for (int i = 1; i < LANES; i++) {
-        float here = l->score[row][i];
-        float top = l->score[row][lane];
-        if (here > top || (here == top && l->number[row][i] < l->number[row][lane]))
-            lane = i;
-    }
-    *score = l->score[row][lane];
-    *best = l->number[row][lane] * LANES + lane;
+    *best = vec_lowest_of_largest(vec_load(l->score[row]), ivec_load(l->number[row]));
+    *score = l->score[row][*best % LANES];
 }
 
-static void find_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
+/* Rows of the next block: all blocks have nearly the same number of tiles, for a short last one would have to stream
+ * all panels as well. */
+static int block_rows(int64_t left)
+{
+    enum { TILES = BLOCK_ROWS / ROWS };
+    int64_t tiles = ivf_ceil_div(left, ROWS);
+    int64_t blocks = ivf_ceil_div(tiles, TILES);
+    return (int)ivf_min_i64(ivf_ceil_div(tiles, blocks) * ROWS, left);
+}
+
+#include "math/panels_narrow.h"
+
+static void find_best_wide(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
 {
     workspace w;
-    for (int64_t from = 0; from < n; from += BLOCK_ROWS) {
-        int rows = (int)ivf_min_i64(BLOCK_ROWS, n - from);
-        clear_lanes(&w.best, BLOCK_ROWS);
+    int rows = 0;
+    for (int64_t from = 0; from < n; from += rows) {
+        rows = block_rows(n - from);
+        clear_lanes(&w.best);
         run_block(panels, &w, x + from * panels->d, rows, NULL);
         for (int r = 0; r < rows; r++)
             join_lanes(&w.best, r, best + from + r, score + from + r);
     }
 }
 
+static void find_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score)
+{
+    bool narrow = panels->d <= NARROW_D && n >= LANES;
+    (narrow ? find_best_narrow : find_best_wide)(panels, x, n, best, score);
+}
+
 static void find_scores(const ivf_panels *panels, const float *x, int64_t n, float *out)
 {
     workspace w;
-    for (int64_t from = 0; from < n; from += BLOCK_ROWS) {
-        int rows = (int)ivf_min_i64(BLOCK_ROWS, n - from);
+    int rows = 0;
+    for (int64_t from = 0; from < n; from += rows) {
+        rows = block_rows(n - from);
         run_block(panels, &w, x + from * panels->d, rows, out + from * panels->k);
     }
 }
