@@ -140,7 +140,7 @@ static const ivf_metric metrics[] = {IVF_L2, IVF_IP, IVF_COSINE};
 
 START_TEST(plain_data)
 {
-    check_case(case_new(metrics[_i], 1500, 150, 33, 10, 0, 1));
+    check_case(case_new(metrics[_i], 800, 130, 33, 10, 0, 1));
     check_case(case_new(metrics[_i], 700, 1, 128, 1, 0.5F, 1));
 }
 END_TEST
@@ -148,8 +148,8 @@ END_TEST
 /* Far from the origin the products lose nearly all digits of the distances: only the margin keeps the rows. */
 START_TEST(data_far_from_the_origin)
 {
-    check_case(case_new(metrics[_i], 800, 40, 64, 7, 1000, 0.25F));
-    check_case(case_new(metrics[_i], 800, 40, 20, 7, -3e6F, 1));
+    check_case(case_new(metrics[_i], 600, 20, 64, 7, 1000, 0.25F));
+    check_case(case_new(metrics[_i], 600, 20, 20, 7, -3e6F, 1));
 }
 END_TEST
 
@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(equal_rows_go_by_id)
 {
-    sieve_case c = case_new(metrics[_i], 600, 30, 12, 9, 0, 1);
+    sieve_case c = case_new(metrics[_i], 600, 20, 12, 9, 0, 1);
     for (int64_t i = 0; i < c.rows; i++)
         memcpy(c.x + i * 12, c.x + i % 5 * 12, 12 * sizeof *c.x);
     check_case(c);
