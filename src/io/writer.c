@@ -234,8 +234,8 @@ int ivf_writer_put(ivf_writer *writer, int64_t first, int64_t n, const float *x)
 {
     const ivf_writer *w = writer;
     if (first < 0 || n < 0 || n > w->rows || first > w->rows - n)
-        return ivf_fail(MPIVF_FAILED, "%s: rows %" PRId64 " to %" PRId64 " do not exist; there are %" PRId64, w->path,
-                        first, first + n - 1, w->rows);
+        return ivf_fail(MPIVF_FAILED, "%s: %" PRId64 " rows from %" PRId64 " on do not exist: there are %" PRId64,
+                        w->path, n, first, w->rows);
     bool is_as_given = w->type == IVF_F32 && !w->format->has_prefix;
     int rc = MPIVF_OK;
     for (int64_t done = 0; rc == MPIVF_OK && done < n;) {

@@ -188,6 +188,25 @@ START_TEST(a_full_disk_leaves_nothing)
 }
 END_TEST
 
+START_TEST(whole_transfers_report_the_systems_reason)
+{
+    char text[8] = "";
+    size_t got = 0;
+    int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(full, 0);
+    ck_assert_int_eq(ivf_bytes_write(full, "x", 1, 0), ENOSPC);
+    ck_assert_int_eq(close(full), 0);
+    ck_assert_int_eq(ivf_bytes_write(-1, "x", 1, 0), EBADF);
+    ck_assert_int_eq(ivf_bytes_read(-1, text, 1, 0, &got), EBADF);
+    test_write_file(path, "12345", 5);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(ivf_bytes_read(fd, text, sizeof text, 2, &got), 0);
+    ck_assert_uint_eq(got, 3);
+    ck_assert_mem_eq(text, "345", 3);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(a_missing_or_closed_folder_is_named)
 {
     bool taken = true;
@@ -269,6 +288,7 @@ int main(void)
     tcase_add_test(tests, a_taken_name_is_left_alone);
     tcase_add_test(tests, one_of_many_creators_wins);
     tcase_add_test(tests, a_full_disk_leaves_nothing);
+    tcase_add_test(tests, whole_transfers_report_the_systems_reason);
     tcase_add_test(tests, a_missing_or_closed_folder_is_named);
     tcase_add_test(tests, folders_are_made_with_parents);
     tcase_add_test(tests, files_are_read_whole_up_to_a_limit);
