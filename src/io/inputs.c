@@ -136,13 +136,20 @@ static int take_matches(const glob_t *found, ivf_inputs *files)
     return rc;
 }
 
+/* Stops at a folder that cannot be read; one that is not there matches nothing. */
+static int is_unreadable(const char *path, int reason)
+{
+    (void)path;
+    return reason != ENOENT && reason != ENOTDIR;
+}
+
 static int expand_pattern(const char *entry, const char *folder, ivf_inputs *files)
 {
     char *pattern = escaped(folder, entry);
     if (pattern == NULL)
         return MPIVF_FAILED;
     glob_t found = {0};
-    int outcome = glob(pattern, GLOB_NOSORT | GLOB_ERR, NULL, &found);
+    int outcome = glob(pattern, GLOB_NOSORT, is_unreadable, &found);
     int rc = MPIVF_OK;
     if (outcome == GLOB_NOMATCH)
         rc = ivf_fail(MPIVF_BAD_INPUT, "input %s: no file has that name, and none matches it as a pattern", entry);

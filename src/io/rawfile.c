@@ -30,8 +30,7 @@ int ivf_rawfile_refuse(int error_number, const char *path)
 
 static int refuse_kind(const char *path)
 {
-    return ivf_fail(MPIVF_BAD_INPUT,
-                    "input %s is not a regular file: vectors are read at offsets, so copy it to a file", path);
+    return ivf_fail(MPIVF_BAD_INPUT, "input %s is not a regular file; copy what a pipe or a device gives to one", path);
 }
 
 int ivf_rawfile_open(const char *path, ivf_rawfile *file)

@@ -136,6 +136,200 @@ START_TEST(contiguous_hdf5_is_read_at_its_offset)
 }
 END_TEST
 
+/* The words that a file, given as these bytes, is refused with. */
+static void expect_words(const char *name, ivf_contents contents, const char *words)
+{
+    ivf_layout layout;
+    const size_t before = ivf_memory_now();
+    ivf_memory_reset_peak();
+    ck_assert_int_eq(probe(name, contents, &layout), MPIVF_BAD_INPUT);
+    ck_assert_msg(strstr(ivf_error_last()->text, words) != NULL, "'%s' not in '%s'", words, ivf_error_last()->text);
+    ck_assert_msg(strstr(ivf_error_last()->text, name) != NULL, "no name in '%s'", ivf_error_last()->text);
+    ck_assert_uint_lt(ivf_memory_peak() - before, 1 << 20);
+    ck_assert_uint_eq(ivf_memory_now(), before);
+}
+
+START_TEST(npy_headers_are_refused_by_name)
+{
+    static const struct {
+        const char *header;
+        const char *words;
+    } cases[] = {
+        {"{'descr': '<f4', 'fortran_order': True, 'shape': (4, 4), }", "is in Fortran order"},
+        {"{'descr': '>f4', 'fortran_order': False, 'shape': (4, 4), }", "is big-endian (dtype '>f4')"},
+        {"{'descr': '|O', 'fortran_order': False, 'shape': (4, 4), }", "dtype '|O' cannot be read; use float32"},
+        {"{'descr': '=f4', 'fortran_order': False, 'shape': (4, 4), }", "dtype '=f4' cannot be read"},
+        {"{'descr': '<i4', 'fortran_order': False, 'shape': (4, 4), }", "dtype '<i4' cannot be read"},
+        {"{'descr': '|b1', 'fortran_order': False, 'shape': (4, 4), }", "dtype '|b1' cannot be read"},
+        {"{'descr': [('a', '<f4'), ('b', '<f4', (3,))], 'fortran_order': False, 'shape': (4, 4), }",
+         "dtype 'structured' cannot be read"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }", "is a 1-d array; vectors need 2 dimensions"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (), }", "is a 0-d array"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2, 2, 2), }", "is a 5-d array"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 0), }", "4 rows of d = 0"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 5), }",
+         "4 rows of d = 5 in f32, which make 208 bytes; the file has 192"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", "which make 176 bytes; the file has 192"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (4, 4), }", "in f64, which make 256 bytes"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (3037000500, 3037000500), }", "more than 2^63 bytes"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 1000000), }", "1000000000000 rows"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 4), }", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 4), }", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4)", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False}", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': 0, 'shape': (4, 4), }", "is not a dictionary"},
+        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), 'more': 1}", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4 4), }", "is not a dictionary"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), } x", "is not a dictionary"},
+        {"{'descr': [[[[", "is not a dictionary"},
+        {"{'descr': '<f4aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}", "is not a dictionary"},
+        {"", "is not a dictionary"},
+    };
+    static const char data[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_write_npy_raw(in_folder("a.npy"), 1, cases[i].header, data, sizeof data);
+        expect_words("a.npy", IVF_VECTORS, cases[i].words);
+    }
+}
+END_TEST
+
+START_TEST(npy_headers_may_be_spelled_otherwise)
+{
+    static const char *const headers[] = {
+        "{'shape':(4L,4L),'fortran_order':False,'descr':'<f4'}",
+        "{ \"descr\" : \"<f4\" , \"fortran_order\" : False , \"shape\" : ( 4 , 4 , ) , }",
+        "{'descr': '<f4',\n 'fortran_order': False,\n 'shape': (4, 4)}",
+    };
+    float data[16];
+    ivf_layout layout;
+    for (int i = 0; i < 16; i++)
+        data[i] = test_value(IVF_F32, i / 4, i % 4);
+    for (size_t i = 0; i < 3; i++) {
+        test_write_npy_raw(in_folder("a.npy"), 3, headers[i], data, sizeof data);
+        check_file("a.npy", IVF_F32, 4, 4);
+    }
+    test_write_npy_raw(in_folder("a.npy"), 1, "{'descr': '<f4', 'fortran_order': True, 'shape': (0, 4), }", data, 0);
+    ck_assert_int_eq(probe("a.npy", IVF_VECTORS, &layout), MPIVF_BAD_INPUT);
+    test_write_npy_raw(in_folder("a.npy"), 1, "{'descr': '<i8', 'fortran_order': True, 'shape': (8,), }", data, 64);
+    ck_assert_int_eq(probe("a.npy", IVF_ID_LIST, &layout), MPIVF_OK);
+    ck_assert_int_eq(layout.rows, 8);
+}
+END_TEST
+
+START_TEST(npy_preambles_are_refused)
+{
+    test_write_file(in_folder("a.npy"), "", 0);
+    expect_words("a.npy", IVF_VECTORS, "is no .npy file");
+    test_write_file(in_folder("a.npy"), "\x93NUMPZ\1\0\6\0{}    ", 16);
+    expect_words("a.npy", IVF_VECTORS, "is no .npy file");
+    test_write_file(in_folder("a.npy"), "\x93NUMPY\4\0\6\0{}    ", 16);
+    expect_words("a.npy", IVF_VECTORS, ".npy version 4.0 is not known");
+    test_write_file(in_folder("a.npy"), "\x93NUMPY\1\1\6\0{}    ", 16);
+    expect_words("a.npy", IVF_VECTORS, ".npy version 1.1 is not known");
+    test_write_file(in_folder("a.npy"), "\x93NUMPY\2\0\xff\xff\xff\xff{}  ", 16);
+    expect_words("a.npy", IVF_VECTORS, "a .npy header of 4294967295 bytes is beyond the limit of 65536");
+    test_write_file(in_folder("a.npy"), "\x93NUMPY\1\0\xff\0{}    ", 16);
+    expect_words("a.npy", IVF_VECTORS, "the .npy header ends at byte 265, the file has 16");
+}
+END_TEST
+
+static void write_words(const char *name, const uint32_t *words, size_t count)
+{
+    test_write_file(in_folder(name), words, count * sizeof *words);
+}
+
+START_TEST(vecs_and_bin_headers_are_refused)
+{
+    write_words("a.fbin", (uint32_t[]){2, 2, 0, 0, 0}, 5);
+    expect_words("a.fbin", IVF_VECTORS, "2 rows of d = 2 in f32, which make 24 bytes; the file has 20");
+    write_words("a.fbin", (uint32_t[]){UINT32_MAX, UINT32_MAX, 0}, 3);
+    expect_words("a.fbin", IVF_VECTORS, "4294967295 rows of d = 4294967295 in f32, which make more than 2^63 bytes");
+    write_words("a.fbin", (uint32_t[]){1, 0}, 2);
+    expect_words("a.fbin", IVF_VECTORS, "1 rows of d = 0");
+    write_words("a.fbin", (uint32_t[]){7}, 1);
+    expect_words("a.fbin", IVF_VECTORS, "4 bytes, too few for a .fbin header of 8");
+    write_words("a.fvecs", (uint32_t[]){2, 0, 0, 2, 0}, 5);
+    expect_words("a.fvecs", IVF_VECTORS, "20 bytes are no whole number of rows of 12 bytes (d = 2, f32)");
+    write_words("a.fvecs", (uint32_t[]){0, 0}, 2);
+    expect_words("a.fvecs", IVF_VECTORS, "the first row says d = 0, beyond 1..1048576; is it really .fvecs?");
+    write_words("a.fvecs", (uint32_t[]){UINT32_MAX, 0}, 2);
+    expect_words("a.fvecs", IVF_VECTORS, "says d = -1");
+    test_write_file(in_folder("a.bvecs"), "abc", 3);
+    expect_words("a.bvecs", IVF_VECTORS, "3 bytes, too few for the width of one row");
+    test_write_file(in_folder("a.bvecs"), "some text", 9);
+    expect_words("a.bvecs", IVF_VECTORS, "is it really .bvecs?");
+}
+END_TEST
+
+/* A sparse file that is as long as its header says. */
+START_TEST(a_width_beyond_the_limit_is_refused)
+{
+    write_words("a.u8bin", (uint32_t[]){1, IVF_D_MOST + 1}, 2);
+    ck_assert_int_eq(truncate(in_folder("a.u8bin"), 8 + IVF_D_MOST + 1), 0);
+    expect_words("a.u8bin", IVF_VECTORS, "d = 1048577 is beyond the limit of 1048576");
+}
+END_TEST
+
+/* .fvecs whose rows are equally long in bytes alone. */
+START_TEST(every_row_of_vecs_is_checked)
+{
+    ivf_layout layout;
+    ivf_source *source = NULL;
+    float x[8];
+    const int64_t picks[] = {0, 3};
+    write_words("a.fvecs", (uint32_t[]){1, 5, 1, 6, 2, 7, 1, 8}, 8);
+    ck_assert_int_eq(probe("a.fvecs", IVF_VECTORS, &layout), MPIVF_OK);
+    const char *path = in_folder("a.fvecs");
+    ck_assert_int_eq(ivf_source_open(path, NULL, &layout, &source), MPIVF_OK);
+    ck_assert_int_eq(ivf_source_read(source, 0, 2, x), MPIVF_OK);
+    ck_assert_int_eq(ivf_source_read(source, 3, 1, x), MPIVF_OK);
+    ck_assert_int_eq(ivf_source_read(source, 1, 3, x), MPIVF_BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "row 2 says d = 2, the first row d = 1"));
+    ck_assert_int_eq(ivf_source_read_span(source, picks, 2, 0, x), MPIVF_BAD_INPUT);
+    ivf_source_close(source);
+}
+END_TEST
+
+START_TEST(what_is_no_shard_is_refused)
+{
+    ivf_layout layout;
+    ivf_rawfile file;
+    ck_assert_int_eq(mkfifo(in_folder("pipe.npy"), 0600), 0);
+    expect_words("pipe.npy", IVF_VECTORS, "is not a regular file");
+    ck_assert_int_eq(mkdir(in_folder("folder.npy"), 0700), 0);
+    expect_words("folder.npy", IVF_VECTORS, "is not a regular file");
+    ck_assert_int_eq(symlink("loop.npy", in_folder("loop.npy")), 0);
+    expect_words("loop.npy", IVF_VECTORS, "symbolic links");
+    expect_words("missing.npy", IVF_VECTORS, "No such file");
+    test_write_file(in_folder("a.ivecs"), "", 0);
+    expect_words("a.ivecs", IVF_VECTORS, "its name tells no known format; known are .npy, .fvecs");
+    test_write_file(in_folder("npy"), "", 0);
+    expect_words("npy", IVF_VECTORS, "its name tells no known format");
+    ck_assert_int_eq(ivf_source_probe("/dev/null", NULL, IVF_VECTORS, &layout, &file), MPIVF_BAD_INPUT);
+    ck_assert_int_eq(ivf_source_format(".npy"), -1);
+    ck_assert_int_eq(ivf_source_format("a.u8bin.crop_nb_"), -1);
+    ck_assert_int_eq(ivf_source_format("5"), -1);
+    ck_assert_int_ge(ivf_source_format("x.npy"), 0);
+}
+END_TEST
+
+START_TEST(a_file_of_another_size_is_refused)
+{
+    ivf_layout layout;
+    ivf_source *source = NULL;
+    const char *path = in_folder("a.fbin");
+    test_write_bin(path, IVF_F32, 0, 10, 3);
+    ck_assert_int_eq(probe("a.fbin", IVF_VECTORS, &layout), MPIVF_OK);
+    ck_assert_int_eq(truncate(path, 127), 0);
+    ck_assert_int_eq(ivf_source_open(path, NULL, &layout, &source), MPIVF_BAD_INPUT);
+    ck_assert_ptr_null(source);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "has 127 bytes here, and had 128 when the run began"));
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(ivf_source_open(path, NULL, &layout, &source), MPIVF_BAD_INPUT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("source");
@@ -145,6 +339,14 @@ int main(void)
     tcase_add_loop_test(tests, vecs_and_bin_of_every_type, 0, 4);
     tcase_add_loop_test(tests, hdf5_of_every_type_and_form, 0, TYPES);
     tcase_add_test(tests, contiguous_hdf5_is_read_at_its_offset);
+    tcase_add_test(tests, npy_headers_are_refused_by_name);
+    tcase_add_test(tests, npy_headers_may_be_spelled_otherwise);
+    tcase_add_test(tests, npy_preambles_are_refused);
+    tcase_add_test(tests, vecs_and_bin_headers_are_refused);
+    tcase_add_test(tests, a_width_beyond_the_limit_is_refused);
+    tcase_add_test(tests, every_row_of_vecs_is_checked);
+    tcase_add_test(tests, what_is_no_shard_is_refused);
+    tcase_add_test(tests, a_file_of_another_size_is_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
