@@ -1,5 +1,7 @@
 #include "comm/exchange.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -47,7 +49,9 @@ int ivf_exchange(const ivf_ctx *ctx, const void *data, const int64_t *offsets, i
         lengths[r] = offsets[r + 1] - offsets[r];
     MPI_Alltoall(lengths, 1, MPI_INT64_T, in->offsets + 1, 1, MPI_INT64_T, ctx->comm);
     rc = ivf_agree(ctx, reserve(ctx, in));
-    for (int round = 0; rc == MPIVF_OK && round < ctx->size; round++) {
+    if (rc == MPIVF_OK && lengths[ctx->rank] > 0)
+        memcpy(in->data + in->offsets[ctx->rank], (const char *)data + offsets[ctx->rank], (size_t)lengths[ctx->rank]);
+    for (int round = 1; rc == MPIVF_OK && round < ctx->size; round++) {
         int to = (ctx->rank + round) % ctx->size;
         int from = (ctx->rank - round + ctx->size) % ctx->size;
         swap(ctx, (const char *)data + offsets[to], lengths[to], to, (char *)in->data + in->offsets[from],

@@ -127,9 +127,9 @@ static void count_rows(ivf_dataset *dataset, int shard, int64_t rows)
     atomic_fetch_add(&dataset->bytes_read, rows * (int64_t)ivf_layout_stride(&dataset->shards.layouts[shard]));
 }
 
-static int refuse_rows(const ivf_dataset *dataset, int64_t first, int64_t last)
+static int refuse_rows(const ivf_dataset *dataset, int64_t first, int64_t n)
 {
-    return ivf_fail(MPIVF_FAILED, "rows %" PRId64 " to %" PRId64 " were asked of an input of %" PRId64, first, last,
+    return ivf_fail(MPIVF_FAILED, "%" PRId64 " rows from %" PRId64 " were asked of an input of %" PRId64, n, first,
                     ivf_dataset_rows(dataset));
 }
 
@@ -149,7 +149,7 @@ int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x)
 {
     const int64_t rows = ivf_dataset_rows(dataset);
     if (first < 0 || n < 0 || first > rows || n > rows - first)
-        return refuse_rows(dataset, first, first + n - 1);
+        return refuse_rows(dataset, first, n);
     int rc = MPIVF_OK;
     for (int64_t done = 0; rc == MPIVF_OK && done < n;) {
         int shard = ivf_dataset_shard_of(dataset, first + done);
@@ -219,7 +219,7 @@ int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, 
 {
     for (int64_t i = 0; i < n; i++) {
         if (rows[i] < 0 || rows[i] >= ivf_dataset_rows(dataset))
-            return refuse_rows(dataset, rows[i], rows[i]);
+            return refuse_rows(dataset, rows[i], 1);
         if (i > 0 && rows[i] <= rows[i - 1])
             return ivf_fail(MPIVF_FAILED, "rows to be read must ascend: %" PRId64 " follows %" PRId64, rows[i],
                             rows[i - 1]);

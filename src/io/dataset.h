@@ -1,8 +1,9 @@
 /* The input: an ordered list of shards, each a matrix [rows][d] in a file of any known format. Global row = position in
  * that order.
  *
- * Formats by name: .npy (versions 1 to 3, C order), .fvecs, .bvecs, .fbin, .f16bin, .u8bin, .i8bin, .h5/.hdf5 (dataset
- * `h5_path`). Layouts: FORMAT.md. */
+ * Formats by name: .npy (versions 1 to 3, C order; f32, f64, f16, u8, i8), .fvecs, .bvecs, .fbin, .f16bin, .u8bin,
+ * .i8bin (also with ".crop_nb_N" behind), .h5/.hdf5 (dataset `h5_path` of those types, in any layout). Layouts:
+ * FORMAT.md. */
 #ifndef IVF_IO_DATASET_H
 #define IVF_IO_DATASET_H
 
@@ -33,7 +34,8 @@ typedef struct {
 /* Collective. Rank 0 expands the inputs, opens every shard once and checks it (magic, sizes, d and element type alike);
  * the others get the list. MPIVF_BAD_INPUT with one line for: nothing found, missing or unreadable file, unknown
  * format, wrong magic, size that contradicts the header (both numbers), d = 0, d or type that differ between shards
- * (names both). *dataset is NULL on failure. */
+ * (names both), a file given twice, no rows at all; a shard without rows among others is warned of. *dataset is NULL on
+ * failure. */
 int ivf_dataset_open(const ivf_ctx *ctx, const ivf_dataset_spec *spec, ivf_dataset **dataset);
 
 /* Local. Closes this rank's files. */
@@ -54,7 +56,8 @@ int ivf_dataset_shard_of(const ivf_dataset *dataset, int64_t row);
  * both name the file. */
 int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x);
 
-/* Local. Scattered rows, ascending and distinct, as f32 into x[n][d]; near neighbours are read together. */
+/* Local, thread-safe. Scattered rows, ascending and distinct, as f32 into x[n][d]. Rows less than 64 KiB apart are read
+ * together, in pieces of 4 MiB at most, by all threads of base/team.h. */
 int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, float *x);
 
 /* Local. Bytes read from files so far. */

@@ -188,6 +188,40 @@ START_TEST(many_shards_need_few_open_files)
 }
 END_TEST
 
+/* More shards than may be open, HDF5 among them, read by the stream's thread and by three others at once. */
+START_TEST(streams_and_scattered_reads_go_on_at_once)
+{
+    enum { SHARDS = 20, EACH = 10, ROWS = SHARDS * EACH };
+    ivf_dataset *dataset = NULL;
+    int64_t picks[ROWS / 3];
+    for (int i = 0; ivf_ctx_is_root(test_ctx) && i < SHARDS; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, i % 2 == 0 ? "s%02d.fbin" : "s%02d.h5", i);
+        if (i % 2 == 0)
+            test_write_bin(in_folder(name), IVF_F32, (int64_t)i * EACH, EACH, D);
+        else
+            test_write_h5(in_folder(name), "train", IVF_F32, (int64_t)i * EACH, EACH, D,
+                          (test_h5_form){.chunk_rows = 3, .compressed = true});
+    }
+    for (int i = 0; i < ROWS / 3; i++)
+        picks[i] = 3 * i;
+    float *x = ivf_new(ROWS, D * sizeof *x);
+    test_all(open_one(folder, &dataset) == MPIVF_OK);
+    ivf_team_resize(3);
+    ivf_stream *stream = ivf_stream_open(dataset, 7, 3);
+    bool right = ivf_stream_push(stream, 0, ROWS) == MPIVF_OK;
+    ivf_stream_block block = {.last_of_range = false};
+    while (right && !block.last_of_range)
+        right = ivf_stream_next(stream, &block) == MPIVF_OK &&
+                test_rows_right(IVF_F32, block.first, block.n, D, block.x) && picks_right(dataset, picks, ROWS / 3, x);
+    ivf_stream_close(stream);
+    ivf_team_resize(1);
+    test_all(right);
+    ivf_dataset_close(dataset);
+    ivf_free(x);
+}
+END_TEST
+
 static void expect_refusal(const char *input, const char *words)
 {
     ivf_dataset *dataset = NULL;
@@ -357,6 +391,7 @@ int main(void)
     tcase_add_test(tests, scattered_rows_are_the_same_rows);
     tcase_add_test(tests, wide_gaps_are_not_read);
     tcase_add_test(tests, many_shards_need_few_open_files);
+    tcase_add_test(tests, streams_and_scattered_reads_go_on_at_once);
     tcase_add_test(tests, refusals_reach_every_rank);
     tcase_add_test(tests, a_shrunken_file_is_named);
     tcase_add_test(tests, streams_give_what_plain_reads_give);

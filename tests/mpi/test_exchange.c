@@ -61,12 +61,12 @@ START_TEST(all_amounts_arrive)
 }
 END_TEST
 
-/* One pair's bytes travel in three pieces, the way back is empty, and the others have little. */
+/* One pair's bytes travel in two pieces, the way back is empty, and the others have little. */
 START_TEST(large_amounts_cross_pieces)
 {
     const int size = ivf_ctx_size(test_ctx);
     const int me = ivf_ctx_rank(test_ctx);
-    const int64_t large = ((int64_t)64 << 20) * 2 + 3;
+    const int64_t large = ((int64_t)64 << 20) + 3;
     int64_t sent[16] = {0};
     int64_t expected[16] = {0};
     for (int r = 0; r < size; r++) {
@@ -77,16 +77,18 @@ START_TEST(large_amounts_cross_pieces)
 }
 END_TEST
 
-/* A rank that is promised more than the address space fails with all the others. */
+/* Every rank promises the last one all that 63 bits can count. */
 START_TEST(what_cannot_be_held_fails_everywhere)
 {
     const int size = ivf_ctx_size(test_ctx);
     int64_t offsets[17] = {0};
     uint8_t none = 0;
     ivf_gathered in;
-    for (int r = 0; r < size; r++)
-        offsets[r + 1] = r == size - 1 ? INT64_MAX / 2 : 0;
+    if (size == 1)
+        return;
+    offsets[size] = INT64_MAX;
     test_all(ivf_exchange(test_ctx, &none, offsets, &in) == MPIVF_FAILED);
+    test_all(strstr(ivf_error_last()->text, "more than 2^63 bytes") != NULL);
     test_all(in.data == NULL && in.offsets == NULL);
 }
 END_TEST

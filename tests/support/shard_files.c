@@ -15,12 +15,16 @@
 typedef struct {
     char *data;
     size_t length;
+    size_t capacity;
 } bytes;
 
 static void append(bytes *b, const void *data, size_t length)
 {
-    b->data = realloc(b->data, b->length + length + 1);
-    ck_assert_ptr_nonnull(b->data);
+    if (b->data == NULL || b->length + length > b->capacity) {
+        b->capacity = 2 * (b->length + length) + 64;
+        b->data = realloc(b->data, b->capacity);
+        ck_assert_ptr_nonnull(b->data);
+    }
     if (length > 0)
         memcpy(b->data + b->length, data, length);
     b->length += length;

@@ -172,7 +172,8 @@ START_TEST(changed_files_do_no_harm)
         for (uint64_t c = 0; c < changes; c++) {
             const uint64_t bits = ivf_rng_bits(m, IVF_RNG_TEST, c);
             const size_t at = (bits >> 16) % range;
-            mutant[at] = bits % 4 == 0 ? (char)(mutant[at] ^ (1 << (bits >> 8 & 7))) : (char)(bits >> 8);
+            const uint64_t changed = bits % 4 == 0 ? (uint64_t)mutant[at] ^ 1U << (bits >> 8 & 7) : bits >> 8;
+            mutant[at] = (char)(changed & 0xff);
         }
         replace(path, mutant, bytes);
         refused += use(path, &layout) != MPIVF_OK;
