@@ -57,15 +57,20 @@ static int check_alike(const ivf_shards *shards, int reference, int shard)
     return MPIVF_OK;
 }
 
+static void warn_of_empty(const ivf_shards *shards)
+{
+    for (int i = 0; i < shards->count; i++)
+        if (shards->layouts[i].rows == 0)
+            ivf_warn("input %s has no rows", shards->paths[i]);
+}
+
 /* Empty shards are left out of the comparison: their headers need not know d. */
 static int check_together(ivf_shards *shards)
 {
     int reference = -1;
     for (int i = 0; i < shards->count; i++) {
-        if (shards->layouts[i].rows == 0) {
-            ivf_warn("input %s has no rows", shards->paths[i]);
+        if (shards->layouts[i].rows == 0)
             continue;
-        }
         reference = reference < 0 ? i : reference;
         int rc = check_alike(shards, reference, i);
         if (rc != MPIVF_OK)
@@ -74,6 +79,7 @@ static int check_together(ivf_shards *shards)
     if (reference < 0)
         return ivf_fail(MPIVF_BAD_INPUT, "the input has no rows: %s%s empty", shards->paths[0],
                         shards->count > 1 ? " and all other files are" : " is");
+    warn_of_empty(shards);
     shards->d = shards->layouts[reference].d;
     shards->type = shards->layouts[reference].type;
     return MPIVF_OK;
