@@ -30,8 +30,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 ranks=(mpirun -n 2 --bind-to none)
 
 started=$SECONDS
-echo "2. Indexing 10,000 SIFT vectors of 128 values with 2 ranks: 64 lists, 32 bytes a vector"
-logged "$log" "The indexing" "${ranks[@]}" "$mpivf" build "$index" --input "$data/base.u8bin" --factory IVF64,PQ32 --replace
+echo "2. Indexing 10,000 SIFT vectors of 128 values with 2 ranks: 64 lists, a byte for each value"
+logged "$log" "The indexing" "${ranks[@]}" "$mpivf" build "$index" --input "$data/base.u8bin" --factory IVF64,SQ8 --replace
 echo "   $index, after $((SECONDS - started)) s"
 
 echo "3. Searching it with 200 queries whose true neighbours are known"

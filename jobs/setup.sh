@@ -33,6 +33,7 @@ build library libcyaml libcyaml-dev
 build library jansson libjansson-dev
 build library libxxhash libxxhash-dev
 tests library check check
+tests command python3 python3
 peers python numpy python3-numpy
 peers python h5py python3-h5py
 peers python faiss python3-faiss
