@@ -2,6 +2,9 @@
 # Helpers for scripts that run the program: source it; then `expect 2 "$MPIVF" ...` and look at what came out.
 set -euo pipefail
 : "${MPIVF:?the program}" "${MPIVF_SOURCE:?the source tree}"
+# shellcheck disable=SC2034 # for the scripts
+photosift=$MPIVF_SOURCE/tests/data/photosift-10k
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 fail() {
     echo "FAILED: $*" >&2
@@ -19,17 +22,28 @@ expect() {
     [ "$code" -eq "$wanted" ] || fail "code $code instead of $wanted: $*"
 }
 
-# ranks N COMMAND...: under mpirun.
+# ranks N COMMAND...: under mpirun; a hang becomes code 124.
 ranks() {
     local n=$1
     shift
-    mpirun -n "$n" --bind-to none "$@"
+    timeout -k 5 60 mpirun -n "$n" --bind-to none "$@"
 }
 
 # complains TEXT: the program said one line of error, exactly this.
 complains() {
     [ "$(grep -c '^mpivf: ' err)" -eq 1 ] || fail "not one line of error"
     grep -qFx "mpivf: $1" err || fail "no error '$1'"
+}
+
+# complains_of PATTERN...: the program said one line of error and no result, and each extended regular expression is found in
+# the line. Warnings are no errors.
+complains_of() {
+    local pattern
+    [ "$(grep -v '^mpivf: warning: ' err | grep -c '^mpivf: ')" -eq 1 ] || fail "not one line of error"
+    [ ! -s out ] || fail "a result beside the error"
+    for pattern in "$@"; do
+        grep '^mpivf: ' err | grep -qE -e "$pattern" || fail "no '$pattern' in the error"
+    done
 }
 
 # prints PATTERN: a line of the result matches the extended regular expression.
@@ -49,4 +63,34 @@ PYTHON
 # same A B: two files of the same bytes.
 same() {
     cmp -s "$1" "$2" || fail "$1 and $2 differ"
+}
+
+# with_python MODULE...: sets `python` to an interpreter that has those modules, or skips the test.
+with_python() {
+    local candidate imports
+    imports=$(printf 'import %s\n' "$@")
+    for candidate in python3 /usr/bin/python3; do
+        if "$candidate" -c "$imports" 2>/dev/null; then
+            # shellcheck disable=SC2034 # for the scripts
+            python=$candidate
+            return
+        fi
+    done
+    echo "no python3 with $*"
+    exit 77
+}
+
+# u32 NUMBER...: as 4 little-endian bytes each.
+u32() {
+    local number
+    for number in "$@"; do
+        # shellcheck disable=SC2059 # the format is made of hexadecimal digits
+        printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((number & 255)) $((number >> 8 & 255)) $((number >> 16 & 255)) \
+            $((number >> 24 & 255)))"
+    done
+}
+
+# patch FILE OFFSET: puts standard input there.
+patch() {
+    dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
