@@ -50,8 +50,7 @@ static json_t *phases_to_json(const ivf_build_result *result)
         const ivf_phase_summary *s = &result->phases[p];
         json_t *entry = json_pack("{s:s, s:o, s:o, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds),
                                   "bytes", spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory));
-        if (json_array_append_new(list, entry) != 0)
-            break;
+        ivf_output_append(&list, entry);
     }
     return list;
 }

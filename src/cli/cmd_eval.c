@@ -106,8 +106,7 @@ static json_t *recalls_to_json(const eval_job *job, const setting *s)
         json_t *by_distance = s->recalls[i].by_distance >= 0 ? json_real(s->recalls[i].by_distance) : json_null();
         json_t *entry = json_pack("{s:I, s:f, s:o}", "k", (json_int_t)job->depths[i], "by_id", s->recalls[i].by_id,
                                   "by_distance", by_distance);
-        if (json_array_append_new(list, entry) != 0)
-            break;
+        ivf_output_append(&list, entry);
     }
     return list;
 }
@@ -120,8 +119,7 @@ static json_t *job_to_json(const eval_job *job)
         json_t *entry = json_pack("{s:i, s:o, s:f, s:f, s:i, s:I}", "nprobe", s->nprobe, "recall",
                                   recalls_to_json(job, s), "queries_per_second", speed(job, s), "seconds", s->seconds,
                                   "runs", s->runs, "postings_scanned", (json_int_t)s->postings_scanned);
-        if (json_array_append_new(list, entry) != 0)
-            break;
+        ivf_output_append(&list, entry);
     }
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
     return json_pack("{s:s, s:I, s:s, s:I, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX), "version",

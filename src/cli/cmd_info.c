@@ -80,9 +80,12 @@ static double bytes_per_vector(const ivf_manifest *m)
 static json_t *skipped_to_json(const int64_t skipped[IVF_ROW_REASONS])
 {
     json_t *json = json_object();
-    for (int r = IVF_ROW_OK + 1; r < IVF_ROW_REASONS; r++)
-        if (json_object_set_new(json, ivf_row_reason_key((ivf_row_reason)r), json_integer(skipped[r])) != 0)
-            break;
+    for (int r = IVF_ROW_OK + 1; r < IVF_ROW_REASONS; r++) {
+        if (json_object_set_new(json, ivf_row_reason_key((ivf_row_reason)r), json_integer(skipped[r])) != 0) {
+            json_decref(json);
+            return NULL;
+        }
+    }
     return json;
 }
 
@@ -90,8 +93,7 @@ static json_t *training_to_json(const ivf_training_record *t)
 {
     json_t *objective = json_array();
     for (int32_t i = 0; i < t->iterations; i++)
-        if (json_array_append_new(objective, json_real(t->objective[i])) != 0)
-            break;
+        ivf_output_append(&objective, json_real(t->objective[i]));
     return json_pack("{s:I, s:I, s:i, s:s, s:I, s:f, s:o}", "sample_rows", (json_int_t)t->sample_rows, "seed",
                      (json_int_t)t->seed, "iterations", (int)t->iterations, "stopped", t->stopped, "repairs",
                      (json_int_t)t->repairs, "imbalance", t->imbalance, "objective", objective);
@@ -115,8 +117,7 @@ static json_t *fragments_to_json(const ivf_manifest *m)
         json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:o, s:I}", "id", f->id, "first_row", (json_int_t)f->first_row,
                                  "rows", (json_int_t)f->rows, "postings", (json_int_t)f->postings, "skipped",
                                  skipped_to_json(f->skipped), "bytes", (json_int_t)f->bytes);
-        if (json_array_append_new(list, json) != 0)
-            break;
+        ivf_output_append(&list, json);
     }
     return list;
 }

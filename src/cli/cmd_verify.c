@@ -14,8 +14,7 @@ static json_t *findings_to_json(const char *text)
     json_t *list = json_array();
     while (text != NULL && *text != '\0') {
         size_t length = strcspn(text, "\n");
-        if (json_array_append_new(list, json_stringn(text, length)) != 0)
-            break;
+        ivf_output_append(&list, json_stringn(text, length));
         text += length + (text[length] == '\n');
     }
     return list;

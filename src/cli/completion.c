@@ -47,18 +47,14 @@ static void add_followers(ivf_text *out, ivf_command_id command)
 
 void ivf_completion_bash(ivf_text *out)
 {
-    ivf_text_add(out,
-                 "# bash completion of mpivf, made by mpivf --completion\n"
-                 "_mpivf()\n{\n"
-                 "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= at words=\n"
-                 "    local -a follower=(-f)\n"
-                 "    COMPREPLY=()\n"
-                 /* Under mpirun the program's own words start later. */
-                 "    for ((at = 0; at < COMP_CWORD; at++)); do\n"
-                 "        [[ ${COMP_WORDS[at]##*/} == mpivf ]] && command=${COMP_WORDS[at+1]} && break\n"
-                 "    done\n"
-                 "    if ((COMP_CWORD == at + 1)) || { ((COMP_CWORD == at + 2)) && [[ $command == help ]]; }; then\n"
-                 "        mapfile -t COMPREPLY < <(compgen -W '");
+    ivf_text_add(out, "# bash completion of mpivf, made by mpivf --completion\n"
+                      "_mpivf()\n{\n"
+                      "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
+                      "    local command=${COMP_WORDS[1]} words=\n"
+                      "    local -a follower=(-f)\n"
+                      "    COMPREPLY=()\n"
+                      "    if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $command == help ]]; }; then\n"
+                      "        mapfile -t COMPREPLY < <(compgen -W '");
     for (int i = 0; i < IVF_COMMAND_COUNT; i++)
         ivf_text_add(out, "%s ", ivf_command_get((ivf_command_id)i)->name);
     ivf_text_add(out, "help --help --version --man --completion' -- \"$word\")\n"

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "cli/output.h"
 #include "io/results.h"
 
 enum { SHOWN_QUERIES = 5, SHOWN_NEIGHBORS = 10 };
@@ -55,12 +56,11 @@ json_t *ivf_found_to_json(const ivf_found *found)
         json_t *ids = json_array();
         json_t *distances = json_array();
         for (int i = 0; i < shown(found, row); i++) {
-            (void)json_array_append_new(ids, json_integer((json_int_t)row[i].id));
-            (void)json_array_append_new(distances, json_real((double)ivf_metric_distance(found->metric, row[i].key)));
+            ivf_output_append(&ids, json_integer((json_int_t)row[i].id));
+            ivf_output_append(&distances, ivf_output_real((double)ivf_metric_distance(found->metric, row[i].key)));
         }
         json_t *entry = json_pack("{s:I, s:o, s:o}", "query", (json_int_t)q, "ids", ids, "distances", distances);
-        if (json_array_append_new(list, entry) != 0)
-            break;
+        ivf_output_append(&list, entry);
     }
     return list;
 }

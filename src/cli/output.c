@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -21,6 +22,19 @@ int ivf_output_text(ivf_text *text)
         rc = flush(fputs(text->text, stdout) >= 0);
     ivf_text_free(text);
     return rc;
+}
+
+void ivf_output_append(json_t **list, json_t *entry)
+{
+    if (json_array_append_new(*list, entry) == 0)
+        return;
+    json_decref(*list);
+    *list = NULL;
+}
+
+json_t *ivf_output_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 int ivf_output_json(json_t *json)

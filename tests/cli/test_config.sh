@@ -7,7 +7,7 @@ source "$MPIVF_SOURCE/tests/support/cli.sh"
 round_trip() {
     expect 0 "$MPIVF" "$@" --print-config
     cp out first.yml
-    expect 0 ranks 2 "$MPIVF" "$1" --config first.yml --print-config
+    expect 0 "$MPIVF" "$1" --config first.yml --print-config
     same out first.yml
     if command -v yq >/dev/null; then yq . first.yml >/dev/null || fail "no YAML"; fi
 }
@@ -32,10 +32,8 @@ count=0
 for file in "$MPIVF_SOURCE"/configs/*.yml; do
     command=$(sed -nE '1s/^# .*mpivf ([a-z]+) --config .*/\1/p' "$file")
     [ -n "$command" ] || fail "$file does not say what it is for"
-    expect 0 "$MPIVF" "$command" --config "$file" --print-config
-    cp out first.yml
-    expect 0 "$MPIVF" "$command" --config first.yml --print-config
-    same out first.yml
+    expect 0 ranks 2 "$MPIVF" "$command" --config "$file" --print-config
+    prints "^# mpivf $command\$"
     count=$((count + 1))
 done
 [ "$count" -ge 3 ] || fail "$count examples"

@@ -26,8 +26,7 @@ expect 0 "$MPIVF" generate --output other.fbin --rows 77 --dim 300 --clusters 20
 if cmp -s few.fbin other.fbin; then fail "the seed has no effect"; fi
 
 # The same bytes in every format that can hold them.
-for n in 1 2 3; do make "$n" "r$n.u8bin" --type u8; done
-same r1.u8bin r2.u8bin
+for n in 1 3; do make "$n" "r$n.u8bin" --type u8; done
 same r1.u8bin r3.u8bin
 make 2 r.npy --type u8
 cmp -s <(tail -c +9 r1.u8bin) <(tail -c $((5003 * 300)) r.npy) || fail ".npy and .u8bin differ"

@@ -64,5 +64,5 @@ offers "l2 ip cosine" mpivf build x --metric ""
 offers "auto" mpivf build x --sample ""
 offers "some.npy" mpivf build x --input some
 offers "some.npy" mpivf build x -i some
-offers "--nprobe" mpirun -n 2 mpivf search x --npr
+offers "--nprobe" mpivf search x --npr
 offers "" mpivf info x --npr

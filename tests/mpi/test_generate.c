@@ -3,10 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "build/generate.h"
 #include "io/dataset.h"
 #include "mpi_suite.h"
@@ -110,6 +108,14 @@ START_TEST(a_cluster_spreads_in_its_directions_and_noise)
 }
 END_TEST
 
+static int is_same_row(const float *a, const float *b)
+{
+    int same = 1;
+    for (int j = 0; j < D; j++)
+        same = same && a[j] == b[j];
+    return same;
+}
+
 START_TEST(clusters_have_the_sizes_of_the_power_law)
 {
     static float x[ROWS * D];
@@ -123,8 +129,8 @@ START_TEST(clusters_have_the_sizes_of_the_power_law)
     test_all(generate(&config, one) == MPIVF_OK);
     /* A row of cluster 0 is the same row whether there are other clusters or not. */
     int same = 0;
-    for (int i = 0; i < ROWS; i++)
-        same += memcmp(x + (size_t)i * D, one + (size_t)i * D, D * sizeof *x) == 0;
+    for (size_t i = 0; i < ROWS; i++)
+        same += is_same_row(x + i * D, one + i * D);
     double expected = 1 / (1 + 1 / sqrt(2) + 1 / sqrt(3) + 1 / sqrt(4));
     test_all(fabs((double)same / ROWS - expected) < 5 * sqrt(expected / ROWS));
 }
@@ -156,11 +162,6 @@ START_TEST(impossible_shapes_are_refused)
     config = usual();
     config.output = "x.u8bin";
     test_all(ivf_generate(test_ctx, &config) == MPIVF_USAGE);
-    config = usual();
-    config.clusters = INT32_MAX;
-    config.d = 1 << 30;
-    test_all(ivf_generate(test_ctx, &config) == MPIVF_FAILED);
-    test_all(ivf_memory_now() < (size_t)1 << 30);
 }
 END_TEST
 
