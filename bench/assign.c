@@ -66,7 +66,7 @@ static int measure(int d, int64_t nlist, int64_t n, int repetitions)
     int status = make_problem(&p);
     if (status == EXIT_SUCCESS) {
         static bench_work *const works[] = {run_product, run_assign};
-        bench_time times[2];
+        bench_time times[2] = {{0, 0}, {0, 0}};
         bench_alternate(works, 2, &p, repetitions, times);
         double work = 2e-9 * (double)n * (double)nlist * d;
         printf("%6d %7lld %8lld  %8.1f %7.1f  %8.1f %7.1f  %6.2f %6.2f\n", d, (long long)nlist, (long long)n,

@@ -11,7 +11,7 @@
 #include "base/numbers.h"
 #include "base/rng.h"
 
-enum { BENCH_MAX_REPETITIONS = 101 };
+enum { BENCH_MAX_REPETITIONS = 101, BENCH_MAX_WORKS = 8 };
 
 typedef void bench_work(void *arg);
 
@@ -37,9 +37,7 @@ static inline bench_time bench_summary(double *seconds, int repetitions)
 /* Each work in turn, `repetitions` times; one round before that is not counted. */
 static inline void bench_alternate(bench_work *const *works, int count, void *arg, int repetitions, bench_time *times)
 {
-    double(*seconds)[BENCH_MAX_REPETITIONS] = ivf_new((size_t)count, sizeof *seconds);
-    if (seconds == NULL)
-        return;
+    double seconds[BENCH_MAX_WORKS][BENCH_MAX_REPETITIONS];
     for (int r = -1; r < repetitions; r++) {
         for (int w = 0; w < count; w++) {
             double start = ivf_clock_cpu();
@@ -50,7 +48,6 @@ static inline void bench_alternate(bench_work *const *works, int count, void *ar
     }
     for (int w = 0; w < count; w++)
         times[w] = bench_summary(seconds[w], repetitions);
-    ivf_free(seconds);
 }
 
 /* Normal values; NULL (and a message) when there is no memory for them. */

@@ -1,22 +1,37 @@
 /* Scores through BLAS, for CPUs without a variant of their own: blocks of products that stay in the cache, each
- * followed by a scan for the best. Panels of one vector, so `packed` is c[k][d] as it was given. A block takes 128 KiB
+ * followed by a scan for the best. Panels of one vector, so `packed` is c[k][d] as it was given. A block takes 256 KiB
  * of stack. */
 #include <math.h>
+#include <stdbool.h>
 
 #include "base/numbers.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
 
-enum { BLOCK_ROWS = 64, BLOCK_VECTORS = 512 };
+enum { BLOCK_ROWS = 256, BLOCK_VECTORS = 256, SCAN = 64 };
+
+/* Whether any of `count` products reaches beyond `score`: a loop without branches, which compilers vectorise. */
+static bool any_better(const float *product, const float *bias, int64_t count, float score)
+{
+    int better = 0;
+    for (int64_t c = 0; c < count; c++)
+        better |= product[c] + bias[c] > score;
+    return better != 0;
+}
 
 static void best_of_block(const float *product, const float *bias, int64_t first, int64_t count, int32_t *best,
                           float *score)
 {
-    for (int64_t c = 0; c < count; c++) {
-        float other = product[c] + bias[first + c];
-        if (other > *score) {
-            *score = other;
-            *best = (int32_t)(first + c);
+    for (int64_t start = 0; start < count; start += SCAN) {
+        int64_t end = ivf_min_i64(start + SCAN, count);
+        if (!any_better(product + start, bias + first + start, end - start, *score))
+            continue;
+        for (int64_t c = start; c < end; c++) {
+            float other = product[c] + bias[first + c];
+            if (other > *score) {
+                *score = other;
+                *best = (int32_t)(first + c);
+            }
         }
     }
 }

@@ -49,8 +49,8 @@ START_TEST(normalised_rows_have_norm_one_at_every_level)
             x[i] = (float)ivf_rng_normal(1, IVF_RNG_TEST, (uint64_t)i) * (i < D ? 1e-17F : 1e3F);
         ivf_simd_choose((ivf_simd)level);
         ivf_rows_normalise(x, N, D);
-        for (int i = 0; i < N; i++)
-            ck_assert_float_eq_tol(ivf_dot(x + i * D, x + i * D, D), 1, 1e-6F);
+        for (size_t i = 0; i < N; i++)
+            ck_assert_float_eq_tol(ivf_dot(&x[i * D], &x[i * D], D), 1, 1e-6F);
         if (level == IVF_SIMD_REFERENCE)
             memcpy(expected, x, sizeof x);
         ck_assert_mem_eq(expected, x, sizeof x);

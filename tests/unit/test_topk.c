@@ -87,7 +87,7 @@ START_TEST(merging_halves_gives_the_whole)
     ivf_neighbor parts[2][ROWS * K];
     ivf_neighbor scratch[K];
     for (int split = 0; split <= N; split += 100) {
-        for (int row = 0; row < ROWS; row++) {
+        for (ptrdiff_t row = 0; row < ROWS; row++) {
             make_stream((uint64_t)row, 20, keys, ids);
             ivf_topk a = ivf_topk_start(parts[0] + row * K, K);
             ivf_topk b = ivf_topk_start(parts[1] + row * K, K);
@@ -97,7 +97,7 @@ START_TEST(merging_halves_gives_the_whole)
             ivf_topk_finish(&b);
         }
         ivf_topk_merge(parts[0], parts[1], ROWS, K, scratch);
-        for (int row = 0; row < ROWS; row++) {
+        for (ptrdiff_t row = 0; row < ROWS; row++) {
             make_stream((uint64_t)row, 20, keys, ids);
             int n = sort_stream(keys, ids, sorted);
             check_against(parts[0] + row * K, K, sorted, n);
