@@ -30,6 +30,7 @@ build command mpirun openmpi-bin
 build library hdf5-openmpi>=1.10 libhdf5-openmpi-dev
 build library openblas libopenblas-dev
 build library libcyaml libcyaml-dev
+build library yaml-0.1 libyaml-dev
 build library jansson libjansson-dev
 build library libxxhash libxxhash-dev
 tests library check check
