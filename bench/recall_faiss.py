@@ -55,8 +55,8 @@ def mpivf_recall(program, factory, data, nprobes, k, ranks):
         run([program, "build", index, "--input", f"{data}/base.u8bin", "--factory", factory, "--seed", "1", "--quiet"], ranks)
         output = run([program, "eval", index, "--queries", f"{data}/query.u8bin", "--groundtruth", f"{data}/gt100.bin",
                       "--k", str(k), "--nprobe", ",".join(map(str, nprobes)), "--json", "--quiet"], ranks)
-    by_nprobe = {row["nprobe"]: row for row in json.loads(output)["results"]}
-    return [by_nprobe[nprobe]["recall"] for nprobe in nprobes]
+    by_nprobe = {row["nprobe"]: row["recall"][0]["by_id"] for row in json.loads(output)["settings"]}
+    return [by_nprobe[nprobe] for nprobe in nprobes]
 
 
 def main():

@@ -1,6 +1,5 @@
 # What the library stands on. Debian 12 package names are in jobs/setup.sh.
 find_package(MPI 3.1 REQUIRED COMPONENTS C)
-find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi>=1.10)

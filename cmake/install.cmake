@@ -21,7 +21,6 @@ set(pc_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pc_to_prefix /prefix/${pc_folder} /prefix)
 string(REGEX REPLACE "/$" "" pc_to_prefix "${pc_to_prefix}")
 list(JOIN MPI_C_LIBRARIES " " pc_mpi_libraries)
-list(JOIN OpenMP_C_FLAGS " " pc_openmp_flags)
 configure_file(cmake/mpivf.pc.in ${PROJECT_BINARY_DIR}/mpivf.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mpivf.pc DESTINATION ${pc_folder})
 

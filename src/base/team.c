@@ -1,12 +1,16 @@
 #include "base/team.h"
 
-#include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/error.h"
+#include "base/log.h"
+
+enum { MOST_THREADS = 1024 };
 
 typedef struct {
     ivf_task *task;
@@ -14,27 +18,49 @@ typedef struct {
     int64_t tasks;
     atomic_int_fast64_t next;
     atomic_bool stop;
-    atomic_int
-        finished; /* workers that are done: joins their writes to the caller, in a way the thread sanitizer sees */
     pthread_mutex_t lock;
     int64_t failed_task; /* lowest so far, guarded by lock */
     ivf_error failure;   /* its record, guarded by lock */
 } team_job;
 
-/* libgomp is not instrumented, so the job travels through an atomic rather than through the region's captured
- * variables. */
-static _Atomic(team_job *) current;
+/* The pool. A job has seats for workers; who wakes in time takes one, and when the tasks have run out the seats that
+ * are still free are taken away, so that nobody waits for a thread that never came. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* there are seats */
+    pthread_cond_t idle; /* nobody is at work */
+    team_job *job;
+    int seats;     /* free ones */
+    int next_seat; /* the number of the next worker to sit down */
+    int at_work;   /* workers that sit */
+    int started;   /* threads of the pool; they live as long as the process */
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
+
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
 static int chosen_threads;
+static _Thread_local bool inside;
+
+/* OMP_NUM_THREADS may list a number for each level of nesting; ours is the first. */
+static int default_threads(void)
+{
+    const char *wanted = getenv("OMP_NUM_THREADS");
+    cpu_set_t allowed;
+    int threads = wanted != NULL ? (int)strtol(wanted, NULL, 10) : 0;
+    if (threads < 1 && sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        threads = CPU_COUNT(&allowed);
+    if (threads < 1)
+        return 1;
+    return threads < MOST_THREADS ? threads : MOST_THREADS;
+}
 
 int ivf_team_size(void)
 {
-    return chosen_threads > 0 ? chosen_threads : omp_get_max_threads();
+    return chosen_threads > 0 ? chosen_threads : default_threads();
 }
 
 void ivf_team_resize(int threads)
 {
-    chosen_threads = threads;
+    chosen_threads = threads < MOST_THREADS ? threads : MOST_THREADS;
 }
 
 static void record_failure(team_job *job, int64_t task, int code)
@@ -51,6 +77,7 @@ static void record_failure(team_job *job, int64_t task, int code)
 
 static void work(team_job *job, int worker)
 {
+    inside = true;
     while (!atomic_load(&job->stop)) {
         int64_t task = atomic_fetch_add(&job->next, 1);
         if (task >= job->tasks)
@@ -59,30 +86,74 @@ static void work(team_job *job, int worker)
         if (code != MPIVF_OK)
             record_failure(job, task, code);
     }
+    inside = false;
 }
 
-static void run_in_parallel(team_job *job, int threads)
+static void *serve(void *arg)
 {
-    atomic_store(&current, job);
-#pragma omp parallel num_threads(threads)
-    {
-        team_job *mine = atomic_load(&current);
-        work(mine, omp_get_thread_num());
-        atomic_fetch_add(&mine->finished, 1);
+    (void)arg;
+    pthread_mutex_lock(&pool.lock);
+    for (;;) {
+        while (pool.seats == 0)
+            pthread_cond_wait(&pool.work, &pool.lock);
+        team_job *job = pool.job;
+        int worker = pool.next_seat++;
+        pool.seats--;
+        pool.at_work++;
+        pthread_mutex_unlock(&pool.lock);
+        work(job, worker);
+        pthread_mutex_lock(&pool.lock);
+        if (--pool.at_work == 0)
+            pthread_cond_signal(&pool.idle);
     }
-    (void)atomic_load(&job->finished);
+    return NULL;
+}
+
+/* Threads that cannot be had are done without: the tasks run on those that there are. Called with the pool's lock held.
+ */
+static void start_threads(int wanted)
+{
+    while (pool.started < wanted) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, serve, NULL) != 0) {
+            ivf_warn("only %d of %d threads can be started", pool.started + 1, wanted + 1);
+            return;
+        }
+        (void)pthread_detach(thread);
+        pool.started++;
+    }
+}
+
+static void run_in_parallel(team_job *job, int helpers)
+{
+    pthread_mutex_lock(&pool.lock);
+    start_threads(helpers);
+    pool.job = job;
+    pool.seats = helpers < pool.started ? helpers : pool.started;
+    pool.next_seat = 1;
+    pthread_cond_broadcast(&pool.work);
+    pthread_mutex_unlock(&pool.lock);
+    work(job, 0);
+    pthread_mutex_lock(&pool.lock);
+    pool.seats = 0;
+    while (pool.at_work > 0)
+        pthread_cond_wait(&pool.idle, &pool.lock);
+    pool.job = NULL;
+    pthread_mutex_unlock(&pool.lock);
 }
 
 int ivf_team_run(int64_t tasks, ivf_task *task, void *arg)
 {
     team_job job = {.task = task, .arg = arg, .tasks = tasks, .lock = PTHREAD_MUTEX_INITIALIZER, .failed_task = -1};
     int64_t threads = ivf_team_size() < tasks ? ivf_team_size() : tasks;
-    if (threads > 1 && !omp_in_parallel() && pthread_mutex_trylock(&busy) == 0) {
-        run_in_parallel(&job, (int)threads);
+    bool was_inside = inside;
+    if (threads > 1 && !inside && pthread_mutex_trylock(&busy) == 0) {
+        run_in_parallel(&job, (int)threads - 1);
         pthread_mutex_unlock(&busy);
     } else {
         work(&job, 0);
     }
+    inside = was_inside;
     pthread_mutex_destroy(&job.lock);
     if (job.failed_task < 0)
         return MPIVF_OK;

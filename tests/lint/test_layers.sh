@@ -27,7 +27,7 @@ reserved() {
 ^io/	(^|[^A-Za-z0-9_])(H5[A-Z]+[a-z_]|<hdf5[_a-z]*\.h>)	HDF5
 ^math/	(^|[^A-Za-z0-9_])(cblas_|openblas_|LAPACKE?_|<cblas\.h>|<lapacke\.h>)	BLAS
 ^math/	(^|[^A-Za-z0-9_])(_mm[0-9]*_|__m(128|256|512)|<[a-z]+intrin\.h>)	SIMD
-^base/team\.c:	(^|[^A-Za-z0-9_])(omp_[a-z]+|<omp\.h>|#[ \t]*pragma[ \t]+omp)	OpenMP
+^(base/team\.c:|io/stream\.c:|build/publisher\.c:)	(^|[^A-Za-z0-9_])pthread_create[ \t]*\(	threads
 ^cli/	(^|[^A-Za-z0-9_])(v?printf[ \t]*\(|puts[ \t]*\(|putchar|stdout)	printing to stdout
 ^cli/	(^|[^A-Za-z0-9_])(_?exit|_Exit|quick_exit)[ \t]*\(	exit
 ^(cli/|base/numbers\.c:|comm/context\.c:)	(^|[^A-Za-z0-9_])abort[ \t]*\(	abort
@@ -97,7 +97,7 @@ must_find build/planted.c '#include <hdf5.h>'
 must_find index/planted.c 'void f(void) { H5Fclose(0); }'
 must_find cluster/planted.c 'void f(void) { cblas_sgemm(); }'
 must_find search/planted.c 'static __m256 x;'
-must_find build/planted.c '#pragma omp parallel'
+must_find build/planted.c 'pthread_create(&t, NULL, f, NULL);'
 must_find search/planted.c 'void f(void) { printf("x"); }'
 must_find build/planted.c 'void f(void) { exit(1); }'
 must_find codec/planted.c 'void f(void) { malloc(1); }'

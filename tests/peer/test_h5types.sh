@@ -11,7 +11,7 @@ if nm "$library" | grep -qE '__(asan|tsan)_'; then
     exit 77
 fi
 read -ra flags <<<"$(pkg-config --cflags --libs hdf5-openmpi openblas jansson libxxhash ompi-c)"
-"$MPIVF_CC" -D_GNU_SOURCE -std=c11 -fopenmp -I"$MPIVF_SOURCE/src" -I"$MPIVF_SOURCE/include" -I"$MPIVF_BUILD/include" \
+"$MPIVF_CC" -D_GNU_SOURCE -std=c11 -pthread -I"$MPIVF_SOURCE/src" -I"$MPIVF_SOURCE/include" -I"$MPIVF_BUILD/include" \
     "$MPIVF_SOURCE/tests/support/write_h5.c" "$library" "${flags[@]}" -lm -o write_h5
 ./write_h5 all.h5
 "$python" - all.h5 <<'PYTHON'
