@@ -327,6 +327,30 @@ START_TEST(streams_give_what_plain_reads_give)
 }
 END_TEST
 
+/* Pushes and takes take turns, so that waiting ranges go round their ring and outgrow it at odd places. */
+START_TEST(ranges_come_in_the_order_in_which_they_were_pushed)
+{
+    ivf_dataset *dataset = NULL;
+    write_shards();
+    test_all(open_one(folder, &dataset) == MPIVF_OK);
+    ivf_stream *stream = ivf_stream_open(dataset, 1, 2);
+    int64_t pushed = 0;
+    int64_t taken = 0;
+    bool right = true;
+    for (int64_t round = 1; right && round < 12; round++) {
+        for (int64_t i = 0; right && i < 3 * round; i++, pushed++)
+            right = ivf_stream_push(stream, pushed, 1) == MPIVF_OK;
+        for (; right && taken < pushed - round; taken++) {
+            ivf_stream_block block;
+            right = ivf_stream_next(stream, &block) == MPIVF_OK && block.first == taken;
+        }
+    }
+    ivf_stream_close(stream);
+    test_all(right);
+    ivf_dataset_close(dataset);
+}
+END_TEST
+
 /* Many more ranges than fit at first, and a close with work left. */
 START_TEST(streams_close_at_any_time)
 {
@@ -395,6 +419,7 @@ int main(void)
     tcase_add_test(tests, refusals_reach_every_rank);
     tcase_add_test(tests, a_shrunken_file_is_named);
     tcase_add_test(tests, streams_give_what_plain_reads_give);
+    tcase_add_test(tests, ranges_come_in_the_order_in_which_they_were_pushed);
     tcase_add_test(tests, streams_close_at_any_time);
     tcase_add_test(tests, a_failed_reader_says_so_in_its_place);
     suite_add_tcase(suite, tests);
