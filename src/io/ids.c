@@ -57,13 +57,13 @@ static int check_values(const ivf_ids *ids, int64_t first, int64_t n, const uint
 {
     const bool is_signed = ids->layout.type == IVF_I64;
     for (int64_t i = 0; i < n; i++) {
-        if (is_signed && (int64_t)values[i] < 0)
+        if (values[i] <= INT64_MAX)
+            continue;
+        if (is_signed)
             return ivf_fail(MPIVF_BAD_INPUT, "ids %s: row %" PRId64 " has id %" PRId64 "; ids are 0 or more", ids->path,
                             first + i, (int64_t)values[i]);
-        if (values[i] == UINT64_MAX)
-            return ivf_fail(MPIVF_BAD_INPUT,
-                            "ids %s: row %" PRId64 " has id %" PRIu64 ", which stands for no row; ids are below it",
-                            ids->path, first + i, values[i]);
+        return ivf_fail(MPIVF_BAD_INPUT, "ids %s: row %" PRId64 " has id %" PRIu64 "; the largest is 2^63 - 1",
+                        ids->path, first + i, values[i]);
     }
     return MPIVF_OK;
 }

@@ -11,8 +11,8 @@ typedef struct ivf_ids ivf_ids;
 /* Collective. `path` NULL: ids are global rows. Else a file of `rows` ids: .npy (i8 or u8 little-endian, 1-d),
  * .h5/.hdf5 (dataset `h5_path`), or, with any other name, raw little-endian i64. Duplicates are refused
  * (MPIVF_BAD_INPUT naming the id and both rows): every rank checks the ids of its hash class, so that memory per rank
- * is rows / ranks * 16 bytes. Also refused: a wrong count (both numbers), the id UINT64_MAX, negative ids. *ids is NULL
- * on failure. */
+ * is rows / ranks * 16 bytes. Also refused: a wrong count (both numbers), ids below 0 or above 2^63 - 1 (results are
+ * signed 64-bit). *ids is NULL on failure. */
 int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
 void ivf_ids_close(ivf_ids *ids);
 

@@ -136,13 +136,13 @@ END_TEST
 START_TEST(ids_that_are_none_are_refused)
 {
     ivf_ids *ids = NULL;
-    values[4000] = values[4444] = UINT64_MAX;
+    values[4000] = values[4444] = (uint64_t)1 << 63;
     if (ivf_ctx_is_root(test_ctx)) {
         write_npy("u.npy", "<u8", ROWS);
         write_npy("s.npy", "<i8", ROWS);
     }
-    expect_refusal("u.npy", "row 4000 has id 18446744073709551615");
-    expect_refusal("s.npy", "row 4000 has id -1;");
+    expect_refusal("u.npy", "row 4000 has id 9223372036854775808; the largest is 2^63 - 1");
+    expect_refusal("s.npy", "row 4000 has id -9223372036854775808;");
     values[4000] = values[4444] - 1;
     values[4444] = 1 << 29;
     if (ivf_ctx_is_root(test_ctx))
