@@ -14,3 +14,11 @@ foreach(label lint cli peer)
         add_script_test(${label}.${name} ${label} ${script})
     endforeach()
 endforeach()
+
+# Programs that the scripts of peer/ drive: peer_NAME in the tests' build folder.
+file(GLOB tools CONFIGURE_DEPENDS peer/*.c)
+foreach(source ${tools})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(peer_${name} ${source})
+    target_link_libraries(peer_${name} PRIVATE mpivf_static)
+endforeach()

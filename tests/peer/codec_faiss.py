@@ -1,0 +1,144 @@
+"""codec_faiss.py TOOL U8BIN: codec_tool against FAISS, on real rows and on clouds of points."""
+import subprocess
+import sys
+
+import faiss
+import numpy as np
+
+tool, u8bin = sys.argv[1:]
+failures = 0
+
+
+def check(good, what):
+    global failures
+    print("ok  " if good else "FAIL", what)
+    failures += not good
+
+
+def run(*args):
+    subprocess.run([tool, *map(str, args)], check=True)
+
+
+def save(array, path):
+    np.ascontiguousarray(array).tofile(path)
+
+
+def real_rows():
+    with open(u8bin, "rb") as file:
+        n, d = np.fromfile(file, "<u4", 2)
+        return np.fromfile(file, "u1").reshape(n, d).astype("float32")
+
+
+def clouds(n, d, seed):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(200, d)) * 3
+    return (centres[rng.integers(200, size=n)] + rng.normal(size=(n, d))).astype("float32")
+
+
+def code(factory, d, rows, parameters):
+    save(rows, "rows")
+    save(parameters, "parameters")
+    run("code", factory, d, "rows", "parameters", "codes", "decoded")
+    return (np.fromfile("codes", "u1").reshape(len(rows), -1),
+            np.fromfile("decoded", "float32").reshape(rows.shape))
+
+
+def train(factory, d, rows, iterations):
+    save(rows, "rows")
+    run("train", factory, d, iterations, 7, "rows", "trained")
+    return np.fromfile("trained", "float32")
+
+
+def scalar(name, qtype, rows, name_of_rows):
+    d = rows.shape[1]
+    half = len(rows) // 2
+    sq = faiss.ScalarQuantizer(d, qtype)
+    sq.train(rows[:half])
+    theirs = faiss.vector_to_array(sq.trained)
+    ours = train("IVF," + name, d, rows[:half], 1)
+    check(np.array_equal(ours, theirs), f"{name} parameters, {name_of_rows}")
+    codes, decoded = code("IVF," + name, d, rows, theirs)
+    check(np.array_equal(codes, sq.compute_codes(rows)), f"{name} codes, {name_of_rows}")
+    check(np.allclose(decoded, sq.decode(codes), rtol=1e-5, atol=1e-5), f"{name} decoded, {name_of_rows}")
+
+
+def half_precision(rows, name_of_rows):
+    """FAISS built without F16C rounds halves upwards, so NumPy judges the codes, and FAISS must read them."""
+    sq = faiss.ScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16)
+    codes, decoded = code("IVF,SQfp16", rows.shape[1], rows, np.empty(0, "float32"))
+    check(np.array_equal(codes.view("float16"), rows.astype("float16")), f"SQfp16 codes, {name_of_rows}")
+    check(np.array_equal(decoded, sq.decode(codes)), f"SQfp16 decoded, {name_of_rows}")
+    theirs = sq.compute_codes(rows).view("int16").astype("int32")
+    check(np.abs(theirs - codes.view("int16")).max() <= 1, f"SQfp16 codes near FAISS's, {name_of_rows}")
+
+
+def product(m, bits, rows, name_of_rows):
+    d = rows.shape[1]
+    factory = f"IVF,PQ{m}x{bits}"
+    pq = faiss.ProductQuantizer(d, m, bits)
+    pq.cp.niter = 20
+    pq.cp.min_points_per_centroid = 1
+    pq.cp.max_points_per_centroid = len(rows)
+    pq.train(rows)
+    theirs = faiss.vector_to_array(pq.centroids)
+    codes, decoded = code(factory, d, rows, theirs)
+    their_codes = pq.compute_codes(rows)
+    their_decoded = pq.decode(their_codes)
+    check(np.array_equal(pq.decode(codes), decoded), f"{factory} decoded, {name_of_rows}")
+    # Words at the same distance may be told apart differently; the distance may not differ.
+    differ = (codes != their_codes).any(axis=1)
+    ours_error = ((decoded - rows) ** 2).sum(axis=1, dtype="float64")
+    their_error = ((their_decoded - rows) ** 2).sum(axis=1, dtype="float64")
+    check(differ.mean() < 0.01 and np.allclose(ours_error, their_error, rtol=1e-4, atol=1e-3),
+          f"{factory} codes, {name_of_rows}: {differ.sum()} of {len(rows)} rows differ, by rounding")
+    _, decoded = code(factory, d, rows, train(factory, d, rows, 20))
+    ratio = ((decoded - rows) ** 2).sum(dtype="float64") / their_error.sum()
+    check(ratio < 1.01, f"{factory} error of training, {name_of_rows}: {ratio:.4f} of FAISS's")
+
+
+def objective(rows, centroids, metric):
+    if metric == "l2":
+        index = faiss.IndexFlatL2(rows.shape[1])
+    else:
+        index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(centroids)
+    keys, _ = index.search(rows, 1)
+    return keys.sum(dtype="float64")
+
+
+def clusters(k, metric, rows, name_of_rows):
+    """The mean over seeds: where Lloyd ends depends on where it starts by several per cent."""
+    d = rows.shape[1]
+    ours = theirs = 0
+    save(rows, "rows")
+    for seed in range(1, 6):
+        kmeans = faiss.Kmeans(d, k, niter=15, seed=seed, spherical=metric == "ip", max_points_per_centroid=len(rows))
+        kmeans.train(rows)
+        run("kmeans", metric, k, d, 15, seed, "rows", "centroids")
+        ours += objective(rows, np.fromfile("centroids", "float32").reshape(k, d), metric)
+        theirs += objective(rows, kmeans.centroids, metric)
+    good = ours < 1.01 * theirs if metric == "l2" else ours > 0.99 * theirs
+    check(good, f"k-means {metric}, k = {k}, {name_of_rows}: objective {ours / theirs:.4f} of FAISS's")
+
+
+sift = real_rows()[:6000]
+cloud = clouds(6000, 50, 1)
+odd = clouds(2000, 13, 2)
+flat = cloud.copy()
+flat[:, 7] = 0
+for rows, name in (sift, "sift"), (odd, "d = 13"), (flat, "a constant dimension"):
+    scalar("SQ8", faiss.ScalarQuantizer.QT_8bit, rows, name)
+    scalar("SQ6", faiss.ScalarQuantizer.QT_6bit, rows, name)
+    scalar("SQ4", faiss.ScalarQuantizer.QT_4bit, rows, name)
+    half_precision(rows, name)
+product(16, 8, sift, "sift")
+product(10, 8, cloud, "clouds")
+product(25, 4, cloud, "clouds")
+product(10, 5, cloud, "clouds")
+product(5, 6, cloud, "clouds")
+product(13, 7, odd, "d = 13")
+clusters(100, "l2", sift, "sift")
+clusters(300, "l2", cloud, "clouds")
+clusters(300, "ip", cloud, "clouds")
+clusters(100, "ip", sift, "sift")
+sys.exit(failures > 0)
