@@ -240,11 +240,11 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
     ivf_kmeans_work work = {
         .params = params,
         .x = x,
-        .centroids = centroids,
         .n = n,
         .d = (size_t)params->d,
         .spherical = params->metric != IVF_L2,
     };
+    work.centroids = centroids;
     rc = seed_and_run(&work, report);
     drop(&work);
     return rc;

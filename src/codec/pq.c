@@ -20,12 +20,12 @@
 #include "cluster/kmeans.h"
 #include "codec/bits.h"
 #include "codec/internal.h"
+#include "codec/kernels.h"
 #include "math/panels.h"
 
 enum {
     ROWS_PER_CODEWORD = 256,
     ENCODE_BLOCK = 256, /* rows whose sub-vectors are gathered at a time */
-    LANES = 4,
 };
 
 typedef struct {
@@ -255,90 +255,39 @@ static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, floa
     }
 }
 
+/* A table: entries[m rounded up to a group][words]. */
+static size_t table_floats(const ivf_codec *codec, int m)
+{
+    return (size_t)m * (size_t)state_of(codec)->words;
+}
+
 static size_t table_size(const ivf_codec *codec)
 {
-    return (size_t)codec->spec.m * (size_t)state_of(codec)->words * sizeof(float);
-}
-
-static void add_squares(float *restrict entries, const float *restrict word, int words, float q)
-{
-    for (int w = 0; w < words; w++) {
-        float difference = q - word[w];
-        entries[w] += difference * difference;
-    }
-}
-
-static void subtract_products(float *restrict entries, const float *restrict word, int words, float q)
-{
-    for (int w = 0; w < words; w++)
-        entries[w] -= q * word[w];
+    return table_floats(codec, ivf_to_int(ivf_round_up(codec->spec.m, IVF_BITS_GROUP))) * sizeof(float);
 }
 
 static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
 {
     const pq_state *s = state_of(codec);
-    memset(table, 0, table_size(codec));
-    for (int j = 0; j < codec->d; j++) {
-        float *entries = (float *)table + (size_t)(j / s->dsub) * (size_t)s->words;
-        const float *word = s->transposed + (size_t)j * (size_t)s->words;
+    const ivf_codec_kernels *kernels = ivf_codec_kernels_now();
+    for (size_t sub = 0; sub < (size_t)codec->spec.m; sub++) {
+        float *entries = (float *)table + sub * (size_t)s->words;
+        const float *slice = query + sub * (size_t)s->dsub;
+        const float *book = s->transposed + sub * (size_t)s->words * (size_t)s->dsub;
         if (metric == IVF_L2)
-            add_squares(entries, word, s->words, query[j]);
+            kernels->squares(slice, book, s->dsub, s->words, entries);
         else
-            subtract_products(entries, word, s->words, query[j]);
+            kernels->products(slice, book, s->dsub, s->words, entries);
     }
-}
-
-/* Adds the entries of `count` sub-vectors: sub-vector i goes to lane i % LANES. */
-static inline void add_entries(float lane[LANES], const float *table, int words, const uint8_t *numbers, int count)
-{
-    int i = 0;
-    for (; i + LANES <= count; i += LANES, table += LANES * words)
-        for (int j = 0; j < LANES; j++)
-            lane[j] += table[j * words + numbers[i + j]];
-    for (int j = 0; i + j < count; j++)
-        lane[j] += table[j * words + numbers[i + j]];
-}
-
-static inline float sum_lanes(const float lane[LANES])
-{
-    return (lane[0] + lane[1]) + (lane[2] + lane[3]);
-}
-
-static void scan_bytes(const float *table, const uint8_t *codes, int m, int64_t n, float *keys)
-{
-    for (int64_t row = 0; row < n; row++, codes += m) {
-        float lane[LANES] = {0};
-        add_entries(lane, table, 256, codes, m);
-        keys[row] = sum_lanes(lane);
-    }
-}
-
-static void scan_packed(const ivf_codec *codec, const float *table, const uint8_t *codes, int64_t n, float *keys)
-{
-    const int bits = codec->spec.bits;
-    const int words = 1 << bits;
-    const int m = codec->spec.m;
-    for (int64_t row = 0; row < n; row++) {
-        float lane[LANES] = {0};
-        for (int at = 0; at < m; at += IVF_BITS_CHUNK) {
-            uint8_t numbers[IVF_BITS_CHUNK];
-            int count = m - at < IVF_BITS_CHUNK ? m - at : IVF_BITS_CHUNK;
-            ivf_bits_unpack(codes, count, bits, numbers);
-            codes += ivf_bits_size(count, bits);
-            add_entries(lane, table + (size_t)at * (size_t)words, words, numbers, count);
-        }
-        keys[row] = sum_lanes(lane);
-    }
+    size_t used = table_floats(codec, codec->spec.m);
+    memset((float *)table + used, 0, table_size(codec) - used * sizeof(float));
 }
 
 static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
                  float *keys)
 {
     (void)metric;
-    if (codec->spec.bits == 8)
-        scan_bytes(table, codes, codec->spec.m, n, keys);
-    else
-        scan_packed(codec, table, codes, n, keys);
+    ivf_codec_kernels_now()->sum_entries(table, codec->spec.m, codec->spec.bits, codes, n, keys);
 }
 
 const ivf_codec_functions ivf_pq_functions = {

@@ -5,8 +5,8 @@
  *
  * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where offset
  * = q
- * - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Sums run in LANES
- * chains, added up in a fixed order. Memory: 3 d floats; training takes 2 d floats for each TRAIN_BLOCK rows. */
+ * - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Memory: 3 d floats;
+ * training takes 2 d floats for each TRAIN_BLOCK rows. */
 #include <math.h>
 #include <string.h>
 
@@ -16,9 +16,10 @@
 #include "base/team.h"
 #include "codec/bits.h"
 #include "codec/internal.h"
+#include "codec/kernels.h"
 
 enum {
-    LANES = 16,
+    TABLE_HEAD = 16, /* floats that keep the rest of a table aligned */
     TRAIN_BLOCK = 4096,
     TRAIN_ROWS = 100000, /* FAISS's limit for training a residual scalar quantizer */
 };
@@ -197,18 +198,18 @@ static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, floa
     }
 }
 
-/* A table: LANES floats of which the first is the constant of an inner product, then offset[padded(d)] and
+/* A table: TABLE_HEAD floats of which the first is the constant of an inner product, then offset[padded(d)] and
  * slope[padded(d)], zero beyond d. */
 static size_t table_size(const ivf_codec *codec)
 {
-    return (LANES + 2 * (size_t)padded(codec->d)) * sizeof(float);
+    return (TABLE_HEAD + 2 * (size_t)padded(codec->d)) * sizeof(float);
 }
 
 static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
 {
     const sq_state *s = state_of(codec);
     float *constant = table;
-    float *offset = constant + LANES;
+    float *offset = constant + TABLE_HEAD;
     float *slope = offset + padded(codec->d);
     double sum = 0;
     memset(table, 0, table_size(codec));
@@ -225,69 +226,20 @@ static void prepare(const ivf_codec *codec, ivf_metric metric, const float *quer
     constant[0] = (float)sum;
 }
 
-static inline float sum_lanes(const float lane[LANES])
-{
-    float sum[LANES];
-    memcpy(sum, lane, sizeof sum);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++)
-            sum[j] += sum[j + half];
-    return sum[0];
-}
-
-/* The values of one chunk of a row: in place where they are bytes already. */
-static inline const uint8_t *chunk_values(const uint8_t *packed, int count, int bits, uint8_t values[IVF_BITS_CHUNK])
-{
-    if (bits == 8 && count == IVF_BITS_CHUNK)
-        return packed;
-    memset(values, 0, IVF_BITS_CHUNK);
-    ivf_bits_unpack(packed, count, bits, values);
-    return values;
-}
-
-static float scan_l2(const float *offset, const float *slope, const uint8_t *codes, int d, int bits)
-{
-    float lane[LANES] = {0};
-    for (int at = 0; at < d; at += IVF_BITS_CHUNK) {
-        uint8_t buffer[IVF_BITS_CHUNK];
-        int count = d - at < IVF_BITS_CHUNK ? d - at : IVF_BITS_CHUNK;
-        const uint8_t *value = chunk_values(codes, count, bits, buffer);
-        for (int i = 0; i < IVF_BITS_CHUNK; i += LANES) {
-            for (int j = 0; j < LANES; j++) {
-                float difference = offset[at + i + j] - slope[at + i + j] * (float)value[i + j];
-                lane[j] += difference * difference;
-            }
-        }
-        codes += ivf_bits_size(count, bits);
-    }
-    return sum_lanes(lane);
-}
-
-static float scan_ip(const float *slope, const uint8_t *codes, int d, int bits)
-{
-    float lane[LANES] = {0};
-    for (int at = 0; at < d; at += IVF_BITS_CHUNK) {
-        uint8_t buffer[IVF_BITS_CHUNK];
-        int count = d - at < IVF_BITS_CHUNK ? d - at : IVF_BITS_CHUNK;
-        const uint8_t *value = chunk_values(codes, count, bits, buffer);
-        for (int i = 0; i < IVF_BITS_CHUNK; i += LANES)
-            for (int j = 0; j < LANES; j++)
-                lane[j] += slope[at + i + j] * (float)value[i + j];
-        codes += ivf_bits_size(count, bits);
-    }
-    return sum_lanes(lane);
-}
-
 static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
                  float *keys)
 {
     const float *constant = table;
-    const float *offset = constant + LANES;
+    const float *offset = constant + TABLE_HEAD;
     const float *slope = offset + padded(codec->d);
-    const size_t size = code_size(codec);
-    for (int64_t row = 0; row < n; row++, codes += size)
-        keys[row] = metric == IVF_L2 ? scan_l2(offset, slope, codes, codec->d, codec->spec.bits)
-                                     : -(constant[0] + scan_ip(slope, codes, codec->d, codec->spec.bits));
+    const int bits = codec->spec.bits;
+    if (metric == IVF_L2) {
+        ivf_codec_kernels_now()->sum_squares(offset, slope, codec->d, bits, codes, n, keys);
+        return;
+    }
+    ivf_codec_kernels_now()->sum_products(slope, codec->d, bits, codes, n, keys);
+    for (int64_t row = 0; row < n; row++)
+        keys[row] = -(constant[0] + keys[row]);
 }
 
 const ivf_codec_functions ivf_sq_functions = {
