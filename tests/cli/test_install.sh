@@ -52,7 +52,8 @@ words "$(pkg-config --static --cflags --libs mpivf | sed 's/-lmpivf / /')"
 "$MPIVF_CC" user.c -Wl,--whole-archive "$libraries/libmpivf.a" -Wl,--no-whole-archive -o by_pkg_config_static "${flags[@]}"
 expect ./by_pkg_config_static
 
-cmake -B build -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$MPIVF_CC" >cmake.log
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$MPIVF_BUILD/CMakeCache.txt")
+cmake -B build -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$MPIVF_CC" >cmake.log
 cmake --build build >>cmake.log
 expect build/user_shared
 expect build/user_static
