@@ -1,8 +1,10 @@
 /* The program `mpivf`: parse, start MPI, run one command, end. Questions about the program itself (--help and the like)
- * are answered without MPI. Rank 0 alone prints: the result on stdout, the log and at most one line of error on stderr.
- * The exit code is a mpivf_code, the same on every rank. */
+ * are answered without MPI, and so is a faulty command line of a process that stands alone. Rank 0 alone prints: the
+ * result on stdout, the log and at most one line of error on stderr. The exit code is a mpivf_code, the same on every
+ * rank. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -124,6 +126,12 @@ static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
     return commands[options->command](ctx, options);
 }
 
+/* Whether mpirun or srun started this process, so that there may be other ranks to agree with. */
+static bool is_launched(void)
+{
+    return getenv("OMPI_COMM_WORLD_RANK") != NULL || getenv("PMIX_RANK") != NULL || getenv("PMI_RANK") != NULL;
+}
+
 int main(int argc, char **argv)
 {
     /* A closed pipe and a file size limit are failures that can be told, not deaths. */
@@ -134,6 +142,11 @@ int main(int argc, char **argv)
     int rc = ivf_parse(argc, argv, &request, &options);
     if (rc == MPIVF_OK && request != IVF_REQUEST_RUN) {
         rc = answer(request, options.command);
+        ivf_options_free(&options);
+        return rc;
+    }
+    if (rc != MPIVF_OK && !is_launched()) {
+        complain(options.command);
         ivf_options_free(&options);
         return rc;
     }

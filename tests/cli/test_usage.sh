@@ -17,6 +17,8 @@ expect 2 "$MPIVF" build x --input y.npy --dataset base
 complains "build: --dataset base has no effect: y.npy is no HDF5 file"
 expect 2 "$MPIVF" build x --input y --factory IVF,SQ8 --pq-iterations 3
 complains "build: --pq-iterations has no effect: --factory IVF,SQ8 has no PQ"
+expect 2 ranks 3 "$MPIVF" build x --inptu y
+complains "build: unknown option --inptu; did you mean --input?"
 expect 2 ranks 3 "$MPIVF" search x
 complains "search: --queries FILE is missing"
 expect 2 timeout 60 mpirun -n 1 "$MPIVF" info x : -n 1 "$MPIVF" info y
