@@ -161,7 +161,9 @@ static uint8_t code_of(float x, float min, float span, int bits)
         t = 0;
     if (t > 1)
         t = 1;
-    return bits == 8 ? (uint8_t)(255 * t) : (uint8_t)((double)t * ((1 << bits) - 1));
+    if (bits == 8)
+        return (uint8_t)(255 * t);
+    return (uint8_t)((double)t * ((1 << bits) - 1));
 }
 
 static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
