@@ -30,6 +30,7 @@ typedef struct {
 /* The level decides the layout: `width` vectors to a panel, stored [panel][d][width]. */
 typedef struct {
     int width;
+    int rows; /* of a register tile: multiples of it are the most efficient */
     void (*best)(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score);
     void (*scores)(const ivf_panels *panels, const float *x, int64_t n, float *out);
 } ivf_panels_kernels;

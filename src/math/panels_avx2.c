@@ -77,8 +77,8 @@ static inline int32_t vec_lowest_of_largest(vec score, ivec number)
     return _mm256_cvtsi256_si32(low);
 }
 
-#include "math/panels_tile.h"
+#include "math/panels_blocks.h"
 
-const ivf_panels_kernels ivf_panels_avx2 = {.width = WIDTH, .best = find_best, .scores = find_scores};
+const ivf_panels_kernels ivf_panels_avx2 = {.width = WIDTH, .rows = ROWS, .best = find_best, .scores = find_scores};
 
 #endif

@@ -70,8 +70,8 @@ static inline int32_t vec_lowest_of_largest(vec score, ivec number)
     return _mm512_mask_reduce_min_epi32(largest, _mm512_add_epi32(_mm512_slli_epi32(number, 4), lane));
 }
 
-#include "math/panels_tile.h"
+#include "math/panels_blocks.h"
 
-const ivf_panels_kernels ivf_panels_avx512 = {.width = WIDTH, .best = find_best, .scores = find_scores};
+const ivf_panels_kernels ivf_panels_avx512 = {.width = WIDTH, .rows = ROWS, .best = find_best, .scores = find_scores};
 
 #endif

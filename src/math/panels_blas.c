@@ -72,4 +72,4 @@ static void find_scores(const ivf_panels *panels, const float *x, int64_t n, flo
     }
 }
 
-const ivf_panels_kernels ivf_panels_blas = {.width = 1, .best = find_best, .scores = find_scores};
+const ivf_panels_kernels ivf_panels_blas = {.width = 1, .rows = 32, .best = find_best, .scores = find_scores};

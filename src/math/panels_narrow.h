@@ -1,9 +1,19 @@
 /* The search for the best when vectors are short (the slices of product quantisation): rows take the lanes, so that
- * their best stay in registers for the whole search and no lanes have to meet. Included by panels_tile.h.
+ * their best stay in registers for the whole search and no lanes have to meet. Included by panels_avx2.c and
+ * panels_avx512.c after what panels_tile.h asks for, and NARROW_VECTORS.
  *
  * NARROW_ROWS rows are copied to [d][NARROW_ROWS]; NARROW_VECTORS packed vectors at a time are broadcast against them.
  * The chains of multiply-adds are the same as in panels_tile.h, so are their bits; numbers ascend, so a strictly
  * greater score is needed to replace an equal one. */
+#ifndef IVF_MATH_PANELS_NARROW_H
+#define IVF_MATH_PANELS_NARROW_H
+
+#include <math.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "math/panels_pack.h"
+#include "math/panels_tile.h"
 
 enum { NARROW_COLS = 2, NARROW_ROWS = NARROW_COLS * LANES, NARROW_D = 32 };
 
@@ -76,3 +86,5 @@ static void find_best_narrow(const ivf_panels *panels, const float *x, int64_t n
         memcpy(score + from, last_score, (size_t)(n - from) * sizeof *score);
     }
 }
+
+#endif
