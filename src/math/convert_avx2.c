@@ -1,11 +1,11 @@
 /* Half precision by the F16C instructions; wider registers would not help, since memory is the limit. */
+#include "math/kernels.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "math/kernels.h"
 
 enum { LANES = 8 };
 

@@ -1,4 +1,6 @@
 /* Distances in AVX2: a block is two registers. */
+#include "math/kernels.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

@@ -1,4 +1,6 @@
 /* Distances in AVX-512: a block is a register. */
+#include "math/kernels.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

@@ -1,4 +1,6 @@
 /* Products with packed vectors in AVX2: tiles of 6 rows by 2 vectors take 12 of the 16 registers. */
+#include "math/kernels.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

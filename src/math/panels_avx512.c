@@ -1,4 +1,6 @@
 /* Products with packed vectors in AVX-512: tiles of 14 rows by 2 vectors take 28 of the 32 registers. */
+#include "math/kernels.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

@@ -1,11 +1,11 @@
 /* Rows transposed into tiles, for the kernels of AVX2 and AVX-512: with few packed vectors to compare with, copying one
  * float at a time would take as long as the products. */
+#include "math/panels_pack.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <string.h>
-
-#include "math/panels_pack.h"
 
 enum { HIGH = 8, WIDE = 4 }; /* a step of the copy: 8 rows by 4 columns */
 

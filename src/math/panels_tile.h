@@ -27,7 +27,9 @@ enum {
 };
 
 #define INLINE static inline __attribute__((always_inline))
+
 #define UNROLL _Pragma("GCC unroll 16")
+#define TWICE _Pragma("GCC unroll 2")
 
 /* One tile's inputs. The sums start from start[row * start_stride + column]. */
 typedef struct {
@@ -49,7 +51,8 @@ INLINE void tile_sum(const tile *t, const ptrdiff_t rows, vec sum[ROWS][COLS])
     {
         UNROLL for (ptrdiff_t c = 0; c < COLS; c++) sum[r][c] = vec_load(t->start + r * t->start_stride + c * LANES);
     }
-    for (int i = t->d; i > 0; i--) {
+    TWICE for (int i = t->d; i > 0; i--)
+    {
         vec column[COLS];
         UNROLL for (ptrdiff_t c = 0; c < COLS; c++)
         {

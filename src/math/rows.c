@@ -34,27 +34,20 @@ const char *ivf_row_reason_key(ivf_row_reason reason)
     return keys[reason];
 }
 
-static bool all_finite(const float *x, int d)
-{
-    bool finite = true;
-    for (int i = 0; i < d; i++)
-        finite &= fabsf(x[i]) <= FLT_MAX;
-    return finite;
-}
-
+/* False for NaN as well. */
 static bool all_within(const float *x, int d, float limit)
 {
-    bool within = true;
+    int outside = 0;
     for (int i = 0; i < d; i++)
-        within &= fabsf(x[i]) <= limit;
-    return within;
+        outside |= !(fabsf(x[i]) <= limit);
+    return outside == 0;
 }
 
 static ivf_row_reason judge(const float *x, int d, ivf_metric metric, float limit)
 {
     float norm = ivf_dot(x, x, d);
     if (!(norm <= FLT_MAX)) /* a finite sum of squares has finite terms only */
-        return all_finite(x, d) ? IVF_ROW_NORM_OVERFLOW : IVF_ROW_NOT_FINITE;
+        return all_within(x, d, FLT_MAX) ? IVF_ROW_NORM_OVERFLOW : IVF_ROW_NOT_FINITE;
     if (metric == IVF_COSINE && norm < FLT_MIN)
         return IVF_ROW_ZERO_NORM;
     return limit <= FLT_MAX && !all_within(x, d, limit) ? IVF_ROW_OUT_OF_RANGE : IVF_ROW_OK;
