@@ -7,7 +7,8 @@
 enum { IVF_ERROR_TEXT = 1024 };
 
 typedef struct {
-    int code; /* mpivf_code, MPIVF_OK when there is none */
+    int code;    /* mpivf_code, MPIVF_OK when there is none */
+    int located; /* the text says already on which rank it happened */
     char text[IVF_ERROR_TEXT];
 } ivf_error;
 

@@ -34,7 +34,7 @@ static uint64_t high_bits(block b)
 
 static double to_unit(uint64_t bits)
 {
-    return ((double)(bits >> 11) + 0.5) * 0x1p-53;
+    return ((double)(bits >> 12) + 0.5) * 0x1p-52;
 }
 
 uint64_t ivf_rng_bits(uint64_t seed, uint32_t stream, uint64_t counter)

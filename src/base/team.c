@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -34,28 +35,34 @@ static struct {
     int next_seat; /* the number of the next worker to sit down */
     int at_work;   /* workers that sit */
     int started;   /* threads of the pool; they live as long as the process */
+    bool refused;  /* the system gave no more threads: not asked again */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int usual_threads; /* decided once, so that scratch space sized by it stays large enough */
 static int chosen_threads;
 static _Thread_local bool inside;
 
 /* OMP_NUM_THREADS may list a number for each level of nesting; ours is the first. */
-static int default_threads(void)
+static void decide_usual_threads(void)
 {
     const char *wanted = getenv("OMP_NUM_THREADS");
     cpu_set_t allowed;
-    int threads = wanted != NULL ? (int)strtol(wanted, NULL, 10) : 0;
+    long threads = wanted != NULL ? strtol(wanted, NULL, 10) : 0;
     if (threads < 1 && sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         threads = CPU_COUNT(&allowed);
     if (threads < 1)
-        return 1;
-    return threads < MOST_THREADS ? threads : MOST_THREADS;
+        threads = sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads < 1)
+        threads = 1;
+    usual_threads = threads < MOST_THREADS ? (int)threads : MOST_THREADS;
 }
 
 int ivf_team_size(void)
 {
-    return chosen_threads > 0 ? chosen_threads : default_threads();
+    pthread_once(&once, decide_usual_threads);
+    return chosen_threads > 0 ? chosen_threads : usual_threads;
 }
 
 void ivf_team_resize(int threads)
@@ -113,9 +120,10 @@ static void *serve(void *arg)
  */
 static void start_threads(int wanted)
 {
-    while (pool.started < wanted) {
+    while (pool.started < wanted && !pool.refused) {
         pthread_t thread;
         if (pthread_create(&thread, NULL, serve, NULL) != 0) {
+            pool.refused = true;
             ivf_warn("only %d of %d threads can be started", pool.started + 1, wanted + 1);
             return;
         }

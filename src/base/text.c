@@ -118,6 +118,8 @@ const char *ivf_text_count(double count, char text[24])
 const char *ivf_text_duration(double seconds, char text[24])
 {
     const double most = 99999 * 3600.0;
+    if (!(seconds > 0))
+        seconds = 0;
     unsigned whole = seconds > most ? (unsigned)most : (unsigned)seconds;
     if (seconds < 60)
         (void)snprintf(text, 24, "%.1f s", seconds);

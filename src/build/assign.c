@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/team.h"
 #include "build/encode.h"
 #include "build/publisher.h"
 #include "comm/progress.h"
@@ -15,6 +16,12 @@
 #include "io/stream.h"
 
 enum { BLOCK_ROWS = 1024, BLOCKS_AHEAD = 3 };
+
+/* Rows of a block: some tasks for every thread of the team. Where blocks end does not change what becomes of a row. */
+static int64_t block_rows(void)
+{
+    return ivf_max_i64(BLOCK_ROWS, (int64_t)2 * IVF_ENCODER_ROWS * ivf_team_size());
+}
 
 /* What one rank's loop works with. */
 typedef struct {
@@ -44,7 +51,7 @@ static int open_work(assign_state *s)
     s->encoder = ivf_encoder_new(s->build->model, plan);
     if (s->encoder == NULL)
         return MPIVF_FAILED;
-    s->stream = ivf_stream_open(s->build->dataset, BLOCK_ROWS, BLOCKS_AHEAD);
+    s->stream = ivf_stream_open(s->build->dataset, block_rows(), BLOCKS_AHEAD);
     if (s->stream == NULL)
         return ivf_error_last()->code;
     s->publisher = ivf_publisher_open(s->build->config->index);
@@ -54,7 +61,10 @@ static int open_work(assign_state *s)
 /* Waits for the publisher, and so returns its failure. */
 static int close_work(assign_state *s, int rc)
 {
+    ivf_error failure = *ivf_error_last();
     int published = ivf_publisher_close(s->publisher);
+    if (rc != MPIVF_OK)
+        ivf_error_set(&failure);
     ivf_stream_close(s->stream);
     ivf_encoder_free(s->encoder);
     ivf_free(s->codes);
@@ -120,7 +130,7 @@ static int take_rows(assign_state *s, int64_t rows, int64_t *next)
     int rc = MPIVF_OK;
     for (int64_t at = 0; rc == MPIVF_OK && at < rows; at += block.n) {
         rc = ivf_stream_next(s->stream, &block);
-        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= (int64_t)BLOCKS_AHEAD * BLOCK_ROWS) {
+        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= BLOCKS_AHEAD * block_rows()) {
             rc = draw_next(s, next);
             drawn = true;
         }

@@ -70,15 +70,16 @@ static void fill_result(const ivf_build_state *build, ivf_build_result *result)
     result->skipped = result->rows - result->postings;
 }
 
-/* Rank 0 knows the outcome; every rank returns it. */
-static int report(const ivf_ctx *ctx, const ivf_build_state *build, ivf_build_result *result)
+/* Rank 0 knows the outcome; every rank gets it. The version is committed: no failure here can undo it. */
+static void report(const ivf_ctx *ctx, const ivf_build_state *build, ivf_build_result *result)
 {
     if (ivf_ctx_is_root(ctx))
         fill_result(build, result);
-    int rc = ivf_account_sum(ctx, &build->account, result->phases);
-    result->phase_count = build->account.count;
+    if (ivf_account_sum(ctx, &build->account, result->phases) == MPIVF_OK)
+        result->phase_count = build->account.count;
     ivf_bcast(ctx, result, sizeof *result);
-    return rc;
+    for (int p = 0; p < result->phase_count; p++)
+        result->phases[p].name = build->account.phases[p].name; /* a pointer of this process */
 }
 
 int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_result *result)
@@ -87,7 +88,7 @@ int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_resu
     *result = (ivf_build_result){0};
     int rc = run_phases(ctx, &build);
     if (rc == MPIVF_OK)
-        rc = report(ctx, &build, result);
+        report(ctx, &build, result);
     ivf_prepare_end(ctx, &build);
     return rc;
 }

@@ -9,14 +9,11 @@
 #include "math/panels.h"
 #include "math/rows.h"
 
-/* Rows of a task: enough to use a panel of centroids well, few enough that rows and residuals stay in the cache. */
-enum { TASK_ROWS = 256 };
-
 struct ivf_encoder {
     const ivf_model *model; /* borrowed */
     const ivf_plan *plan;   /* borrowed */
     ivf_panels *panels;
-    float *residuals; /* [workers][TASK_ROWS][d], residual codecs only */
+    float *residuals; /* [workers][IVF_ENCODER_ROWS][d], residual codecs only */
     uint8_t *scratch; /* [workers][scratch_bytes] */
     size_t scratch_bytes;
 };
@@ -24,13 +21,13 @@ struct ivf_encoder {
 ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan)
 {
     size_t workers = (size_t)ivf_team_size();
-    size_t rows = ivf_codec_is_residual(model->codec) ? TASK_ROWS : 0;
+    size_t rows = ivf_codec_is_residual(model->codec) ? IVF_ENCODER_ROWS : 0;
     ivf_encoder *e = ivf_new_zero(1, sizeof *e);
     if (e == NULL)
         return NULL;
     e->model = model;
     e->plan = plan;
-    e->scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_codec_encode_scratch(model->codec, TASK_ROWS), 64);
+    e->scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_codec_encode_scratch(model->codec, IVF_ENCODER_ROWS), 64);
     e->panels = ivf_panels_new(model->centroids, model->nlist, model->d, model->metric);
     e->residuals = ivf_new(workers * rows, (size_t)model->d * sizeof *e->residuals);
     e->scratch = ivf_new(workers, e->scratch_bytes);
@@ -82,12 +79,12 @@ static int encode_task(void *arg, int64_t task, int worker)
     ivf_encoder *e = s->encoder;
     const ivf_model *model = e->model;
     int d = model->d;
-    int64_t first = task * TASK_ROWS;
-    int64_t n = ivf_min_i64(TASK_ROWS, s->n - first);
+    int64_t first = task * IVF_ENCODER_ROWS;
+    int64_t n = ivf_min_i64(IVF_ENCODER_ROWS, s->n - first);
     float *x = s->x + first * d;
     int32_t *list = s->list + first;
     uint8_t *reasons = s->reasons + first;
-    float score[TASK_ROWS];
+    float score[IVF_ENCODER_ROWS];
 
     int64_t bad = ivf_rows_check(x, n, d, model->metric, e->plan->value_limit, reasons);
     if (bad > 0)
@@ -97,7 +94,7 @@ static int encode_task(void *arg, int64_t task, int worker)
     ivf_panels_best(e->panels, x, n, list, score);
     const float *coded = x;
     if (ivf_codec_is_residual(model->codec)) {
-        float *residuals = e->residuals + (size_t)worker * TASK_ROWS * (size_t)d;
+        float *residuals = e->residuals + (size_t)worker * IVF_ENCODER_ROWS * (size_t)d;
         ivf_rows_residual(x, n, d, model->centroids, list, residuals);
         coded = residuals;
     }
@@ -112,5 +109,5 @@ static int encode_task(void *arg, int64_t task, int worker)
 int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, uint8_t *reasons, uint8_t *codes)
 {
     run_state s = {.encoder = encoder, .x = x, .n = n, .list = list, .reasons = reasons, .codes = codes};
-    return ivf_team_run(ivf_ceil_div(n, TASK_ROWS), encode_task, &s);
+    return ivf_team_run(ivf_ceil_div(n, IVF_ENCODER_ROWS), encode_task, &s);
 }

@@ -14,6 +14,8 @@
 static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid */
 static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid */
 static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
+static const int64_t MOST_SAMPLED = UINT32_MAX; /* k-means numbers its rows in 32 bits */
+static const int64_t MOST_FRAGMENTS = 1000000;  /* a record of each is held by every rank, and by the manifest */
 static const int64_t FRAGMENT_GRAIN = 4096;
 static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
 static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
@@ -48,6 +50,8 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
     int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
     plan->code_size = ivf_codec_code_size(codec);
     plan->value_limit = ivf_codec_value_limit(codec);
+    if (config->sample_rows == 0)
+        wanted = ivf_min_i64(wanted, MOST_SAMPLED);
     plan->sample_rows = ivf_min_i64(config->sample_rows > 0 ? config->sample_rows : wanted, plan->rows);
     ivf_codec_free(codec);
     return MPIVF_OK;
@@ -64,6 +68,14 @@ static int check_sizes(const ivf_build_config *config, const ivf_plan *plan)
         return ivf_fail(MPIVF_USAGE,
                         "a sample of %" PRId64 " rows cannot train %d lists; use --sample %" PRId64 " or more",
                         config->sample_rows, plan->factory.nlist, (int64_t)plan->factory.nlist);
+    if (plan->sample_rows > MOST_SAMPLED)
+        return ivf_fail(MPIVF_USAGE, "a sample of %" PRId64 " rows is too large; use --sample %" PRId64 " or less",
+                        plan->sample_rows, MOST_SAMPLED);
+    if (plan->fragments > MOST_FRAGMENTS)
+        return ivf_fail(MPIVF_USAGE,
+                        "fragments of %" PRId64 " rows would be %" PRId64 ", at most %" PRId64
+                        " are possible; use --fragment-rows %" PRId64 " or more",
+                        plan->fragment_rows, plan->fragments, MOST_FRAGMENTS, ivf_ceil_div(plan->rows, MOST_FRAGMENTS));
     return MPIVF_OK;
 }
 
@@ -77,24 +89,30 @@ static void hash_input(ivf_hasher *hasher, const ivf_dataset *dataset)
     }
 }
 
-/* Everything that the fragments' bytes depend on goes into their name, so that two builds never share a name for
- * different contents. */
+static void hash_string(ivf_hasher *hasher, const char *text)
+{
+    const char *there = text != NULL ? text : "";
+    ivf_hasher_add(hasher, there, strlen(there) + 1);
+}
+
+/* Every choice and every shard that the fragments depend on goes into their name, so that two builds do not share a
+ * name for different contents. */
 static int name_build(const ivf_build_config *config, const ivf_dataset *dataset, ivf_plan *plan)
 {
     char factory[64];
-    char text[512];
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
+    const int64_t numbers[] = {plan->version,      (int64_t)config->seed, plan->sample_rows,    plan->fragment_rows,
+                               config->iterations, config->pq_iterations, config->skip_bad_rows};
     ivf_factory_text(&plan->factory, factory);
-    int length = snprintf(text, sizeof text, "%" PRId64 " %s %s %" PRIu64 " %" PRId64 " %" PRId64 " %d %d %a %d %s %s",
-                          plan->version, factory, ivf_metric_name(plan->metric), config->seed, plan->sample_rows,
-                          plan->fragment_rows, config->iterations, config->pq_iterations, config->tolerance,
-                          config->skip_bad_rows, config->input.h5_path != NULL ? config->input.h5_path : "",
-                          config->ids_h5 != NULL ? config->ids_h5 : "");
-    ivf_hasher_add(hasher, text, (size_t)ivf_min_i64(length, (int64_t)sizeof text));
-    if (config->ids != NULL)
-        ivf_hasher_add(hasher, config->ids, strlen(config->ids));
+    hash_string(hasher, factory);
+    hash_string(hasher, ivf_metric_name(plan->metric));
+    hash_string(hasher, config->input.h5_path);
+    hash_string(hasher, config->ids);
+    hash_string(hasher, config->ids_h5);
+    ivf_hasher_add(hasher, numbers, sizeof numbers);
+    ivf_hasher_add(hasher, &config->tolerance, sizeof config->tolerance);
     hash_input(hasher, dataset);
     ivf_hash_text(ivf_hasher_end(hasher), plan->build_id);
     ivf_hasher_free(hasher);
@@ -111,15 +129,14 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);
     int rc = plan_codec(config, plan);
-    if (rc == MPIVF_OK)
-        rc = check_sizes(config, plan);
     if (rc != MPIVF_OK)
         return rc;
     plan->fragment_rows = config->fragment_rows > 0
                               ? config->fragment_rows
                               : ivf_plan_fragment_rows(plan->rows, plan->factory.nlist, plan->code_size);
     plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
-    return name_build(config, dataset, plan);
+    rc = check_sizes(config, plan);
+    return rc == MPIVF_OK ? name_build(config, dataset, plan) : rc;
 }
 
 int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number)

@@ -33,7 +33,7 @@ int32_t ivf_plan_nlist(int64_t rows);
 int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size);
 
 /* Local. Decides everything for one dataset and `version`. MPIVF_BAD_INPUT: fewer rows than lists, a codec that d does
- * not fit, a sample smaller than nlist. */
+ * not fit. MPIVF_USAGE: a sample smaller than nlist or beyond 2^32 - 1 rows, more than a million fragments. */
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan);
 
 /* Local. Rows of fragment `number`. */

@@ -28,6 +28,7 @@ static int refuse_foreign_folder(const char *index)
     int rc = MPIVF_OK;
     if (folder == NULL)
         return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", index);
+    errno = 0;
     for (const struct dirent *entry = readdir(folder); rc == MPIVF_OK && entry != NULL; entry = readdir(folder)) {
         bool known = false;
         for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
@@ -36,6 +37,8 @@ static int refuse_foreign_folder(const char *index)
             rc = ivf_fail(MPIVF_CONFLICT, "%s is no index: it holds %s; choose a new or empty folder", index,
                           entry->d_name);
     }
+    if (rc == MPIVF_OK && errno != 0)
+        rc = ivf_fail_errno(errno, "%s", index);
     (void)closedir(folder);
     return rc;
 }
@@ -57,9 +60,8 @@ static int decide_version(const ivf_build_config *config, int64_t *version)
     return MPIVF_OK;
 }
 
-static int make_folders(const ivf_build_state *build)
+static int make_folders(const char *index)
 {
-    const char *index = build->config->index;
     char path[IVF_PATH_BYTES];
     static const char *const folders[] = {"manifests", "models", "fragments"};
     int rc = MPIVF_OK;
@@ -67,47 +69,67 @@ static int make_folders(const ivf_build_state *build)
         (void)snprintf(path, sizeof path, "%s/%s", index, folders[i]);
         rc = ivf_make_folder(path);
     }
-    if (rc == MPIVF_OK)
-        rc = ivf_layout_building(index, build->plan.build_id, path);
-    return rc == MPIVF_OK ? ivf_make_folder(path) : rc;
+    return rc;
 }
 
 /* rmdir takes only empty folders, so this never harms an index. */
 static void remove_empty_folders(const ivf_build_state *build)
 {
     char path[IVF_PATH_BYTES];
-    static const char *const folders[] = {"building", "manifests", "models", "fragments"};
+    static const char *const folders[] = {"manifests", "models", "fragments", "building"};
     const char *index = build->config->index;
-    if (ivf_layout_building(index, build->plan.build_id, path) == MPIVF_OK)
-        (void)rmdir(path);
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", index, folders[i]);
         (void)rmdir(path);
     }
-    (void)rmdir(index);
+    if (build->index_is_new)
+        (void)rmdir(index);
 }
 
-/* Rank 0: claims the build. The version is looked up again under the lock: an equal build may have committed it in
- * between. */
-static int claim(ivf_build_state *build)
+/* Takes the index's lock, in a folder that is made for it. */
+static int take_lock(ivf_build_state *build)
 {
     char path[IVF_PATH_BYTES];
     char lock[IVF_PATH_BYTES + 8];
-    int64_t latest = 0;
-    int rc = make_folders(build);
+    int rc = ivf_layout_building(build->config->index, path);
     if (rc == MPIVF_OK)
-        rc = ivf_layout_building(build->config->index, build->plan.build_id, path);
+        rc = ivf_make_folder(path);
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    return rc == MPIVF_OK ? ivf_lock_take(lock, &build->lock) : rc;
+}
+
+/* Rank 0: claims the index. The version is looked up again under the lock: another build may have committed it in
+ * between. */
+static int claim(ivf_build_state *build)
+{
+    const char *index = build->config->index;
+    int64_t latest = 0;
+    build->index_is_new = access(index, F_OK) != 0;
+    int rc = take_lock(build);
     if (rc != MPIVF_OK) {
-        remove_empty_folders(build);
+        if (rc != MPIVF_CONFLICT)
+            remove_empty_folders(build);
         return rc;
     }
-    (void)snprintf(lock, sizeof lock, "%s/lock", path);
-    rc = ivf_lock_take(lock, &build->lock);
+    rc = make_folders(index);
     if (rc == MPIVF_OK)
-        rc = ivf_manifest_latest(build->config->index, &latest);
+        rc = ivf_manifest_latest(index, &latest);
     if (rc == MPIVF_OK && latest >= build->plan.version)
-        rc = ivf_fail(MPIVF_CONFLICT, "%s: somebody else has just committed version %" PRId64, build->config->index,
-                      latest);
+        rc = ivf_fail(MPIVF_CONFLICT, "%s: somebody else has just committed version %" PRId64, index, latest);
+    return rc;
+}
+
+/* The manifest is JSON: a path that it cannot hold is refused before any work is done. */
+static int check_paths(const ivf_dataset *dataset)
+{
+    int rc = MPIVF_OK;
+    for (int i = 0; rc == MPIVF_OK && i < ivf_dataset_shards(dataset); i++) {
+        json_t *text = json_string(ivf_dataset_shard(dataset, i).path);
+        if (text == NULL)
+            rc = ivf_fail(MPIVF_BAD_INPUT, "shard %s: its path is not UTF-8; rename it",
+                          ivf_dataset_shard(dataset, i).path);
+        json_decref(text);
+    }
     return rc;
 }
 
@@ -120,6 +142,8 @@ int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
         return rc;
     ivf_bcast(ctx, &version, sizeof version);
     rc = ivf_dataset_open(ctx, &config->input, &build->dataset);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_paths(build->dataset) : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_plan_make(config, build->dataset, version, &build->plan));
     if (rc == MPIVF_OK)
@@ -147,25 +171,38 @@ static void remove_model(const ivf_build_state *build)
         (void)unlink(path);
 }
 
+/* Rank 0: what a committed version names stays, whoever wrote it: another build of the same contents where locks do not
+ * work, or this one when only the last fsync of its commit failed. */
+static void keep_what_is_named(ivf_build_state *build)
+{
+    ivf_manifest *newest = NULL;
+    if (build->committed || ivf_manifest_read(build->config->index, &newest) != MPIVF_OK)
+        return;
+    build->committed = strcmp(newest->build_id, build->plan.build_id) == 0;
+    if (build->model != NULL && strcmp(newest->model_id, build->model->id) == 0)
+        build->model_is_new = false;
+    ivf_manifest_free(newest);
+}
+
 static void clean_up(const ivf_ctx *ctx, ivf_build_state *build)
 {
+    if (ivf_ctx_is_root(ctx))
+        keep_what_is_named(build);
+    ivf_bcast(ctx, &build->committed, sizeof build->committed);
     if (!build->committed)
         remove_fragments(build);
     ivf_barrier(ctx);
-    if (!ivf_ctx_is_root(ctx) || build->plan.build_id[0] == '\0')
+    if (!ivf_ctx_is_root(ctx) || build->lock == NULL)
         return;
     if (!build->committed)
         remove_model(build);
-    bool mine = build->lock != NULL;
     ivf_lock_release(build->lock);
-    if (mine)
-        remove_empty_folders(build);
+    remove_empty_folders(build);
 }
 
 void ivf_prepare_end(const ivf_ctx *ctx, ivf_build_state *build)
 {
     ivf_error failure = *ivf_error_last();
-    ivf_bcast(ctx, &build->committed, sizeof build->committed);
     clean_up(ctx, build);
     ivf_free(build->all_records);
     ivf_free(build->list_sizes);

@@ -25,7 +25,8 @@ typedef struct {
     const ivf_build_config *config; /* borrowed */
     ivf_dataset *dataset;
     ivf_ids *ids;
-    ivf_lock *lock; /* on rank 0: nobody else runs this very build */
+    ivf_lock *lock;    /* on rank 0: nobody else builds this index now */
+    bool index_is_new; /* the folder was not there before; on rank 0 */
     ivf_plan plan;
 
     float *sample;       /* on rank 0 while training: [sample_rows][d], in the order of the permutation */
@@ -33,7 +34,7 @@ typedef struct {
     ivf_model *model;
     int64_t model_bytes; /* of its file; on rank 0 */
     uint64_t model_checksum;
-    bool model_is_new; /* no other version has it; on rank 0 */
+    bool model_is_new; /* its file was not there before; on rank 0 */
 
     ivf_fragment_record *records; /* fragments that this rank published, [record_count] */
     int64_t record_count;

@@ -117,17 +117,22 @@ static int train_codec(const ivf_build_state *build)
     return rc;
 }
 
-/* A model of the same contents may stand there already, for an older version of the index. */
+/* A sound model of the same contents may stand there already, for an older version of the index: then its file, whose
+ * checksum that version's manifest holds, is used as it is. */
 static int publish_model(ivf_build_state *build)
 {
+    const char *index = build->config->index;
     char path[IVF_PATH_BYTES];
-    int rc = ivf_layout_model(build->config->index, build->model->id, path);
+    ivf_model *known = NULL;
+    int rc = ivf_layout_model(index, build->model->id, path);
     if (rc != MPIVF_OK)
         return rc;
-    bool known = access(path, F_OK) == 0;
-    rc = ivf_model_write(build->model, build->config->index, &build->model_bytes, &build->model_checksum);
-    build->model_is_new = rc == MPIVF_OK && !known;
-    return rc;
+    if (ivf_model_read(index, build->model->id, &known) == MPIVF_OK) {
+        ivf_model_free(known);
+        return ivf_file_checksum(path, &build->model_bytes, &build->model_checksum);
+    }
+    build->model_is_new = access(path, F_OK) != 0;
+    return ivf_model_write(build->model, index, &build->model_bytes, &build->model_checksum);
 }
 
 /* Rank 0's part. */

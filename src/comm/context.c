@@ -76,10 +76,13 @@ const char *ivf_ctx_host(const ivf_ctx *ctx)
     return ctx->host;
 }
 
-/* Says where the failure happened, unless the text is too long to take it. */
+/* Says where the failure happened, once: a failure may be agreed on again further out. */
 static void add_origin(const ivf_ctx *ctx, ivf_error *error)
 {
     size_t length = strlen(error->text);
+    if (error->located)
+        return;
+    error->located = 1;
     (void)snprintf(error->text + length, sizeof error->text - length, " (rank %d on %.64s)", ctx->rank, ctx->host);
 }
 

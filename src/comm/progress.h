@@ -1,4 +1,4 @@
-/* Progress of a phase that is counted in rows, and the account of all phases. Rank 0 speaks: a bar on a terminal, a
+/* Progress of a phase that is counted in rows. Rank 0 speaks: a bar on a terminal, a
  * line every few seconds elsewhere. */
 #ifndef IVF_COMM_PROGRESS_H
 #define IVF_COMM_PROGRESS_H

@@ -40,7 +40,7 @@ int ivf_layout_fragment(const char *index, const char *id, char *path)
     return join(path, "%s/fragments/%s.h5", index, id);
 }
 
-int ivf_layout_building(const char *index, const char *build_id, char *path)
+int ivf_layout_building(const char *index, char *path)
 {
-    return join(path, "%s/building/%s", index, build_id);
+    return join(path, "%s/building", index);
 }

@@ -13,6 +13,6 @@ int ivf_layout_manifests(const char *index, char *path);
 int ivf_layout_manifest(const char *index, int64_t version, char *path);
 int ivf_layout_model(const char *index, const char *id, char *path);
 int ivf_layout_fragment(const char *index, const char *id, char *path);
-int ivf_layout_building(const char *index, const char *build_id, char *path);
+int ivf_layout_building(const char *index, char *path);
 
 #endif

@@ -15,7 +15,8 @@
 #include "comm/transfer.h"
 
 /* A manifest of 10^10 rows in 10^5 fragments and 10^6 lists takes 50 MB. */
-static const size_t LARGEST_MANIFEST = (size_t)1 << 30;
+static const size_t LARGEST_MANIFEST = (size_t)1 << 31;
+static const int64_t LARGEST_VERSION = 1000000000000;
 
 void ivf_manifest_free(ivf_manifest *manifest)
 {
@@ -33,14 +34,15 @@ void ivf_manifest_free(ivf_manifest *manifest)
     ivf_free(manifest);
 }
 
-/* The number in a manifest's file name, 0 if it is none. */
+/* The number in a manifest's file name, 0 if the name is not the one that this version's manifest would have. */
 static int64_t version_of(const char *name)
 {
-    char *end = NULL;
-    long long version = strtoll(name, &end, 10);
-    if (end - name < 6 || strcmp(end, ".json") != 0 || name[0] < '0' || name[0] > '9')
+    char expected[32];
+    long long version = strtoll(name, NULL, 10);
+    if (version < 1 || version > LARGEST_VERSION)
         return 0;
-    return version;
+    (void)snprintf(expected, sizeof expected, "%06lld.json", version);
+    return strcmp(name, expected) == 0 ? version : 0;
 }
 
 /* The largest version number below `below`; 0 when there is none. */
@@ -54,13 +56,15 @@ static int latest_below(const char *index, int64_t below, int64_t *version)
     DIR *folder = opendir(path);
     if (folder == NULL)
         return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", path);
+    errno = 0;
     for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
         int64_t found = version_of(entry->d_name);
         if (found > *version && found < below)
             *version = found;
     }
+    int broken = errno;
     (void)closedir(folder);
-    return MPIVF_OK;
+    return broken == 0 ? MPIVF_OK : ivf_fail_errno(broken, "%s", path);
 }
 
 int ivf_manifest_latest(const char *index, int64_t *version)
@@ -74,7 +78,8 @@ static int parse(const char *text, size_t bytes, const char *path, ivf_manifest 
     *manifest = NULL;
     json_t *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL)
-        return ivf_fail(MPIVF_CORRUPT, "%s: line %d: %s", path, error.line, error.text);
+        return ivf_fail(json_error_code(&error) == json_error_out_of_memory ? MPIVF_FAILED : MPIVF_CORRUPT,
+                        "%s: line %d: %s", path, error.line, error.text);
     int rc = ivf_manifest_from_json(json, path, manifest);
     json_decref(json);
     return rc;
@@ -168,6 +173,19 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
     return rc;
 }
 
+/* What is about to be committed is read as a reader will: an entry lost on the way to the text is noticed here. */
+static int check_text(const char *text, size_t bytes, const char *path)
+{
+    ivf_manifest *read = NULL;
+    if (bytes > LARGEST_MANIFEST)
+        return ivf_fail(MPIVF_USAGE,
+                        "%s: a manifest of %zu bytes, readers take %zu; use larger fragments or fewer lists", path,
+                        bytes, LARGEST_MANIFEST);
+    int rc = parse(text, bytes, path, &read);
+    ivf_manifest_free(read);
+    return rc;
+}
+
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
 {
     char path[IVF_PATH_BYTES];
@@ -176,6 +194,8 @@ int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
     if (text == NULL)
         return MPIVF_FAILED;
     int rc = ivf_layout_manifest(index, manifest->version, path);
+    if (rc == MPIVF_OK)
+        rc = check_text(text, strlen(text), path);
     if (rc == MPIVF_OK)
         rc = ivf_publish_text_new(path, text, strlen(text), &taken);
     ivf_free(text);

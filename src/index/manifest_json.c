@@ -251,19 +251,21 @@ static int read_identity(json_t *json, const char *path, ivf_manifest *m)
     json_int_t version = 0;
     json_int_t model_bytes = 0;
     json_int_t code_size = 0;
+    json_int_t d = 0;
     json_error_t error;
-    if (json_unpack_ex(json, &error, 0, "{s:I, s:s, s:{s:s, s:I, s:s}, s:s, s:s, s:i, s:I}", "version", &version,
+    if (json_unpack_ex(json, &error, 0, "{s:I, s:s, s:{s:s, s:I, s:s}, s:s, s:s, s:I, s:I}", "version", &version,
                        "build_id", &build_id, "model", "id", &model_id, "bytes", &model_bytes, "checksum",
-                       &model_checksum, "factory", &factory, "metric", &metric, "d", &m->d, "code_size",
-                       &code_size) != 0)
+                       &model_checksum, "factory", &factory, "metric", &metric, "d", &d, "code_size", &code_size) != 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: %s", path, error.text);
     m->version = version;
     m->model_bytes = model_bytes;
     if (!copy_id(m->build_id, build_id) || !copy_id(m->model_id, model_id) ||
         !parse_hash(model_checksum, &m->model_checksum) || !ivf_metric_parse(metric, &m->metric))
         return broken(path, "an id, a checksum or the metric is malformed");
-    if (ivf_factory_parse(factory, &m->factory) != MPIVF_OK || m->factory.nlist < 1 || m->d < 1 || code_size < 1)
+    if (ivf_factory_parse(factory, &m->factory) != MPIVF_OK || m->factory.nlist < 1 || d < 1 || d > INT32_MAX ||
+        code_size < 1)
         return broken(path, "factory, d or code_size is out of range");
+    m->d = (int)d;
     m->code_size = (size_t)code_size;
     return MPIVF_OK;
 }
@@ -286,12 +288,18 @@ static int read_totals(json_t *json, const char *path, ivf_manifest *m)
     return MPIVF_OK;
 }
 
+/* Sums are taken modulo 2^64: a hostile manifest may hold any numbers. */
 static int64_t sum_skipped(const int64_t skipped[IVF_ROW_REASONS])
 {
-    int64_t sum = 0;
+    uint64_t sum = 0;
     for (int r = 0; r < IVF_ROW_REASONS; r++)
-        sum += skipped[r];
-    return sum;
+        sum += (uint64_t)skipped[r];
+    return (int64_t)sum;
+}
+
+static int64_t plus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
 /* Conservation: what went in is what is indexed or listed as skipped, for each fragment and for the whole. */
@@ -304,22 +312,22 @@ int ivf_manifest_check(const ivf_manifest *m, const char *path)
     uint64_t digest_in = 0;
     for (int64_t i = 0; i < m->fragment_count; i++) {
         const ivf_fragment_record *f = &m->fragments[i];
-        if (f->first_row != rows || f->postings + sum_skipped(f->skipped) != f->rows)
+        if (f->first_row != rows || plus(f->postings, sum_skipped(f->skipped)) != f->rows)
             return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s: %lld postings and %lld skipped of %lld rows from row %lld",
                             path, f->id, (long long)f->postings, (long long)sum_skipped(f->skipped), (long long)f->rows,
                             (long long)f->first_row);
         if (f->digest_in != f->digest_out)
             return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s: the ids read are not the ids written", path, f->id);
-        rows += f->rows;
-        postings += f->postings;
+        rows = plus(rows, f->rows);
+        postings = plus(postings, f->postings);
         digest_in += f->digest_in;
     }
     for (int32_t l = 0; l < m->factory.nlist; l++)
-        listed += m->list_sizes[l];
+        listed = plus(listed, m->list_sizes[l]);
     for (int i = 0; i < m->shard_count; i++)
-        shard_rows += m->shards[i].rows;
+        shard_rows = plus(shard_rows, m->shards[i].rows);
     if (rows != m->rows || postings != m->postings || listed != m->postings || shard_rows != m->rows ||
-        m->postings + sum_skipped(m->skipped) != m->rows)
+        plus(m->postings, sum_skipped(m->skipped)) != m->rows)
         return ivf_fail(
             MPIVF_CORRUPT,
             "%s: rows do not add up: %lld read, %lld in fragments, %lld in the input; %lld postings, %lld in "

@@ -12,8 +12,7 @@ typedef struct {
     int64_t bytes;
     int64_t postings;
     int64_t findings;
-    char *
-        text; /* on rank 0: the findings, one a line, by fragment; owned, free with ivf_free; NULL when there is none */
+    char *text; /* on rank 0: the findings, one a line, sorted; owned, free with ivf_free; NULL when there is none */
 } ivf_verify_report;
 
 /* Collective. Reads every file of the newest version (fragments are drawn by ticket) and checks: the manifest's own

@@ -10,6 +10,7 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "base/text.h"
+#include "io/h5lock.h"
 #include "io/openfiles.h"
 #include "io/shards.h"
 
@@ -46,6 +47,7 @@ int ivf_dataset_open(const ivf_ctx *ctx, const ivf_dataset_spec *spec, ivf_datas
 {
     ivf_dataset *made = ivf_new_zero(1, sizeof *made);
     *dataset = NULL;
+    ivf_h5_start();
     int rc = ivf_agree(ctx, made == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc != MPIVF_OK || made == NULL) {
         ivf_free(made);

@@ -17,6 +17,13 @@ void ivf_h5_unlock(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+void ivf_h5_start(void)
+{
+    ivf_h5_lock();
+    (void)H5open();
+    ivf_h5_unlock();
+}
+
 typedef struct {
     char *text;
     size_t bytes;

@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+/* Local. Initialises HDF5, on the thread that may call MPI: a parallel HDF5 calls it then, and never again for files
+ * that one process reads or writes. Before any thread of ours may use HDF5. */
+void ivf_h5_start(void);
+
 /* Local. Not recursive. */
 void ivf_h5_lock(void);
 void ivf_h5_unlock(void);

@@ -24,7 +24,8 @@ static int lock_file(int file, const char *path)
     if (flock(file, LOCK_EX | LOCK_NB) == 0)
         return MPIVF_OK;
     if (errno == EWOULDBLOCK)
-        return ivf_fail(MPIVF_CONFLICT, "%s is locked: the same build is running already; wait for it to end", path);
+        return ivf_fail(MPIVF_CONFLICT, "%s is locked: another build of this index is running; wait for it to end",
+                        path);
     ivf_warn("%s: no locks here (%s); make sure that nobody else builds this index now", path, strerror(errno));
     return MPIVF_OK;
 }

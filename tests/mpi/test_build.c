@@ -13,9 +13,11 @@
 #include "base/rng.h"
 #include "base/team.h"
 #include "build/build.h"
+#include "build/plan.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
 #include "index/verify.h"
+#include "io/lock.h"
 #include "mpi_suite.h"
 #include "temp.h"
 
@@ -241,6 +243,89 @@ START_TEST(a_failed_replacement_leaves_the_old_version)
 }
 END_TEST
 
+/* A row that the sample of 256 rows for each of 16 lists leaves out. */
+static int64_t unsampled_row(void)
+{
+    static uint8_t sampled[ROWS];
+    ivf_permutation p = ivf_permutation_make(ROWS, 1, IVF_RNG_SAMPLE);
+    memset(sampled, 0, sizeof sampled);
+    for (uint64_t i = 0; i < 16 * 256; i++)
+        sampled[ivf_permutation_at(&p, i)] = 1;
+    int64_t row = 0;
+    while (sampled[row])
+        row++;
+    return row;
+}
+
+START_TEST(a_failed_replacement_leaves_the_model_of_the_old_version)
+{
+    const int64_t spoil[] = {unsampled_row()};
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    write_input(spoil, 1);
+    ivf_barrier(test_ctx);
+    config.replace = true;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(verify_finds(0));
+    config.skip_bad_rows = true;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(result.version == 2 && result.skipped == 1);
+    test_all(verify_finds(0));
+}
+END_TEST
+
+START_TEST(one_build_of_an_index_at_a_time)
+{
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    ivf_lock *lock = NULL;
+    char path[PATH + 32];
+    if (ivf_ctx_is_root(test_ctx)) {
+        (void)snprintf(path, sizeof path, "%s/building", index_path);
+        ck_assert_int_eq(ivf_make_folder(path), MPIVF_OK);
+        (void)snprintf(path, sizeof path, "%s/building/lock", index_path);
+        ck_assert_int_eq(ivf_lock_take(path, &lock), MPIVF_OK);
+    }
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_CONFLICT);
+    test_all(strstr(ivf_error_last()->text, "another build") != NULL);
+    ivf_lock_release(lock);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(verify_finds(0));
+}
+END_TEST
+
+START_TEST(a_folder_that_was_there_before_stays)
+{
+    static const int64_t spoil[] = {17};
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_build_result result;
+    write_input(spoil, 1);
+    if (ivf_ctx_is_root(test_ctx))
+        ck_assert_int_eq(ivf_make_folder(index_path), MPIVF_OK);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(!index_is_gone());
+    int removed = ivf_ctx_is_root(test_ctx) ? rmdir(index_path) : 0;
+    test_all(removed == 0); /* it was empty again */
+}
+END_TEST
+
+START_TEST(the_smallest_fragments_and_samples_have_limits)
+{
+    ivf_plan plan = {0};
+    ivf_build_config config = configure("IVF16,Flat", IVF_L2);
+    ivf_dataset *dataset = NULL;
+    test_all(ivf_dataset_open(test_ctx, &config.input, &dataset) == MPIVF_OK);
+    config.fragment_rows = 1;
+    test_all(ivf_plan_make(&config, dataset, 1, &plan) == MPIVF_OK); /* 6000 of them are possible */
+    config.sample_rows = 15;
+    test_all(ivf_plan_make(&config, dataset, 1, &plan) == MPIVF_USAGE);
+    ivf_dataset_close(dataset);
+}
+END_TEST
+
 START_TEST(fewer_rows_than_lists_are_refused)
 {
     ivf_build_config config = configure("IVF6001,Flat", IVF_L2);
@@ -283,6 +368,10 @@ int main(void)
     tcase_add_test(tests, a_bad_row_fails_the_build_and_leaves_nothing);
     tcase_add_test(tests, bad_rows_are_skipped_counted_and_listed);
     tcase_add_test(tests, a_failed_replacement_leaves_the_old_version);
+    tcase_add_test(tests, a_failed_replacement_leaves_the_model_of_the_old_version);
+    tcase_add_test(tests, one_build_of_an_index_at_a_time);
+    tcase_add_test(tests, a_folder_that_was_there_before_stays);
+    tcase_add_test(tests, the_smallest_fragments_and_samples_have_limits);
     tcase_add_test(tests, fewer_rows_than_lists_are_refused);
     tcase_add_test(tests, a_foreign_folder_is_left_alone);
     tcase_add_test(tests, nlist_is_chosen_from_the_rows);
