@@ -15,6 +15,7 @@ static bool start_mpi(void)
     if (started)
         return false;
     int level = 0;
+    ivf_comm_settle();
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     return true;
 }

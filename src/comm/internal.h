@@ -18,4 +18,7 @@ struct ivf_ctx {
  * way. */
 enum { IVF_PIECE_BYTES = 64 << 20 };
 
+/* Local, before MPI starts. Lifts what a distribution's configuration of Open MPI would break (settings.c). */
+void ivf_comm_settle(void);
+
 #endif
