@@ -49,7 +49,7 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
         return rc;
     int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
     plan->code_size = ivf_codec_code_size(codec);
-    plan->value_limit = ivf_codec_value_limit(codec);
+    plan->value_limit = plan->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
     if (config->sample_rows == 0)
         wanted = ivf_min_i64(wanted, MOST_SAMPLED);
     plan->sample_rows = ivf_min_i64(config->sample_rows > 0 ? config->sample_rows : wanted, plan->rows);

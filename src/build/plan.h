@@ -19,7 +19,7 @@ typedef struct {
     int64_t fragment_rows;
     int64_t fragments;
     size_t code_size;
-    float value_limit; /* of the codec */
+    float value_limit; /* of the codec, for rows as they are read; none for cosine, which codes them at norm 1 */
 } ivf_plan;
 
 /* Local. nlist for n rows when the factory string gives none: the power of two nearest to 4 sqrt(n) (the FAISS wiki,

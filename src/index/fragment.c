@@ -178,6 +178,10 @@ static int check_structure(const ivf_fragment *f, const char *path)
     if (f->offsets[f->nlist] != (uint64_t)f->postings)
         return ivf_fail(MPIVF_CORRUPT, "%s: lists end at %llu of %lld postings", path,
                         (unsigned long long)f->offsets[f->nlist], (long long)f->postings);
+    for (int64_t i = 0; i < f->postings; i++)
+        if (f->ids[i] > INT64_MAX)
+            return ivf_fail(MPIVF_CORRUPT, "%s: posting %lld has the id %llu; the largest is 2^63 - 1", path,
+                            (long long)i, (unsigned long long)f->ids[i]);
     for (int64_t i = 0; i < f->skipped; i++)
         if (f->skipped_reasons[i] == IVF_ROW_OK || f->skipped_reasons[i] >= IVF_ROW_REASONS)
             return ivf_fail(MPIVF_CORRUPT, "%s: skipped row %lld has the unknown reason %d", path, (long long)i,
@@ -195,6 +199,8 @@ int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t c
     int rc = ivf_layout_fragment(index, id, path);
     if (rc == MPIVF_OK)
         rc = ivf_h5_open(path, &file);
+    if (rc == MPIVF_BAD_INPUT)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s is missing, though the manifest names it", path);
     if (rc != MPIVF_OK)
         return rc;
     rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
@@ -208,6 +214,33 @@ int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t c
     ivf_h5_release(file);
     if (rc == MPIVF_OK)
         rc = check_structure(*fragment, path);
+    if (rc != MPIVF_OK) {
+        ivf_fragment_free(*fragment);
+        *fragment = NULL;
+    }
+    return rc;
+}
+
+static int compare_record(const ivf_fragment *fragment, const ivf_fragment_record *record)
+{
+    ivf_fragment_record found = {0};
+    ivf_fragment_account(fragment, &found);
+    if (found.postings != record->postings || memcmp(found.skipped, record->skipped, sizeof found.skipped) != 0)
+        return ivf_fail(MPIVF_CORRUPT,
+                        "fragment %s: %lld postings and %lld skipped rows, the manifest says %lld of %lld rows",
+                        record->id, (long long)found.postings, (long long)fragment->skipped,
+                        (long long)record->postings, (long long)record->rows);
+    if (found.digest_out != record->digest_in)
+        return ivf_fail(MPIVF_CORRUPT, "fragment %s: its ids are not those that were read", record->id);
+    return MPIVF_OK;
+}
+
+int ivf_fragment_open(const char *index, const ivf_fragment_record *record, int32_t nlist, size_t code_size,
+                      ivf_fragment **fragment)
+{
+    int rc = ivf_fragment_read(index, record->id, nlist, code_size, fragment);
+    if (rc == MPIVF_OK)
+        rc = compare_record(*fragment, record);
     if (rc != MPIVF_OK) {
         ivf_fragment_free(*fragment);
         *fragment = NULL;

@@ -54,4 +54,8 @@ int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_frag
  * says. MPIVF_CORRUPT names file and finding. */
 int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment);
 
+/* Local. The same, and holds the contents against the manifest's record: postings, skipped rows, digest of the ids. */
+int ivf_fragment_open(const char *index, const ivf_fragment_record *record, int32_t nlist, size_t code_size,
+                      ivf_fragment **fragment);
+
 #endif

@@ -176,7 +176,8 @@ static int read_fragment(json_t *json, const char *path, ivf_fragment_record *f)
     f->postings = postings;
     f->bytes = bytes;
     if (!copy_id(f->id, id) || !parse_hash(in, &f->digest_in) || !parse_hash(out, &f->digest_out) ||
-        !parse_hash(checksum, &f->checksum) || !read_skipped(skipped, f->skipped) || rows < 0 || postings < 0)
+        !parse_hash(checksum, &f->checksum) || !read_skipped(skipped, f->skipped) || rows < 0 || postings < 0 ||
+        bytes < 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: the record of fragment \"%.40s\" holds a malformed value", path, id);
     return MPIVF_OK;
 }
@@ -309,9 +310,12 @@ int ivf_manifest_check(const ivf_manifest *m, const char *path)
     int64_t postings = 0;
     int64_t listed = 0;
     int64_t shard_rows = 0;
+    int64_t bytes = 0;
     uint64_t digest_in = 0;
     for (int64_t i = 0; i < m->fragment_count; i++) {
         const ivf_fragment_record *f = &m->fragments[i];
+        if (__builtin_add_overflow(bytes, f->bytes, &bytes))
+            return broken(path, "the fragments' bytes add up to more than 2^63");
         if (f->first_row != rows || plus(f->postings, sum_skipped(f->skipped)) != f->rows)
             return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s: %lld postings and %lld skipped of %lld rows from row %lld",
                             path, f->id, (long long)f->postings, (long long)sum_skipped(f->skipped), (long long)f->rows,

@@ -230,6 +230,8 @@ int ivf_model_read(const char *index, const char *id, ivf_model **model)
     int rc = ivf_layout_model(index, id, path);
     if (rc == MPIVF_OK)
         rc = ivf_h5_open(path, &file);
+    if (rc == MPIVF_BAD_INPUT)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s is missing, though the manifest names it", path);
     if (rc != MPIVF_OK)
         return rc;
     rc = read_shape(file, path, &shape);

@@ -92,20 +92,6 @@ static int verify_model(verify_state *s)
     return note(s, rc);
 }
 
-static int compare_record(const ivf_fragment *fragment, const ivf_fragment_record *record)
-{
-    ivf_fragment_record found = {0};
-    ivf_fragment_account(fragment, &found);
-    if (found.postings != record->postings || memcmp(found.skipped, record->skipped, sizeof found.skipped) != 0)
-        return ivf_fail(MPIVF_CORRUPT,
-                        "fragment %s: %" PRId64 " postings and %" PRId64 " skipped rows, the manifest says %" PRId64
-                        " of %" PRId64 " rows",
-                        record->id, found.postings, fragment->skipped, record->postings, record->rows);
-    if (found.digest_out != record->digest_in)
-        return ivf_fail(MPIVF_CORRUPT, "fragment %s: its ids are not those that were read", record->id);
-    return MPIVF_OK;
-}
-
 static int verify_fragment(verify_state *s, const ivf_fragment_record *record)
 {
     const ivf_manifest *m = s->manifest;
@@ -115,9 +101,7 @@ static int verify_fragment(verify_state *s, const ivf_fragment_record *record)
     if (rc == MPIVF_OK)
         rc = check_file(s, path, record->bytes, record->checksum);
     if (rc == MPIVF_OK)
-        rc = ivf_fragment_read(s->index, record->id, m->factory.nlist, m->code_size, &fragment);
-    if (rc == MPIVF_OK)
-        rc = compare_record(fragment, record);
+        rc = ivf_fragment_open(s->index, record, m->factory.nlist, m->code_size, &fragment);
     for (int32_t l = 0; rc == MPIVF_OK && l < m->factory.nlist; l++)
         s->list_sizes[l] += (int64_t)(fragment->offsets[l + 1] - fragment->offsets[l]);
     if (rc == MPIVF_OK)

@@ -76,25 +76,14 @@ static int make_directory(ivf_postings *p, int32_t nlist)
     return MPIVF_OK;
 }
 
-static int load_one(const char *index, const ivf_manifest *manifest, int64_t number, ivf_fragment **fragment)
-{
-    const ivf_fragment_record *record = &manifest->fragments[number];
-    int rc = ivf_fragment_read(index, record->id, manifest->factory.nlist, manifest->code_size, fragment);
-    if (rc == MPIVF_OK && (*fragment)->postings != record->postings)
-        rc =
-            ivf_fail(MPIVF_CORRUPT,
-                     "%s: fragment %s holds %" PRId64 " postings, the manifest says %" PRId64 "; build the index again",
-                     index, record->id, (*fragment)->postings, record->postings);
-    return rc;
-}
-
 int ivf_postings_load(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to, ivf_postings *postings)
 {
     *postings = (ivf_postings){.count = to - from};
     postings->fragments = ivf_new_zero(ivf_to_size(to - from), sizeof(ivf_fragment *));
     int rc = postings->fragments == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int64_t f = from; rc == MPIVF_OK && f < to; f++)
-        rc = load_one(index, manifest, f, &postings->fragments[f - from]);
+        rc = ivf_fragment_open(index, &manifest->fragments[f], manifest->factory.nlist, manifest->code_size,
+                               &postings->fragments[f - from]);
     if (rc == MPIVF_OK)
         rc = make_directory(postings, manifest->factory.nlist);
     if (rc != MPIVF_OK)

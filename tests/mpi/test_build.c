@@ -28,6 +28,7 @@ static char input_path[PATH];
 static char index_path[PATH];
 static const char *inputs[1];
 static json_t *no_options;
+static float input_scale; /* of every value written */
 
 /* Rank 0 writes ROWS clustered rows as .fbin; `spoil` marks rows that get a NaN. */
 static void write_input(const int64_t *spoil, int spoiled)
@@ -41,7 +42,8 @@ static void write_input(const int64_t *spoil, int spoiled)
     memcpy(data, head, sizeof head);
     for (uint64_t i = 0; i < (uint64_t)ROWS * D; i++) {
         uint64_t centre = ivf_rng_below(5, IVF_RNG_TEST, i / D, 40);
-        x[i] = (float)(10 * ivf_rng_normal(6, IVF_RNG_TEST, centre * D + i % D) + ivf_rng_normal(7, IVF_RNG_TEST, i));
+        x[i] = input_scale *
+               (float)(10 * ivf_rng_normal(6, IVF_RNG_TEST, centre * D + i % D) + ivf_rng_normal(7, IVF_RNG_TEST, i));
     }
     for (int i = 0; i < spoiled; i++)
         x[spoil[i] * D + 3] = NAN;
@@ -56,6 +58,7 @@ static void setup(void)
     (void)snprintf(input_path, sizeof input_path, "%s/input.fbin", folder);
     (void)snprintf(index_path, sizeof index_path, "%s/index", folder);
     inputs[0] = input_path;
+    input_scale = 1;
     write_input(NULL, 0);
     ivf_barrier(test_ctx);
 }
@@ -181,6 +184,21 @@ START_TEST(an_index_is_replaced_only_on_demand)
     test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
     test_all(result.version == 2);
     test_all(verify_finds(0));
+}
+END_TEST
+
+START_TEST(half_precision_limits_what_is_coded_not_what_is_read)
+{
+    ivf_build_config config = configure("IVF16,SQfp16", IVF_L2);
+    ivf_build_result result;
+    input_scale = 1e5F;
+    write_input(NULL, 0);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_BAD_INPUT);
+    test_all(strstr(ivf_error_last()->text, "out of range") != NULL);
+    config.metric = IVF_COSINE;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    test_all(result.postings == ROWS);
 }
 END_TEST
 
@@ -365,6 +383,7 @@ int main(void)
     tcase_add_test(tests, any_number_of_ranks_makes_the_same_bytes);
     tcase_add_test(tests, a_build_verifies_and_damage_is_found);
     tcase_add_test(tests, an_index_is_replaced_only_on_demand);
+    tcase_add_test(tests, half_precision_limits_what_is_coded_not_what_is_read);
     tcase_add_test(tests, a_bad_row_fails_the_build_and_leaves_nothing);
     tcase_add_test(tests, bad_rows_are_skipped_counted_and_listed);
     tcase_add_test(tests, a_failed_replacement_leaves_the_old_version);

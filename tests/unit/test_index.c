@@ -114,6 +114,31 @@ START_TEST(broken_list_offsets_are_refused)
 }
 END_TEST
 
+START_TEST(ids_are_held_against_the_manifest)
+{
+    ivf_fragment *f = NULL;
+    ivf_fragment_record record = write_fragment(make_fragment());
+    ck_assert_int_eq(ivf_fragment_open(folder, &record, NLIST, CODE_SIZE, &f), MPIVF_OK);
+    ivf_fragment_free(f);
+    record.digest_in++;
+    ck_assert_int_eq(ivf_fragment_open(folder, &record, NLIST, CODE_SIZE, &f), MPIVF_CORRUPT);
+    ck_assert_ptr_null(f);
+    f = make_fragment();
+    f->ids[2] |= (uint64_t)1 << 63;
+    record = write_fragment(f);
+    ck_assert_int_eq(ivf_fragment_open(folder, &record, NLIST, CODE_SIZE, &f), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "posting 2 has the id"));
+}
+END_TEST
+
+START_TEST(a_file_that_the_manifest_names_must_be_there)
+{
+    ivf_fragment *f = NULL;
+    ck_assert_int_eq(ivf_fragment_read(folder, "0123abcd-000009", NLIST, CODE_SIZE, &f), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "is missing"));
+}
+END_TEST
+
 /* ---- manifests ---- */
 
 typedef struct {
@@ -304,6 +329,8 @@ int main(void)
     tcase_add_test(tests, equal_fragments_are_equal_files);
     tcase_add_test(tests, a_fragment_of_another_model_is_refused);
     tcase_add_test(tests, broken_list_offsets_are_refused);
+    tcase_add_test(tests, ids_are_held_against_the_manifest);
+    tcase_add_test(tests, a_file_that_the_manifest_names_must_be_there);
     tcase_add_test(tests, a_manifest_comes_back_as_it_was);
     tcase_add_test(tests, a_version_is_committed_once);
     tcase_add_test(tests, what_no_reader_takes_is_not_committed);
