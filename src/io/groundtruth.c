@@ -1,4 +1,4 @@
-/* Ground truth for `search --truth` and the benches; read whole, by one rank. Memory: 12 bytes a neighbour, and 4 MiB
+/* Ground truth for `eval --groundtruth`; read whole, by one rank. Memory: 12 bytes a neighbour, and 4 MiB
  * or one row of ids if that is more. */
 #include "io/groundtruth.h"
 

@@ -6,8 +6,8 @@
  * blocks nor who drew them can show; blocks may therefore suit the number of ranks.
  *
  * Memory: queries packed and, for IVF_COSINE, copied (2 nq d 4 bytes), nq k 16 bytes of neighbours (twice while they
- * are merged), two blocks of at most 16 MiB. Collectives: agreements, tickets and progress (one-sided), one merge, one
- * sum. */
+ * are merged), two blocks of at most 16 MiB or 256 rows. Collectives: agreements, tickets and progress (one-sided), one
+ * merge, one sum. */
 #include "search/exact.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Recall against ground truth, for the search command and the benches.
+/* Recall against ground truth, for the eval command.
  *
  * Membership is asked from the side of the truth: an id that was found twice cannot count twice. Each question is a
  * plain walk over the k found entries, which needs no memory and cannot fail; k^2 comparisons a query (a millisecond
