@@ -63,8 +63,8 @@ void ivf_codec_decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, f
 
 /* Local, one thread. Prepares a table (ivf_codec_table_size bytes, 64-byte aligned) for query[d], which for L2 and a
  * residual codec is the query minus the list's centroid; then scans codes[n][code_size] into keys[n]: |query -
- * decoded|^2, or minus the inner product. With a residual codec and an inner product the caller adds minus <query,
- * centroid>. */
+ * decoded|^2, or minus the inner product. The codes of full rows are aligned to their values (4 or 2 bytes). With a
+ * residual codec and an inner product the caller adds minus <query, centroid>. */
 size_t ivf_codec_table_size(const ivf_codec *codec);
 void ivf_codec_prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table);
 void ivf_codec_scan(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,

@@ -76,7 +76,7 @@ def product(m, bits, rows, name_of_rows):
     d = rows.shape[1]
     factory = f"IVF,PQ{m}x{bits}"
     pq = faiss.ProductQuantizer(d, m, bits)
-    pq.cp.niter = 20
+    pq.cp.niter = 10
     pq.cp.min_points_per_centroid = 1
     pq.cp.max_points_per_centroid = len(rows)
     pq.train(rows)
@@ -91,7 +91,7 @@ def product(m, bits, rows, name_of_rows):
     their_error = ((their_decoded - rows) ** 2).sum(axis=1, dtype="float64")
     check(differ.mean() < 0.01 and np.allclose(ours_error, their_error, rtol=1e-4, atol=1e-3),
           f"{factory} codes, {name_of_rows}: {differ.sum()} of {len(rows)} rows differ, by rounding")
-    _, decoded = code(factory, d, rows, train(factory, d, rows, 20))
+    _, decoded = code(factory, d, rows, train(factory, d, rows, 10))
     ratio = ((decoded - rows) ** 2).sum(dtype="float64") / their_error.sum()
     check(ratio < 1.01, f"{factory} error of training, {name_of_rows}: {ratio:.4f} of FAISS's")
 
@@ -112,9 +112,9 @@ def clusters(k, metric, rows, name_of_rows):
     ours = theirs = 0
     save(rows, "rows")
     for seed in range(1, 6):
-        kmeans = faiss.Kmeans(d, k, niter=15, seed=seed, spherical=metric == "ip", max_points_per_centroid=len(rows))
+        kmeans = faiss.Kmeans(d, k, niter=10, seed=seed, spherical=metric == "ip", max_points_per_centroid=len(rows))
         kmeans.train(rows)
-        run("kmeans", metric, k, d, 15, seed, "rows", "centroids")
+        run("kmeans", metric, k, d, 10, seed, "rows", "centroids")
         ours += objective(rows, np.fromfile("centroids", "float32").reshape(k, d), metric)
         theirs += objective(rows, kmeans.centroids, metric)
     good = ours < 1.01 * theirs if metric == "l2" else ours > 0.99 * theirs

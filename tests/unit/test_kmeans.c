@@ -1,66 +1,11 @@
 /* cluster/kmeans: against plain arithmetic, on data whose clusters are known, and the cases that break k-means. */
 #include <check.h>
-#include <float.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "base/team.h"
-#include "cluster/kmeans.h"
-
-static ivf_kmeans_report report;
-
-static ivf_kmeans_params params_of(int32_t k, int d)
-{
-    return (ivf_kmeans_params){
-        .k = k, .d = d, .metric = IVF_L2, .iterations = 10, .seed = 42, .stream = IVF_RNG_KMEANS};
-}
-
-static float *normals(int64_t n, int d, uint64_t seed)
-{
-    float *x = ivf_new((size_t)n * (size_t)d, sizeof *x);
-    for (int64_t i = 0; i < n * d; i++)
-        x[i] = (float)ivf_rng_normal(seed, IVF_RNG_TEST, (uint64_t)i);
-    return x;
-}
-
-static double distance(const float *x, const float *y, int d)
-{
-    double sum = 0;
-    for (int j = 0; j < d; j++)
-        sum += ((double)x[j] - (double)y[j]) * ((double)x[j] - (double)y[j]);
-    return sum;
-}
-
-/* The nearest centroid, by the definition. */
-static int32_t nearest(const float *x, const float *centroids, int32_t k, int d, double *least)
-{
-    int32_t best = 0;
-    *least = INFINITY;
-    for (int32_t c = 0; c < k; c++) {
-        double now = distance(x, centroids + (size_t)c * (size_t)d, d);
-        if (now < *least) {
-            *least = now;
-            best = c;
-        }
-    }
-    return best;
-}
-
-static double objective_of(const float *x, int64_t n, const float *centroids, int32_t k, int d, int64_t *sizes)
-{
-    double sum = 0;
-    memset(sizes, 0, (size_t)k * sizeof *sizes);
-    for (int64_t row = 0; row < n; row++) {
-        double least;
-        sizes[nearest(x + row * d, centroids, k, d, &least)]++;
-        sum += least;
-    }
-    return sum;
-}
+#include "kmeans_checks.h"
 
 START_TEST(objective_falls_and_is_what_it_says)
 {
@@ -180,39 +125,6 @@ START_TEST(threads_do_not_change_a_bit)
 }
 END_TEST
 
-/* Many rows twice, and rows whose bits differ only in the sign of zero. */
-START_TEST(copies_are_never_seeds_twice)
-{
-    enum { DISTINCT = 30, N = 600, D = 3 };
-    ivf_kmeans_params params = params_of(DISTINCT, D);
-    float *values = normals(DISTINCT, D, 5);
-    float *x = ivf_new((size_t)N * D, sizeof *x);
-    float centroids[DISTINCT * D];
-    int64_t sizes[DISTINCT];
-    for (int64_t row = 0; row < N; row++) {
-        memcpy(x + row * D, values + row % DISTINCT * D, D * sizeof *x);
-        x[row * D] = row % 2 == 0 ? 0.0F : -0.0F;
-    }
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_OK);
-    ck_assert_str_eq(report.stopped, "settled");
-    ck_assert_double_le(report.objective[0], 1e-4);
-    ck_assert_double_eq(objective_of(x, N, centroids, DISTINCT, D, sizes), 0);
-    for (int c = 0; c < DISTINCT; c++)
-        ck_assert_int_eq(sizes[c], N / DISTINCT);
-    params.k = DISTINCT + 1;
-    float one_more[(DISTINCT + 1) * D];
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, one_more, &report), MPIVF_BAD_INPUT);
-    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "31 cells"));
-    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "only 30 of the 600"));
-    params.spare = true;
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, one_more, &report), MPIVF_OK);
-    ck_assert_mem_eq(one_more, centroids, sizeof centroids);
-    ck_assert_mem_eq(one_more + DISTINCT * D, centroids, D * sizeof(float));
-    ivf_free(values);
-    ivf_free(x);
-}
-END_TEST
-
 START_TEST(every_row_can_be_its_own_cell)
 {
     enum { N = 200, D = 6 };
@@ -283,47 +195,6 @@ START_TEST(tolerance_stops_early)
 }
 END_TEST
 
-/* Rows that differ by less than single precision can tell apart at their distance from the origin: nearly all seeds
- * fall into the crowd, whose cells then lose every row to one of them. Without repair those cells stay empty. */
-START_TEST(empty_cells_are_repaired)
-{
-    enum { CROWD = 2000, OTHERS = 400, N = CROWD + OTHERS, D = 8, K = 64 };
-    ivf_kmeans_params params = params_of(K, D);
-    float *x = normals(N, D, 9);
-    float centroids[K * D];
-    for (int64_t row = 0; row < CROWD; row++)
-        for (int j = 0; j < D; j++)
-            x[row * D + j] = 300 + 1e-4F * x[row * D + j];
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_OK);
-    ck_assert_int_gt(report.repairs, K / 4);
-    int others = 0;
-    for (int c = 0; c < K; c++)
-        others += centroids[c * D] < 100;
-    ck_assert_int_gt(others, K / 2);
-    ivf_free(x);
-}
-END_TEST
-
-/* All rows the same but for the last bits: there are k distinct ones, but no k cells can be told apart. */
-START_TEST(rows_too_close_are_refused)
-{
-    enum { N = 64, D = 64 };
-    ivf_kmeans_params params = params_of(N, D);
-    float *x = ivf_new((size_t)N * D, sizeof *x);
-    float *centroids = ivf_new((size_t)N * D, sizeof *centroids);
-    for (int i = 0; i < N * D; i++)
-        x[i] = 1000;
-    for (int row = 0; row < N; row++)
-        x[row * D + row] = nextafterf(1000, 2000);
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_BAD_INPUT);
-    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "too close together"));
-    params.spare = true;
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_OK);
-    ivf_free(centroids);
-    ivf_free(x);
-}
-END_TEST
-
 START_TEST(spherical_centroids_have_norm_one)
 {
     enum { N = 3000, D = 9, K = 24 };
@@ -341,66 +212,6 @@ START_TEST(spherical_centroids_have_norm_one)
     }
     for (int i = 1; i < report.iterations; i++)
         ck_assert_double_lt(report.objective[i], report.objective[i - 1]);
-    ivf_free(x);
-}
-END_TEST
-
-/* Multiples of a few directions, and zeros: spherical cells are as many as directions. */
-START_TEST(spherical_seeds_differ_in_direction)
-{
-    enum { DIRECTIONS = 10, N = 400, D = 4 };
-    ivf_kmeans_params params = params_of(DIRECTIONS, D);
-    float *values = normals(DIRECTIONS, D, 11);
-    float x[N * D];
-    float centroids[(DIRECTIONS + 1) * D];
-    for (int row = 0; row < N; row++)
-        for (int j = 0; j < D; j++)
-            x[row * D + j] = row % 8 == 0 ? 0 : values[row % DIRECTIONS * D + j] * (float)(1 << row % 5);
-    params.metric = IVF_IP;
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_OK);
-    params.k = DIRECTIONS + 1;
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, centroids, &report), MPIVF_BAD_INPUT);
-    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "differ in direction, but only 10"));
-    ivf_free(values);
-}
-END_TEST
-
-START_TEST(sums_do_not_depend_on_the_order_of_rows)
-{
-    enum { N = 5000, D = 4 };
-    ivf_kmeans_params params = params_of(1, D);
-    float *x = normals(N, D, 12);
-    float *turned = ivf_new((size_t)N * D, sizeof *turned);
-    float one[D];
-    float other[D];
-    for (int i = 0; i < N * D; i++)
-        x[i] *= (float)ldexp(1, i % 40);
-    for (int64_t row = 0; row < N; row++)
-        memcpy(turned + row * D, x + (N - 1 - row) * D, D * sizeof *x);
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, one, &report), MPIVF_OK);
-    ck_assert_int_eq(ivf_kmeans(&params, turned, N, other, &report), MPIVF_OK);
-    ck_assert_mem_eq(one, other, sizeof one);
-    ivf_free(x);
-    ivf_free(turned);
-}
-END_TEST
-
-/* The means of rows near both ends of f32's range. */
-START_TEST(scales_from_tiny_to_huge)
-{
-    static const float sizes[] = {1e-18F, 1e-6F, 1, 1e6F, 1e18F};
-    enum { N = 3000, D = 2 };
-    ivf_kmeans_params params = params_of(1, D);
-    float *x = normals(N, D, 13);
-    float mean[D];
-    double sum[D] = {0};
-    for (int i = 0; i < N * D; i++) {
-        x[i] = (x[i] + 1) * sizes[_i];
-        sum[i % D] += (double)x[i];
-    }
-    ck_assert_int_eq(ivf_kmeans(&params, x, N, mean, &report), MPIVF_OK);
-    for (int j = 0; j < D; j++)
-        ck_assert_double_eq_tol((double)mean[j], sum[j] / N, 1e-6 * (double)sizes[_i]);
     ivf_free(x);
 }
 END_TEST
@@ -448,17 +259,11 @@ int main(void)
     tcase_add_test(tests, centroids_are_the_means_of_their_cells);
     tcase_add_test(tests, separated_clusters_are_found);
     tcase_add_loop_test(tests, threads_do_not_change_a_bit, 0, 2);
-    tcase_add_test(tests, copies_are_never_seeds_twice);
     tcase_add_test(tests, every_row_can_be_its_own_cell);
     tcase_add_test(tests, one_cell_is_the_mean);
     tcase_add_test(tests, one_dimension_and_one_row);
     tcase_add_test(tests, tolerance_stops_early);
-    tcase_add_test(tests, empty_cells_are_repaired);
-    tcase_add_test(tests, rows_too_close_are_refused);
     tcase_add_test(tests, spherical_centroids_have_norm_one);
-    tcase_add_test(tests, spherical_seeds_differ_in_direction);
-    tcase_add_test(tests, sums_do_not_depend_on_the_order_of_rows);
-    tcase_add_loop_test(tests, scales_from_tiny_to_huge, 0, 5);
     tcase_add_test(tests, parameters_out_of_range_are_refused);
     tcase_add_test(tests, memory_is_what_the_header_says);
     suite_add_tcase(suite, tests);
