@@ -1,4 +1,4 @@
-/* cluster/kmeans: against plain arithmetic, on data whose clusters are known, and the cases that break k-means. */
+/* cluster/kmeans: against plain arithmetic, and on data whose clusters are known. */
 #include <check.h>
 #include <string.h>
 
