@@ -3,10 +3,9 @@
  * 0), byte for byte: code = trunc(t * max) with t = (x - min) / span kept within [0, 1], decoded as min + (code + 0.5)
  * / max * span; a dimension without span is always code 0.
  *
- * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where offset
- * = q
- * - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Memory: 3 d floats;
- * training takes 2 d floats for each TRAIN_BLOCK rows. */
+ * Scanning never decodes: with step = span / max, |q - decoded|^2 is the sum of (offset - step * code)^2, where the
+ * offset q - min - step / 2 is per query; an inner product is a constant plus the sum of (q * step) * code. Memory: 3 d
+ * floats; training takes 2 d floats for each TRAIN_BLOCK rows. */
 #include <math.h>
 #include <string.h>
 
