@@ -54,23 +54,42 @@ static bool look_at_type(hid_t dataset, ivf_contents contents, ivf_h5_facts *f)
     return turned >= 0;
 }
 
+static bool look_at_chunk(hid_t created, ivf_h5_facts *f)
+{
+    bool fits = H5Pget_chunk(created, H5S_MAX_RANK, f->chunk) == f->rank;
+    for (int i = 0; i < f->rank; i++)
+        fits = fits && f->chunk[i] > 0;
+    return fits;
+}
+
 bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *f)
 {
     hid_t space = H5Dget_space(dataset);
     hid_t created = H5Dget_create_plist(dataset);
     bool done = space >= 0 && created >= 0;
+    bool chunked_well = true;
     if (done) {
         f->rank = H5Sget_simple_extent_dims(space, f->dims, NULL);
         f->layout = H5Pget_layout(created);
         f->external = H5Pget_external_count(created) > 0;
-        done = f->rank >= 0 && f->layout >= 0 &&
-               (f->layout != H5D_CHUNKED || H5Pget_chunk(created, H5S_MAX_RANK, f->chunk) > 0);
+        done = f->rank >= 0 && f->layout >= 0;
+        chunked_well = f->layout != H5D_CHUNKED || look_at_chunk(created, f);
     }
     if (created >= 0)
         (void)H5Pclose(created);
     if (space >= 0)
         (void)H5Sclose(space);
-    return done;
+    if (done && !chunked_well) /* last: each call of HDF5 empties its error stack */
+        (void)H5Epush2(H5E_DEFAULT, __FILE__, __func__, __LINE__, H5E_ERR_CLS, H5E_DATASET, H5E_BADVALUE,
+                       "its chunks do not have the shape of its rows: it is damaged");
+    return done && chunked_well;
+}
+
+/* a * b, or the largest number, which no file can hold, beyond that. */
+static hsize_t times(hsize_t a, hsize_t b)
+{
+    hsize_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? (hsize_t)-1 : product;
 }
 
 /* Chunks side by side along a dimension. */
@@ -83,9 +102,9 @@ size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts)
 {
     hsize_t bytes = ivf_element_size(facts->type);
     for (int i = 0; i < facts->rank; i++)
-        bytes *= facts->chunk[i]; /* HDF5 keeps a chunk below 4 GiB */
+        bytes = times(bytes, facts->chunk[i]);
     for (int i = 1; i < facts->rank; i++)
-        bytes *= chunks_along(facts, i);
+        bytes = times(bytes, chunks_along(facts, i));
     return (size_t)bytes;
 }
 
@@ -94,13 +113,26 @@ static bool all_chunks_written(hid_t dataset, const ivf_h5_facts *f)
 {
     hsize_t wanted = 1;
     for (int i = 0; i < f->rank; i++)
-        wanted *= chunks_along(f, i);
+        wanted = times(wanted, chunks_along(f, i));
     hsize_t there = 0;
     hid_t space = H5Dget_space(dataset);
     bool counted = space >= 0 && H5Dget_num_chunks(dataset, space, &there) >= 0;
     if (space >= 0)
         (void)H5Sclose(space);
     return counted && there == wanted;
+}
+
+/* HDF5 reads a compact dataset from a block of its stored bytes, and however far beyond as the shape says. */
+static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
+{
+    hid_t type = H5Dget_type(dataset);
+    if (type < 0)
+        return false;
+    hsize_t wanted = H5Tget_size(type);
+    for (int i = 0; i < f->rank; i++)
+        wanted = times(wanted, f->dims[i]);
+    (void)H5Tclose(type);
+    return f->stored == wanted;
 }
 
 void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
@@ -114,6 +146,7 @@ void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
         f->written = H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_ALLOCATED;
     else
         f->written = f->layout == H5D_COMPACT;
+    f->fits = f->layout == H5D_CHUNKED || shape_fits(dataset, f);
 }
 
 bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts)

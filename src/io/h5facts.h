@@ -22,6 +22,7 @@ typedef struct {
     char type_words[64]; /* what the elements are, in words: "4-byte integers" */
     bool written;        /* nothing of it is missing from the file */
     hsize_t stored;      /* bytes in the file */
+    bool fits;           /* they are those of the shape, of what is not chunked */
     haddr_t offset;      /* of the bytes, of what is contiguous; else HADDR_UNDEF */
 } ivf_h5_facts;
 
@@ -31,13 +32,14 @@ hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk);
 /* Type, shape, layout and storage. Counting the chunks that were written walks their index. False on failure. */
 bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts);
 
-/* Shape and layout alone. */
+/* Shape and layout alone. False too when the chunks have not one positive extent for each dimension, which HDF5 opens
+ * without complaint. */
 bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *facts);
 
 /* Storage, of what the form is known of. Counting the chunks that were written walks their index. */
 void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *facts);
 
-/* Bytes of the chunks that hold one row, of what is chunked; facts->type is set. */
+/* Bytes of the chunks that hold one row, of what is chunked, or SIZE_MAX beyond that; facts->type is set. */
 size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts);
 
 #endif

@@ -36,9 +36,14 @@ static herr_t list_name(hid_t group, const char *name, const H5L_info_t *info, v
     return names->length > 300 || names->failed;
 }
 
+/* What H5Dopen2 did not open just now. */
 static int refuse_name(const ivf_rawfile *file, hid_t handle, const char *h5_path)
 {
+    char reason[256];
     ivf_text names = {0};
+    (void)ivf_h5_reason(reason, sizeof reason);
+    if (H5Lexists(handle, h5_path, H5P_DEFAULT) > 0)
+        return ivf_fail(MPIVF_BAD_INPUT, "input %s: dataset '%s' cannot be opened: %s", file->path, h5_path, reason);
     (void)H5Literate(handle, H5_INDEX_NAME, H5_ITER_INC, NULL, list_name, &names);
     int rc = ivf_fail(MPIVF_BAD_INPUT, "input %s has no dataset '%s'; at its top it has: %.400s", file->path, h5_path,
                       names.length > 0 ? names.text : "nothing");
@@ -80,6 +85,11 @@ static int check_presence(const ivf_rawfile *file, const char *h5_path, const iv
                         "input %s: dataset '%s' was never written, or not to its end; if zeros are meant, rewrite it "
                         "with h5repack",
                         file->path, h5_path);
+    if (!f->fits)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s: the %" PRIu64 " bytes of dataset '%s' are not those of its %" PRIu64
+                        " rows: it is damaged",
+                        file->path, (uint64_t)f->stored, h5_path, (uint64_t)f->dims[0]);
     if (f->layout == H5D_CHUNKED && ivf_h5_facts_chunk_row(f) > CHUNKS_MOST)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: a row of chunks of dataset '%s' takes %zu bytes, beyond the limit of %zu; rewrite "
@@ -113,9 +123,7 @@ static int find_offset(const ivf_rawfile *file, const char *h5_path, const ivf_h
     layout->offset = -1;
     if (f->layout != H5D_CONTIGUOUS || !f->native || f->offset == HADDR_UNDEF)
         return MPIVF_OK;
-    int64_t wanted = 0;
-    if (__builtin_mul_overflow(layout->rows, (int64_t)ivf_layout_stride(layout), &wanted) ||
-        f->stored != (hsize_t)wanted || f->offset > (haddr_t)file->bytes || wanted > file->bytes - (int64_t)f->offset)
+    if (f->offset > (haddr_t)file->bytes || f->stored > (hsize_t)file->bytes - f->offset)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: dataset '%s' of %" PRId64 " rows of d = %" PRId32 " does not fit the file's %" PRId64
                         " bytes: it was cut short, or is damaged",
@@ -152,9 +160,14 @@ static hid_t open_dataset(hid_t handle, const char *h5_path)
 {
     ivf_h5_facts f = {.type = IVF_F64};
     hid_t dataset = H5Dopen2(handle, h5_path, H5P_DEFAULT);
-    if (dataset < 0 || !ivf_h5_facts_gather_form(dataset, &f) || f.layout != H5D_CHUNKED)
+    if (dataset < 0)
+        return dataset;
+    const bool known = ivf_h5_facts_gather_form(dataset, &f);
+    if (known && f.layout != H5D_CHUNKED)
         return dataset;
     (void)H5Dclose(dataset);
+    if (!known)
+        return H5I_INVALID_HID;
     size_t cache = ivf_h5_facts_chunk_row(&f);
     cache *= cache <= CHUNKS_MOST / 2 ? 2 : 1;
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);

@@ -77,9 +77,15 @@ static int check_dataset(const ivf_rawfile *file, const ivf_h5_disk *disk, hid_t
     if (rc != MPIVF_OK)
         return rc;
     ivf_h5_facts_gather_storage(dataset, f);
-    return f->written ? MPIVF_OK
-                      : ivf_fail(MPIVF_BAD_INPUT, "ground truth %s: dataset '%s' was never written, or not to its end",
-                                 file->path, c->name);
+    if (!f->written)
+        return ivf_fail(MPIVF_BAD_INPUT, "ground truth %s: dataset '%s' was never written, or not to its end",
+                        file->path, c->name);
+    if (!f->fits)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "ground truth %s: the %" PRIu64 " bytes of dataset '%s' are not those of %" PRIu64
+                        " queries with %" PRIu64 " neighbours each: it is damaged",
+                        file->path, (uint64_t)f->stored, c->name, (uint64_t)f->dims[0], (uint64_t)f->dims[1]);
+    return MPIVF_OK;
 }
 
 /* A whole dataset into a new block. */

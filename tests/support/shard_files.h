@@ -32,6 +32,13 @@ typedef struct {
 void test_write_h5(const char *path, const char *name, ivf_element type, int64_t first, int64_t rows, int d,
                    test_h5_form form);
 
+/* Local. Damages an HDF5 file in HDF5's oldest format: its first dataspace of these dims gets others, and a rank. */
+void test_patch_h5_space(const char *path, int rank, const uint64_t dims[], int new_rank, const uint64_t new_dims[]);
+
+/* Local. Its first 2-dimensional chunks of this shape get another, and a rank; an element's bytes are the last extent.
+ */
+void test_patch_h5_chunk(const char *path, const uint32_t chunk[3], int new_rank, const uint32_t new_chunk[3]);
+
 /* Local. ids[n] as dataset `name` of a new HDF5 file. */
 void test_write_h5_ids(const char *path, const char *name, bool is_signed, const uint64_t *ids, int64_t n);
 

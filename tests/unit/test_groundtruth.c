@@ -11,6 +11,7 @@
 #include "io/groundtruth.h"
 #include "io/h5lock.h"
 #include "io/results.h"
+#include "shard_files.h"
 #include "temp.h"
 
 enum { NQ = 3, K = 2, COUNT = NQ * K };
@@ -274,6 +275,29 @@ START_TEST(hostile_shapes_are_refused)
 }
 END_TEST
 
+/* HDF5 opens both kinds; a division by 0, or reads past its block, would follow. */
+START_TEST(damaged_forms_are_refused)
+{
+    hid_t file = begin_h5();
+    put_dataset(file, "neighbors", H5T_STD_I64LE, NQ, K, 1, H5T_NATIVE_INT64, ids64);
+    end_h5(file);
+    test_patch_h5_chunk(path, (uint32_t[]){1, K, 8}, 1, (uint32_t[]){1, 8, 8});
+    expect_refusal("its chunks do not have the shape of its rows");
+    for (int compact = 0; compact < 2; compact++) {
+        file = begin_h5();
+        hid_t space = H5Screate_simple(2, (hsize_t[]){NQ, K}, NULL);
+        hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+        ck_assert_int_ge(H5Pset_layout(list, compact ? H5D_COMPACT : H5D_CONTIGUOUS), 0);
+        hid_t set = H5Dcreate2(file, "neighbors", H5T_STD_I64LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+        ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ids64), 0);
+        ck_assert(H5Dclose(set) >= 0 && H5Pclose(list) >= 0 && H5Sclose(space) >= 0);
+        end_h5(file);
+        test_patch_h5_space(path, 2, (uint64_t[]){NQ, K}, 2, (uint64_t[]){100000, K});
+        expect_refusal("the 48 bytes of dataset 'neighbors' are not those of 100000 queries with 2 neighbours");
+    }
+}
+END_TEST
+
 START_TEST(our_own_results_serve_as_truth)
 {
     set_path("r.h5");
@@ -300,6 +324,7 @@ int main(void)
     tcase_add_test(tests, ann_benchmarks_of_every_age);
     tcase_add_test(tests, wrong_datasets_are_refused);
     tcase_add_test(tests, hostile_shapes_are_refused);
+    tcase_add_test(tests, damaged_forms_are_refused);
     tcase_add_test(tests, our_own_results_serve_as_truth);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

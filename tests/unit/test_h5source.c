@@ -217,6 +217,84 @@ START_TEST(a_missing_chunk_is_noticed)
 }
 END_TEST
 
+/* HDF5 opens them: then comes a division by the extents that lack. */
+START_TEST(chunks_of_another_rank_are_refused)
+{
+    form f = plain();
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){7, 3}) >= 0);
+    make(f);
+    test_patch_h5_chunk(path, (uint32_t[]){7, 3, 4}, 1, (uint32_t[]){7, 4, 4});
+    expect_words("dataset 'x' cannot be read: its chunks do not have the shape of its rows: it is damaged");
+    form deep = plain();
+    deep.rank = 3;
+    ck_assert(H5Pset_chunk(deep.properties, 3, (hsize_t[]){7, 3, 1}) >= 0);
+    make(deep);
+    test_patch_h5_space(path, 3, (uint64_t[]){ROWS, D, 1}, 2, (uint64_t[]){ROWS, D});
+    expect_words("its chunks do not have the shape of its rows");
+}
+END_TEST
+
+/* A file whose form changed between the probe and the opening. */
+START_TEST(chunks_of_another_rank_are_not_opened)
+{
+    ivf_layout layout;
+    ivf_source *source = NULL;
+    form f = plain();
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){7, 3}) >= 0);
+    make(f);
+    ck_assert_int_eq(probe(&layout), MPIVF_OK);
+    test_patch_h5_chunk(path, (uint32_t[]){7, 3, 4}, 1, (uint32_t[]){7, 4, 4});
+    ck_assert_int_eq(ivf_source_open(path, "x", &layout, &source), MPIVF_BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "cannot be opened again, or has changed"));
+    ck_assert_ptr_null(source);
+}
+END_TEST
+
+/* As many missing chunks as make none in 64 bits. */
+START_TEST(chunks_beyond_counting_are_refused)
+{
+    form f = plain();
+    f.unwritten = true;
+    f.dims[0] = (hsize_t)1 << 59;
+    f.dims[1] = 1 << 5;
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){1, 1}) >= 0);
+    make(f);
+    expect_words("was never written, or not to its end");
+}
+END_TEST
+
+/* HDF5 would read on, past the block or the bytes that hold the dataset. */
+START_TEST(shapes_beyond_the_stored_bytes_are_refused)
+{
+    static const uint64_t claims[][2] = {{600000, D}, {ROWS, D - 1}, {(uint64_t)1 << 58, 1 << 4}, {ROWS + 1, D}};
+    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++)
+        for (int kind = 0; kind < 3; kind++) {
+            form f = plain();
+            ck_assert(kind != 0 || H5Pset_layout(f.properties, H5D_COMPACT) >= 0);
+            f.type = kind == 1 ? H5T_IEEE_F32BE : H5T_IEEE_F32LE;
+            make(f);
+            test_patch_h5_space(path, 2, (uint64_t[]){ROWS, D}, 2, claims[i]);
+            expect_words("the 320 bytes of dataset 'x' are not those of its ");
+        }
+}
+END_TEST
+
+START_TEST(what_is_there_but_does_not_open_is_named)
+{
+    ivf_layout layout;
+    ivf_rawfile file;
+    test_write_h5(path, "group/x", IVF_F32, 0, ROWS, D, (test_h5_form){0});
+    ck_assert_int_eq(ivf_source_probe(path, "group", IVF_VECTORS, &layout, &file), MPIVF_BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "dataset 'group' cannot be opened: not a dataset"));
+    form f = plain();
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){7, 3}) >= 0);
+    make(f);
+    test_patch_h5_chunk(path, (uint32_t[]){7, 3, 4}, H5S_MAX_RANK + 1, (uint32_t[]){7, 3, 4});
+    expect_words("dataset 'x' cannot be opened: ");
+    ck_assert_ptr_null(strstr(ivf_error_last()->text, "no reason"));
+}
+END_TEST
+
 START_TEST(a_virtual_dataset_is_refused)
 {
     form f = plain();
@@ -295,12 +373,18 @@ int main(void)
 {
     Suite *suite = suite_create("h5source");
     TCase *tests = tcase_create("h5source");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, unusual_forms_are_read);
     tcase_add_test(tests, types_that_are_no_vectors_are_refused);
     tcase_add_test(tests, shapes_that_are_no_matrix_are_refused);
     tcase_add_test(tests, rows_that_are_not_there_are_refused);
     tcase_add_test(tests, a_missing_chunk_is_noticed);
+    tcase_add_test(tests, chunks_of_another_rank_are_refused);
+    tcase_add_test(tests, chunks_of_another_rank_are_not_opened);
+    tcase_add_test(tests, chunks_beyond_counting_are_refused);
+    tcase_add_test(tests, shapes_beyond_the_stored_bytes_are_refused);
+    tcase_add_test(tests, what_is_there_but_does_not_open_is_named);
     tcase_add_test(tests, a_virtual_dataset_is_refused);
     tcase_add_test(tests, a_missing_name_is_answered_with_those_there_are);
     tcase_add_test(tests, a_shrunken_file_is_named);
