@@ -15,7 +15,6 @@
 #include "math/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 4")
 
 /* Elements of a row from `at` on; `half`, `squares` and `count` == 16 are known when this is compiled. */
 INLINE block load(const void *row, int at, int count, const bool half)
@@ -44,11 +43,10 @@ INLINE float sum_of(const float *query, const void *row, int d, const bool half,
     block sum[IVF_ACCUMULATORS] = {block_zero(), block_zero(), block_zero(), block_zero()};
     int at = 0;
     for (; at + IVF_ACCUMULATORS * IVF_LANES <= d; at += IVF_ACCUMULATORS * IVF_LANES) {
-        UNROLL for (int a = 0; a < IVF_ACCUMULATORS; a++) sum[a] =
-            accumulate(query, row, at + a * IVF_LANES, IVF_LANES, half, squares, sum[a]);
+        for (int a = 0; a < IVF_ACCUMULATORS; a++)
+            sum[a] = accumulate(query, row, at + a * IVF_LANES, IVF_LANES, half, squares, sum[a]);
     }
-    UNROLL for (int a = 0; a < IVF_ACCUMULATORS; a++, at += IVF_LANES)
-    {
+    for (int a = 0; a < IVF_ACCUMULATORS; a++, at += IVF_LANES) {
         int left = d - at;
         if (left >= IVF_LANES)
             sum[a] = accumulate(query, row, at, IVF_LANES, half, squares, sum[a]);

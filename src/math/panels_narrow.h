@@ -26,24 +26,23 @@ typedef struct {
 INLINE void narrow_step(const float *x, const float *panel, const float *bias, int d, int32_t number, narrow_best *best)
 {
     vec sum[NARROW_VECTORS][NARROW_COLS];
-    UNROLL for (int v = 0; v < NARROW_VECTORS; v++)
-    {
-        UNROLL for (int c = 0; c < NARROW_COLS; c++) sum[v][c] = vec_set1(bias[v]);
+    for (int v = 0; v < NARROW_VECTORS; v++) {
+        for (int c = 0; c < NARROW_COLS; c++)
+            sum[v][c] = vec_set1(bias[v]);
     }
     for (ptrdiff_t i = 0; i < d; i++) {
         vec row[NARROW_COLS];
-        UNROLL for (ptrdiff_t c = 0; c < NARROW_COLS; c++) row[c] = vec_load(x + i * NARROW_ROWS + c * LANES);
-        UNROLL for (ptrdiff_t v = 0; v < NARROW_VECTORS; v++)
-        {
+        for (ptrdiff_t c = 0; c < NARROW_COLS; c++)
+            row[c] = vec_load(x + i * NARROW_ROWS + c * LANES);
+        for (ptrdiff_t v = 0; v < NARROW_VECTORS; v++) {
             vec value = vec_set1(panel[i * WIDTH + v]);
-            UNROLL for (int c = 0; c < NARROW_COLS; c++) sum[v][c] = vec_fma(row[c], value, sum[v][c]);
+            for (int c = 0; c < NARROW_COLS; c++)
+                sum[v][c] = vec_fma(row[c], value, sum[v][c]);
         }
     }
-    UNROLL for (int v = 0; v < NARROW_VECTORS; v++)
-    {
+    for (int v = 0; v < NARROW_VECTORS; v++) {
         ivec here = ivec_set1(number + v);
-        UNROLL for (int c = 0; c < NARROW_COLS; c++)
-        {
+        for (int c = 0; c < NARROW_COLS; c++) {
             best->number[c] = ivec_select(vec_greater(sum[v][c], best->score[c]), here, best->number[c]);
             best->score[c] = vec_max(sum[v][c], best->score[c]);
         }
