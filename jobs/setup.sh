@@ -39,6 +39,7 @@ peers python numpy python3-numpy
 peers python h5py python3-h5py
 peers python faiss python3-faiss
 lint command clang-format clang-format
+lint command clang-tidy clang-tidy
 lint command shellcheck shellcheck
 lint command c++ g++
 TABLE

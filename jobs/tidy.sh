@@ -12,4 +12,4 @@ if [ $# -eq 0 ]; then
     mapfile -t files < <(find src -name '*.c' | sort)
     set -- "${files[@]}"
 fi
-printf '%s\0' "$@" | xargs -0 -n 1 -P "$(cores)" clang-tidy --quiet -p "$build"
+printf '%s\0' "$@" | xargs -0 -n 1 -P "$(cores)" clang-tidy --quiet -p "$build" 2> >(grep -v ' generated\.$' >&2)

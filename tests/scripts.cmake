@@ -1,8 +1,12 @@
 # Tests that are scripts. Each gets the program as MPIVF, and a folder of its own as the current one.
+set(script_timeout 600)
+if(MPIVF_SANITIZE)
+    set(script_timeout 1800)
+endif()
 function(add_script_test name label script)
     set(folder ${CMAKE_CURRENT_BINARY_DIR}/work/${name})
     add_test(NAME ${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/support/in_folder.sh ${folder} ${script} ${ARGN})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS ${label} SKIP_RETURN_CODE 77
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${script_timeout} LABELS ${label} SKIP_RETURN_CODE 77
         ENVIRONMENT "${run_environment};MPIVF=$<$<TARGET_EXISTS:mpivf>:$<TARGET_FILE:mpivf>>;MPIVF_SOURCE=${PROJECT_SOURCE_DIR};MPIVF_BUILD=${PROJECT_BINARY_DIR};MPIVF_CC=${CMAKE_C_COMPILER}")
 endfunction()
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/text.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
 #include "math/simd.h"
@@ -96,18 +97,34 @@ static json_t *describe_run(const ivf_ctx *ctx, const ivf_build_state *build)
                      ivf_clock() - build->started);
 }
 
-static void fill_shards(const ivf_dataset *dataset, ivf_manifest_shard *shards)
+static void free_shards(ivf_manifest_shard *shards, int count)
 {
-    for (int i = 0; i < ivf_dataset_shards(dataset); i++) {
+    for (int i = 0; shards != NULL && i < count; i++) {
+        ivf_free(shards[i].path);
+        ivf_free(shards[i].format);
+    }
+    ivf_free(shards);
+}
+
+/* NULL with a failure recorded. */
+static ivf_manifest_shard *describe_shards(const ivf_dataset *dataset)
+{
+    int count = ivf_dataset_shards(dataset);
+    ivf_manifest_shard *shards = ivf_new_zero((size_t)count, sizeof *shards);
+    for (int i = 0; shards != NULL && i < count; i++) {
         ivf_shard shard = ivf_dataset_shard(dataset, i);
-        /* The manifest borrows these strings for the time of the commit. */
-        shards[i] = (ivf_manifest_shard){.path = (char *)(uintptr_t)shard.path,
-                                         .format = (char *)(uintptr_t)shard.format,
+        shards[i] = (ivf_manifest_shard){.path = ivf_text_copy(shard.path),
+                                         .format = ivf_text_copy(shard.format),
                                          .rows = shard.rows,
                                          .first_row = shard.first_row,
                                          .bytes = shard.bytes,
                                          .mtime_ns = shard.mtime_ns};
+        if (shards[i].path == NULL || shards[i].format == NULL) {
+            free_shards(shards, count);
+            return NULL;
+        }
     }
+    return shards;
 }
 
 static void add_totals(ivf_manifest *m)
@@ -126,10 +143,9 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
     int shard_count = ivf_dataset_shards(build->dataset);
-    ivf_manifest_shard *shards = ivf_new_zero((size_t)shard_count, sizeof *shards);
+    ivf_manifest_shard *shards = describe_shards(build->dataset);
     if (shards == NULL)
         return MPIVF_FAILED;
-    fill_shards(build->dataset, shards);
     ivf_manifest m = {.version = plan->version,
                       .model_bytes = build->model_bytes,
                       .model_checksum = build->model_checksum,
@@ -154,7 +170,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
     build->committed = rc == MPIVF_OK;
     json_decref(m.config);
     json_decref(m.build);
-    ivf_free(shards);
+    free_shards(shards, shard_count);
     return rc;
 }
 

@@ -108,6 +108,10 @@ static int encode_task(void *arg, int64_t task, int worker)
 
 int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, uint8_t *reasons, uint8_t *codes)
 {
-    run_state s = {.encoder = encoder, .x = x, .n = n, .list = list, .reasons = reasons, .codes = codes};
+    run_state s = {.encoder = encoder, .n = n};
+    s.x = x;
+    s.list = list;
+    s.reasons = reasons;
+    s.codes = codes;
     return ivf_team_run(ivf_ceil_div(n, IVF_ENCODER_ROWS), encode_task, &s);
 }

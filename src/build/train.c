@@ -90,7 +90,8 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
     ivf_panels *panels = ivf_panels_new(build->model->centroids, plan->factory.nlist, plan->d, plan->metric);
     if (panels == NULL)
         return MPIVF_FAILED;
-    residual_state s = {.panels = panels, .build = build, .out = out, .n = n};
+    residual_state s = {.panels = panels, .build = build, .n = n};
+    s.out = out;
     int rc = ivf_team_run(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
     ivf_panels_free(panels);
     return rc;

@@ -80,13 +80,13 @@ int ivf_account_sum(const ivf_ctx *ctx, const ivf_account *account, ivf_phase_su
         ivf_free(all);
         return rc;
     }
-    for (int p = 0; p < account->count; p++) {
+    for (size_t p = 0; p < (size_t)account->count; p++) {
         mine[p * FIELDS] = account->phases[p].seconds;
         mine[p * FIELDS + 1] = (double)account->phases[p].bytes;
         mine[p * FIELDS + 2] = (double)account->phases[p].memory;
     }
     ivf_gather_f64(ctx, mine, per_rank, all);
-    for (int p = 0; ivf_ctx_is_root(ctx) && p < account->count; p++)
+    for (size_t p = 0; ivf_ctx_is_root(ctx) && p < (size_t)account->count; p++)
         summaries[p] = (ivf_phase_summary){.name = account->phases[p].name,
                                            .seconds = spread(all + p * FIELDS, ivf_ctx_size(ctx), per_rank),
                                            .bytes = spread(all + p * FIELDS + 1, ivf_ctx_size(ctx), per_rank),

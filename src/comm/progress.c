@@ -33,7 +33,8 @@ struct ivf_progress {
 ivf_progress *ivf_progress_open(const ivf_ctx *ctx, const char *phase, const char *unit, int64_t total)
 {
     ivf_progress *progress = ivf_new_zero(1, sizeof *progress);
-    if (ivf_agree(ctx, progress == NULL ? MPIVF_FAILED : MPIVF_OK) != MPIVF_OK) {
+    int rc = ivf_agree(ctx, progress == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (progress == NULL || rc != MPIVF_OK) {
         ivf_free(progress);
         return NULL;
     }

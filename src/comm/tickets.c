@@ -13,7 +13,8 @@ struct ivf_tickets {
 ivf_tickets *ivf_tickets_open(const ivf_ctx *ctx, int64_t total)
 {
     ivf_tickets *tickets = ivf_new_zero(1, sizeof *tickets);
-    if (ivf_agree(ctx, tickets == NULL ? MPIVF_FAILED : MPIVF_OK) != MPIVF_OK) {
+    int rc = ivf_agree(ctx, tickets == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (tickets == NULL || rc != MPIVF_OK) {
         ivf_free(tickets);
         return NULL;
     }

@@ -98,7 +98,7 @@ static int read_version(const char *index, int64_t version, ivf_manifest **manif
         return rc;
     rc = parse(text, bytes, path, manifest);
     ivf_free(text);
-    if (rc == MPIVF_OK && (*manifest)->version != version) {
+    if (*manifest != NULL && (*manifest)->version != version) {
         rc = ivf_fail(MPIVF_CORRUPT, "%s: says that it is version %" PRId64, path, (*manifest)->version);
         ivf_manifest_free(*manifest);
         *manifest = NULL;

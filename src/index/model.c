@@ -121,7 +121,7 @@ int ivf_model_open(const ivf_ctx *ctx, const char *index, const char *id, ivf_mo
     if (!ivf_ctx_is_root(ctx))
         rc = ivf_model_new(&shape.factory, shape.d, shape.metric, model);
     rc = ivf_agree(ctx, rc);
-    if (rc == MPIVF_OK)
+    if (rc == MPIVF_OK && *model != NULL)
         rc = ivf_model_bcast(ctx, *model);
     if (rc != MPIVF_OK) {
         ivf_model_free(*model);
