@@ -26,22 +26,29 @@ typedef struct {
 INLINE void narrow_step(const float *x, const float *panel, const float *bias, int d, int32_t number, narrow_best *best)
 {
     vec sum[NARROW_VECTORS][NARROW_COLS];
+#pragma GCC unroll 16
     for (int v = 0; v < NARROW_VECTORS; v++) {
+#pragma GCC unroll 16
         for (int c = 0; c < NARROW_COLS; c++)
             sum[v][c] = vec_set1(bias[v]);
     }
     for (ptrdiff_t i = 0; i < d; i++) {
         vec row[NARROW_COLS];
+#pragma GCC unroll 16
         for (ptrdiff_t c = 0; c < NARROW_COLS; c++)
             row[c] = vec_load(x + i * NARROW_ROWS + c * LANES);
+#pragma GCC unroll 16
         for (ptrdiff_t v = 0; v < NARROW_VECTORS; v++) {
             vec value = vec_set1(panel[i * WIDTH + v]);
+#pragma GCC unroll 16
             for (int c = 0; c < NARROW_COLS; c++)
                 sum[v][c] = vec_fma(row[c], value, sum[v][c]);
         }
     }
+#pragma GCC unroll 16
     for (int v = 0; v < NARROW_VECTORS; v++) {
         ivec here = ivec_set1(number + v);
+#pragma GCC unroll 16
         for (int c = 0; c < NARROW_COLS; c++) {
             best->number[c] = ivec_select(vec_greater(sum[v][c], best->score[c]), here, best->number[c]);
             best->score[c] = vec_max(sum[v][c], best->score[c]);
@@ -53,6 +60,7 @@ INLINE void narrow_step(const float *x, const float *panel, const float *bias, i
 static void narrow_block(const ivf_panels *panels, const float *x, int32_t *best, float *score)
 {
     narrow_best top;
+#pragma GCC unroll 16
     for (int c = 0; c < NARROW_COLS; c++) {
         top.score[c] = vec_set1(-INFINITY);
         top.number[c] = ivec_set1(0);
@@ -62,6 +70,7 @@ static void narrow_block(const ivf_panels *panels, const float *x, int32_t *best
         const float *panel = panels->packed + (number - column) * panels->d + column;
         narrow_step(x, panel, panels->bias + number, panels->d, (int32_t)number, &top);
     }
+#pragma GCC unroll 16
     for (ptrdiff_t c = 0; c < NARROW_COLS; c++) {
         vec_store(score + c * LANES, top.score[c]);
         ivec_store(best + c * LANES, top.number[c]);

@@ -10,7 +10,7 @@
  *
  * The scores of a tile, `rows` rows against one panel, stay in registers for the whole of d: with 28 accumulators (AVX-
  * 512) each step needs 2 loads of the panel and 14 broadcasts of rows for 28 fused multiply-adds, so arithmetic is the
- * limit. Loops over a tile's rows and columns have constant bounds: -O3 unrolls them, and `sum` becomes registers. The
+ * limit. Loops over a tile's rows and columns are unrolled whole, or gcc would keep `sum` in memory at both ends. The
  * best score and its number are kept for every lane of every row; lanes meet once, after the last panel. */
 #ifndef IVF_MATH_PANELS_TILE_H
 #define IVF_MATH_PANELS_TILE_H
@@ -45,13 +45,16 @@ INLINE void tile_sum(const tile *t, const ptrdiff_t rows, vec sum[ROWS][COLS])
     const float *x = t->x;
     const float *panel = t->panel;
     const float *next = t->next;
+#pragma GCC unroll 16
     for (ptrdiff_t r = 0; r < rows; r++) {
+#pragma GCC unroll 16
         for (ptrdiff_t c = 0; c < COLS; c++)
             sum[r][c] = vec_load(t->start + r * t->start_stride + c * LANES);
     }
 #pragma GCC unroll 2
     for (int i = t->d; i > 0; i--) {
         vec column[COLS];
+#pragma GCC unroll 16
         for (ptrdiff_t c = 0; c < COLS; c++) {
             column[c] = vec_load(panel + c * LANES);
             if (c * LANES % LINE == 0)
@@ -60,8 +63,10 @@ INLINE void tile_sum(const tile *t, const ptrdiff_t rows, vec sum[ROWS][COLS])
         __builtin_prefetch(x + AHEAD * rows);
         __builtin_prefetch(next, 0, 2);
         next += LINE;
+#pragma GCC unroll 16
         for (ptrdiff_t r = 0; r < rows; r++) {
             vec value = vec_set1(x[r]);
+#pragma GCC unroll 16
             for (ptrdiff_t c = 0; c < COLS; c++)
                 sum[r][c] = vec_fma(value, column[c], sum[r][c]);
         }
@@ -74,7 +79,9 @@ INLINE void tile_store(const tile *t, const ptrdiff_t rows, float *to, ptrdiff_t
 {
     vec sum[ROWS][COLS];
     tile_sum(t, rows, sum);
+#pragma GCC unroll 16
     for (ptrdiff_t r = 0; r < rows; r++) {
+#pragma GCC unroll 16
         for (ptrdiff_t c = 0; c < COLS; c++)
             vec_store(to + r * to_stride + c * LANES, sum[r][c]);
     }
@@ -86,9 +93,11 @@ INLINE void tile_best(const tile *t, const ptrdiff_t rows, int32_t number, float
 {
     vec sum[ROWS][COLS];
     tile_sum(t, rows, sum);
+#pragma GCC unroll 16
     for (ptrdiff_t r = 0; r < rows; r++) {
         vec best = vec_load(score[r]);
         ivec where = ivec_load(numbers[r]);
+#pragma GCC unroll 16
         for (int32_t c = 0; c < COLS; c++) {
             where = ivec_select(vec_greater(sum[r][c], best), ivec_set1(number + c), where);
             best = vec_max(sum[r][c], best);
