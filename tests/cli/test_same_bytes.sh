@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same input, configuration and seed give the same bytes for every number of ranks and threads: models and fragments
-# entirely, manifests but for the record of the run.
+# The same input, configuration and seed give the same bytes for every number of ranks and threads and every CPU: models
+# and fragments entirely, manifests but for the record of the run.
 # shellcheck source=../support/cli.sh
 source "$MPIVF_SOURCE/tests/support/cli.sh"
 
@@ -29,6 +29,20 @@ for factory in IVF64,PQ16 IVF64,SQ8 IVF64,Flat; do
         done
     done
 done
+
+# The kernels of every CPU type give the same bits, where there is a CPU to run them.
+if grep -qw avx2 /proc/cpuinfo; then
+    for factory in IVF64,PQ16 IVF64,SQ8; do
+        simd=(build --quiet --input "$photosift/base.u8bin" --factory "$factory")
+        expect 0 env MPIVF_SIMD=reference timeout 60 mpirun -n 2 --bind-to none "$MPIVF" "${simd[@]}" plain
+        expect 0 env MPIVF_SIMD=avx2 timeout 60 mpirun -n 2 --bind-to none "$MPIVF" "${simd[@]}" avx2
+        expect 0 ranks 2 "$MPIVF" "${simd[@]}" best
+        sums plain >plain.sums
+        sums avx2 | cmp - plain.sums || fail "$factory: AVX2 gives other bytes than plain C"
+        sums best | cmp - plain.sums || fail "$factory: the best kernels give other bytes than plain C"
+        rm -rf plain avx2 best
+    done
+fi
 
 # Another seed gives other bytes, or the above would say nothing.
 expect 0 ranks 1 "$MPIVF" "${build[@]}" --seed 2 other
