@@ -29,6 +29,8 @@ static int read_options(const ivf_options *options, ivf_build_config *config)
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &config->metric);
     int rc = ivf_load_input(options, &config->input);
     if (rc == MPIVF_OK)
+        rc = ivf_load_check_ids(options);
+    if (rc == MPIVF_OK)
         rc = ivf_factory_parse(ivf_options_text(options, IVF_OPTION_FACTORY), &config->factory);
     if (rc != MPIVF_OK)
         return rc;

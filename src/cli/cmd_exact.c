@@ -88,7 +88,10 @@ int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options)
 {
     exact_job job = {.options = options, .k = ivf_to_int(ivf_options_integer(options, IVF_OPTION_K))};
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &job.metric);
-    int rc = ivf_results_check_name(ivf_options_text(options, IVF_OPTION_RESULTS_REQUIRED));
+    int rc = ivf_load_check_output(options, ivf_options_text(options, IVF_OPTION_RESULTS_REQUIRED));
+    if (rc == MPIVF_OK)
+        rc = ivf_load_check_ids(options);
+    rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = open_inputs(ctx, &job);
     if (rc == MPIVF_OK)

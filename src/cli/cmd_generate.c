@@ -49,7 +49,12 @@ int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options)
     ivf_generate_config config;
     double started = ivf_clock();
     read_options(options, &config);
-    int rc = ivf_generate(ctx, &config);
+    int rc = MPIVF_OK;
+    if (config.queries_output != NULL && strcmp(config.output, config.queries_output) == 0)
+        rc = ivf_fail(MPIVF_USAGE, "--output and --queries-output are both %s; rows and queries need a file each",
+                      config.output);
+    if (rc == MPIVF_OK)
+        rc = ivf_generate(ctx, &config);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_result(options, &config, ivf_clock() - started) : MPIVF_OK);
     return rc;

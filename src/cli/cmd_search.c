@@ -97,7 +97,7 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
 {
     const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
     search_job job = {.options = options};
-    int rc = output != NULL ? ivf_results_check_name(output) : MPIVF_OK;
+    int rc = ivf_agree(ctx, ivf_load_check_output(options, output));
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
     if (rc == MPIVF_OK)

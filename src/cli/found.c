@@ -18,7 +18,7 @@ int ivf_found_write(const ivf_found *found, const char *path)
     int rc = ids == NULL || distances == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (size_t i = 0; rc == MPIVF_OK && i < count; i++) {
         const ivf_neighbor *n = &found->neighbors[i];
-        ids[i] = n->id == UINT64_MAX ? -1 : ivf_to_i64(n->id);
+        ids[i] = n->id == UINT64_MAX ? -1 : (int64_t)n->id;
         distances[i] = ivf_metric_distance(found->metric, n->key);
     }
     if (rc == MPIVF_OK)

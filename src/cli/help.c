@@ -134,6 +134,5 @@ void ivf_help_program(ivf_text *out)
                       "  --version              the version of the program\n"
                       "  --man                  the manual page, in troff: mpivf --man | man -l -\n"
                       "  --completion           completion for bash: source <(mpivf --completion)\n\n"
-                      "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 conflict, 5 corrupt,\n"
-                      "75 interrupted.\n");
+                      "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 conflict, 5 corrupt.\n");
 }

@@ -19,6 +19,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "comm/transfer.h"
+#include "math/simd.h"
 #include "mpivf/version.h"
 
 typedef int command_function(const ivf_ctx *ctx, const ivf_options *options);
@@ -68,7 +69,8 @@ static void apply(const ivf_ctx *ctx, const ivf_options *options)
     else if (ivf_options_flag(options, IVF_OPTION_VERBOSE))
         level = IVF_LOG_DEBUG;
     ivf_log_set(ivf_ctx_is_root(ctx), level);
-    int64_t threads = ivf_options_integer(options, IVF_OPTION_THREADS);
+    bool has_threads = ivf_option_in(IVF_OPTION_THREADS, options->command);
+    int64_t threads = has_threads ? ivf_options_integer(options, IVF_OPTION_THREADS) : 0;
     if (threads > 0)
         ivf_team_resize(ivf_to_int(threads));
 }
@@ -91,21 +93,44 @@ static int agree_on_parsing(const ivf_ctx *ctx, int parsed)
     return rc;
 }
 
-/* Collective. Ranks that were started with different options would wait for each other for ever. */
-static int check_same(const ivf_ctx *ctx, const ivf_options *options)
+/* Collective. Ranks that were started with different options would wait for each other for ever. `text`: what must be
+ * the same. */
+static int check_same(const ivf_ctx *ctx, ivf_text *text)
 {
-    ivf_text text = {0};
-    ivf_config_print(&text, options);
     int64_t extremes[2] = {0};
-    if (!text.failed) {
-        extremes[0] = (int64_t)(ivf_hash64(text.text, text.length) >> 1);
+    if (!text->failed) {
+        extremes[0] = (int64_t)(ivf_hash64(text->text, text->length) >> 1);
         extremes[1] = -extremes[0];
     }
-    ivf_text_free(&text);
+    ivf_text_free(text);
     ivf_allmax_i64(ctx, extremes, 2);
     if (extremes[0] == -extremes[1])
         return MPIVF_OK;
     return ivf_fail(MPIVF_USAGE, "the ranks were started with different options");
+}
+
+/* What decides which collectives come next, before the configuration is known. */
+static int check_same_start(const ivf_ctx *ctx, const ivf_options *options)
+{
+    ivf_text text = {0};
+    const char *config = ivf_options_text(options, IVF_OPTION_CONFIG);
+    ivf_text_add(&text, "%d %d %s", (int)options->command, ivf_options_flag(options, IVF_OPTION_PRINT_CONFIG),
+                 config != NULL ? config : "");
+    return check_same(ctx, &text);
+}
+
+static int check_same_options(const ivf_ctx *ctx, const ivf_options *options)
+{
+    ivf_text text = {0};
+    ivf_config_print(&text, options);
+    return check_same(ctx, &text);
+}
+
+static void describe_run(const ivf_ctx *ctx)
+{
+    ivf_debug("%d rank%s, %d thread%s each, %s kernels, rank 0 on %s", ivf_ctx_size(ctx),
+              ivf_ctx_size(ctx) == 1 ? "" : "s", ivf_team_size(), ivf_team_size() == 1 ? "" : "s",
+              ivf_simd_name(ivf_simd_level()), ivf_ctx_host(ctx));
 }
 
 static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
@@ -113,14 +138,17 @@ static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
     ivf_log_set(ivf_ctx_is_root(ctx), IVF_LOG_INFO);
     int rc = agree_on_parsing(ctx, parsed);
     if (rc == MPIVF_OK)
+        rc = check_same_start(ctx, options);
+    if (rc == MPIVF_OK)
         rc = ivf_config_load(ctx, options);
     if (rc == MPIVF_OK)
         rc = agree_on_parsing(ctx, ivf_options_finish(options));
     if (rc == MPIVF_OK)
-        rc = check_same(ctx, options);
+        rc = check_same_options(ctx, options);
     if (rc != MPIVF_OK)
         return rc;
     apply(ctx, options);
+    describe_run(ctx);
     if (ivf_options_flag(options, IVF_OPTION_PRINT_CONFIG))
         return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_config(options) : MPIVF_OK);
     return commands[options->command](ctx, options);

@@ -127,7 +127,6 @@ void ivf_man_page(ivf_text *out)
                       ".TP\n2\nUsage: unknown option, value out of its range, options that exclude each other.\n"
                       ".TP\n3\nAn input file or its rows cannot be used as they are.\n"
                       ".TP\n4\nConflict: the index exists already, or somebody else committed first.\n"
-                      ".TP\n5\nA file of the index is damaged or missing.\n"
-                      ".TP\n75\nInterrupted; the same command continues the work.\n");
+                      ".TP\n5\nA file of the index is damaged or missing.\n");
     add_examples(out);
 }

@@ -208,6 +208,15 @@ static int store_all(const parser *p)
     return rc;
 }
 
+/* As many options as there can be: each letter of a cluster such as -vq is one. */
+static size_t most_found(int argc, char *const *argv)
+{
+    size_t most = (size_t)argc;
+    for (int i = 0; i < argc; i++)
+        most += strlen(argv[i]);
+    return most;
+}
+
 /* argv[0] is the command's name. */
 static int parse_command(int argc, char *const *argv, ivf_request *request, ivf_options *options)
 {
@@ -215,7 +224,7 @@ static int parse_command(int argc, char *const *argv, ivf_request *request, ivf_
     make_tables(&tables, options->command);
     parser p = {.options = options, .argc = argc, .tables = &tables};
     p.argv = ivf_new_zero((size_t)argc + 1, sizeof *p.argv);
-    p.found = ivf_new((size_t)argc, sizeof *p.found);
+    p.found = ivf_new(most_found(argc, argv), sizeof *p.found);
     int rc = p.argv == NULL || p.found == NULL ? MPIVF_FAILED : MPIVF_OK;
     if (rc == MPIVF_OK) {
         memcpy(p.argv, argv, (size_t)argc * sizeof *argv);

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What would harm what is read, or hang, is refused before any work.
+# shellcheck source=../support/cli.sh
+source "$MPIVF_SOURCE/tests/support/cli.sh"
+
+expect 0 "$MPIVF" generate --quiet --output base.fbin --rows 500 --dim 8 --clusters 4
+before=$(sha256sum <base.fbin)
+expect 2 "$MPIVF" exact --input base.fbin --queries base.fbin --k 1 --output base.ibin
+complains "exact: --output base.ibin would replace base.fbin, which is read; choose another name"
+expect 2 ranks 3 "$MPIVF" exact --input base.fbin --queries base.fbin --k 1 --output none/here.h5
+complains_of "there is no folder none"
+expect 0 "$MPIVF" build index --quiet --input base.fbin --factory IVF4,Flat
+expect 2 "$MPIVF" search index --queries base.fbin --output ./base.ibin
+complains_of "would replace base.fbin"
+expect 2 "$MPIVF" generate --output g.fbin --rows 10 --dim 4 --queries 5 --queries-output g.fbin
+complains_of "both g.fbin"
+[ "$(sha256sum <base.fbin)" = "$before" ] || fail "base.fbin was changed"
+[ ! -e base.ibin ] && [ ! -e g.fbin ] || fail "something was written"
+
+# Options that could not act.
+head -c 4000 /dev/zero >ids.bin
+expect 2 "$MPIVF" build other --input base.fbin --ids ids.bin --ids-dataset numbers
+complains "build: --ids-dataset numbers has no effect: ids.bin is no HDF5 file"
+expect 2 "$MPIVF" build other --input base.fbin --threads 1025
+complains_of "out of range"
+expect 0 "$MPIVF" verify index --verbose
+grep -q 'debug: 1 rank, .* kernels' err || fail "--verbose says nothing more"
+
+# More letters than arguments.
+expect 2 "$MPIVF" verify index -"$(printf 'v%.0s' {1..3000})"
+
+# Ranks that were started differently, before any of them has its configuration.
+echo 'k: 5' >c.yml
+search=(search index --queries base.fbin)
+expect 2 timeout 60 mpirun -n 1 "$MPIVF" "${search[@]}" --config c.yml : -n 1 "$MPIVF" "${search[@]}"
+complains_of "started with different options"
+expect 2 timeout 60 mpirun -n 1 "$MPIVF" "${search[@]}" --print-config : -n 1 "$MPIVF" "${search[@]}"
+complains_of "started with different options"
