@@ -15,7 +15,7 @@ complains_of "would replace base.fbin"
 expect 2 "$MPIVF" generate --output g.fbin --rows 10 --dim 4 --queries 5 --queries-output g.fbin
 complains_of "both g.fbin"
 [ "$(sha256sum <base.fbin)" = "$before" ] || fail "base.fbin was changed"
-[ ! -e base.ibin ] && [ ! -e g.fbin ] || fail "something was written"
+if [ -e base.ibin ] || [ -e g.fbin ]; then fail "something was written"; fi
 
 # Options that could not act.
 head -c 4000 /dev/zero >ids.bin
