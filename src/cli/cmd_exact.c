@@ -11,8 +11,8 @@
 #include "cli/found.h"
 #include "cli/load.h"
 #include "cli/output.h"
+#include "cli/targets.h"
 #include "io/ids.h"
-#include "io/results.h"
 #include "search/exact.h"
 
 typedef struct {
@@ -88,10 +88,9 @@ int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options)
 {
     exact_job job = {.options = options, .k = ivf_to_int(ivf_options_integer(options, IVF_OPTION_K))};
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &job.metric);
-    int rc = ivf_load_check_output(options, ivf_options_text(options, IVF_OPTION_RESULTS_REQUIRED));
+    int rc = ivf_load_check_ids(options);
     if (rc == MPIVF_OK)
-        rc = ivf_load_check_ids(options);
-    rc = ivf_agree(ctx, rc);
+        rc = ivf_targets_check_results(ctx, options, ivf_options_text(options, IVF_OPTION_RESULTS_REQUIRED));
     if (rc == MPIVF_OK)
         rc = open_inputs(ctx, &job);
     if (rc == MPIVF_OK)

@@ -8,6 +8,7 @@
 #include "build/generate.h"
 #include "cli/cmd.h"
 #include "cli/output.h"
+#include "cli/targets.h"
 
 enum { USUAL_INTRINSIC = 32 };
 
@@ -49,10 +50,7 @@ int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options)
     ivf_generate_config config;
     double started = ivf_clock();
     read_options(options, &config);
-    int rc = MPIVF_OK;
-    if (config.queries_output != NULL && strcmp(config.output, config.queries_output) == 0)
-        rc = ivf_fail(MPIVF_USAGE, "--output and --queries-output are both %s; rows and queries need a file each",
-                      config.output);
+    int rc = ivf_targets_check_generated(ctx, config.output, config.queries_output);
     if (rc == MPIVF_OK)
         rc = ivf_generate(ctx, &config);
     if (rc == MPIVF_OK)

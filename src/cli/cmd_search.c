@@ -10,7 +10,7 @@
 #include "cli/found.h"
 #include "cli/load.h"
 #include "cli/output.h"
-#include "io/results.h"
+#include "cli/targets.h"
 #include "search/searcher.h"
 
 int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist)
@@ -97,7 +97,7 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
 {
     const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
     search_job job = {.options = options};
-    int rc = ivf_agree(ctx, ivf_load_check_output(options, output));
+    int rc = ivf_targets_check_results(ctx, options, output);
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
     if (rc == MPIVF_OK)

@@ -112,20 +112,44 @@ static void make_fields(const loader *l, cyaml_schema_field_t fields[IVF_OPTION_
     fields[n] = (cyaml_schema_field_t){.key = NULL};
 }
 
-/* The line on which a key stands for the `nth` time, counted from 1; `otherwise` when lines do not begin with it. */
-static unsigned line_of_key(const loader *l, const char *key, int nth, unsigned otherwise)
+typedef struct {
+    unsigned line;
+    const char *value; /* what follows the colon, in the file's text; NULL when no line begins with the key */
+} key_place;
+
+/* Where a key stands for the `nth` time, counted from 1; on line `otherwise` when lines do not begin with it. */
+static key_place find_key(const loader *l, const char *key, int nth, unsigned otherwise)
 {
     unsigned line = 1;
     size_t length = strlen(key);
     for (const char *at = l->text; at != NULL && *at != '\0'; line++) {
         const char *name = at + strspn(at, "\"' ");
-        bool same = strncmp(name, key, length) == 0 && name[length + strspn(name + length, "\"' ")] == ':';
-        if (same && --nth == 0)
-            return line;
+        bool same = strncmp(name, key, length) == 0;
+        const char *colon = same ? name + length + strspn(name + length, "\"' ") : NULL;
+        if (same && *colon == ':' && --nth == 0)
+            return (key_place){.line = line, .value = colon + 1};
         at = strchr(at, '\n');
         at = at != NULL ? at + 1 : NULL;
     }
-    return otherwise;
+    return (key_place){.line = otherwise};
+}
+
+static unsigned line_of_key(const loader *l, const char *key, int nth, unsigned otherwise)
+{
+    return find_key(l, key, nth, otherwise).line;
+}
+
+/* Whether a key's text is YAML's null rather than a quoted word: libcyaml tells the text but not its quotes. */
+static bool is_null(const loader *l, const char *key, const char *text)
+{
+    static const char *const nulls[] = {"~", "null", "Null", "NULL"};
+    bool named = false;
+    for (size_t i = 0; i < sizeof nulls / sizeof nulls[0]; i++)
+        named = named || strcmp(text, nulls[i]) == 0;
+    if (!named)
+        return false;
+    const char *value = find_key(l, key, 1, 0).value;
+    return value == NULL || strncmp(value + strspn(value, " \t"), text, strlen(text)) == 0;
 }
 
 static void place_of(const loader *l, unsigned line, char place[IVF_PATH_BYTES])
@@ -199,6 +223,8 @@ static int take_slot(const loader *l, ivf_option_id id, const slot *s)
     if (count == 0 || texts[0] == NULL)
         return MPIVF_OK;
     const char *name = ivf_option_get(id)->name;
+    if (s->list == NULL && is_null(l, name, texts[0]))
+        return MPIVF_OK;
     char place[IVF_PATH_BYTES];
     char where[IVF_PATH_BYTES + KEY_BYTES];
     place_of(l, line_of_key(l, name, 1, 0), place);

@@ -1,17 +1,13 @@
 #include "cli/load.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
-#include "io/publish.h"
-#include "io/results.h"
 
 /* Whether a path may lead to an HDF5 file: by its ending, or because it has no ending that says otherwise (folders,
  * lists). */
@@ -53,69 +49,6 @@ int ivf_load_check_ids(const ivf_options *options)
         return MPIVF_OK;
     return ivf_fail(MPIVF_USAGE, "--ids-dataset %s has no effect: %s is no HDF5 file",
                     ivf_options_text(options, IVF_OPTION_IDS_DATASET), path);
-}
-
-/* Whether `target` is there and is the file that one of an option's paths names. */
-static const char *find_same(const ivf_options *options, ivf_option_id id, const char *target)
-{
-    const ivf_option_value *value = ivf_options_value(options, id);
-    struct stat mine;
-    struct stat other;
-    if (stat(target, &mine) != 0)
-        return NULL;
-    for (int i = 0; i < value->count; i++)
-        if (stat(value->texts[i], &other) == 0 && mine.st_dev == other.st_dev && mine.st_ino == other.st_ino)
-            return value->texts[i];
-    return NULL;
-}
-
-/* The files that results go to, by the name given (io/results.h). */
-static int name_targets(const char *output, char targets[2][IVF_PATH_BYTES])
-{
-    int stem = (int)(strrchr(output, '.') - output);
-    (void)snprintf(targets[0], IVF_PATH_BYTES, "%s", output);
-    if (ends_in(output, ".npy")) {
-        (void)snprintf(targets[0], IVF_PATH_BYTES, "%.*s.ids.npy", stem, output);
-        (void)snprintf(targets[1], IVF_PATH_BYTES, "%.*s.distances.npy", stem, output);
-        return 2;
-    }
-    if (!ends_in(output, ".ibin"))
-        return 1;
-    (void)snprintf(targets[1], IVF_PATH_BYTES, "%.*s.fbin", stem, output);
-    return 2;
-}
-
-static int check_folder(const char *path)
-{
-    struct stat found;
-    char folder[IVF_PATH_BYTES] = ".";
-    const char *slash = strrchr(path, '/');
-    if (slash != NULL)
-        (void)snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (stat(folder, &found) == 0 && S_ISDIR(found.st_mode))
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_USAGE, "--output %s: there is no folder %s", path, folder);
-}
-
-int ivf_load_check_output(const ivf_options *options, const char *output)
-{
-    static const ivf_option_id sources[] = {IVF_OPTION_INPUT, IVF_OPTION_QUERIES, IVF_OPTION_IDS};
-    char targets[2][IVF_PATH_BYTES];
-    if (output == NULL)
-        return MPIVF_OK;
-    int rc = ivf_results_check_name(output);
-    if (rc == MPIVF_OK)
-        rc = check_folder(output);
-    int count = rc == MPIVF_OK ? name_targets(output, targets) : 0;
-    for (int t = 0; t < count; t++) {
-        for (size_t i = 0; rc == MPIVF_OK && i < sizeof sources / sizeof sources[0]; i++) {
-            const char *same = find_same(options, sources[i], targets[t]);
-            if (same != NULL)
-                rc = ivf_fail(MPIVF_USAGE, "--output %s would replace %s, which is read; choose another name", output,
-                              same);
-        }
-    }
-    return rc;
 }
 
 int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec)

@@ -15,10 +15,6 @@ int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec);
 /* Local. MPIVF_USAGE when --ids-dataset can have no effect: the ids are in no HDF5 file. */
 int ivf_load_check_ids(const ivf_options *options);
 
-/* Local. Before any work: whether results may go to `output` (NULL: nowhere). MPIVF_USAGE when its ending is not known,
- * its folder does not exist, or a file that would be written is one that is read. */
-int ivf_load_check_output(const ivf_options *options, const char *output);
-
 typedef struct {
     float *x; /* [n][d], owned */
     int64_t n;

@@ -14,6 +14,23 @@ expect 2 "$MPIVF" search index --queries base.fbin --output ./base.ibin
 complains_of "would replace base.fbin"
 expect 2 "$MPIVF" generate --output g.fbin --rows 10 --dim 4 --queries 5 --queries-output g.fbin
 complains_of "both g.fbin"
+mkdir there
+expect 2 "$MPIVF" generate --output there/g.fbin --rows 10 --dim 4 --queries 5 --queries-output there/../there/g.fbin
+complains_of "both there/g.fbin"
+expect 2 ranks 2 "$MPIVF" generate --output there/g.fbin --rows 10 --dim 4 --queries 5 --queries-output none/q.fbin
+complains_of "--queries-output none/q.fbin: there is no folder none"
+[ -z "$(ls there)" ] || fail "something was written"
+# Files that are named by their folder, a pattern or a list are read, too.
+cp base.fbin there/
+echo there/base.fbin >list
+for input in there 'there/*.fbin' @list; do
+    expect 2 ranks 2 "$MPIVF" exact --input "$input" --queries base.fbin --k 1 --output there/base.ibin
+    complains_of "would replace /.*/there/base.fbin"
+done
+expect 0 "$MPIVF" exact --input there --queries base.fbin --k 1 --output there/other.ibin
+expect 3 "$MPIVF" exact --input missing --queries base.fbin --k 1 --output there/other.ibin
+complains_of missing
+same base.fbin there/base.fbin
 [ "$(sha256sum <base.fbin)" = "$before" ] || fail "base.fbin was changed"
 if [ -e base.ibin ] || [ -e g.fbin ]; then fail "something was written"; fi
 

@@ -237,6 +237,40 @@ START_TEST(a_list_key_may_hold_one_value)
 }
 END_TEST
 
+START_TEST(a_null_in_the_file_is_no_value)
+{
+    ck_assert_int_eq(parse("build x -i a"), MPIVF_OK);
+    ck_assert_int_eq(configure("factory: null\nids: ~ # none\nseed: Null\ninput: NULL\n"), MPIVF_OK);
+    ck_assert_int_eq(ivf_options_finish(&options), MPIVF_OK);
+    ck_assert_str_eq(ivf_options_text(&options, IVF_OPTION_FACTORY), "IVF,SQ8");
+    ck_assert_ptr_null(ivf_options_text(&options, IVF_OPTION_IDS));
+    ck_assert_int_eq(ivf_options_integer(&options, IVF_OPTION_SEED), 1);
+    ck_assert_int_eq(parse("build -i a"), MPIVF_OK);
+    ck_assert_int_eq(configure("index: \"null\"\nids: '~'\n"), MPIVF_OK);
+    ck_assert_int_eq(ivf_options_finish(&options), MPIVF_OK);
+    ck_assert_str_eq(ivf_options_text(&options, IVF_OPTION_INDEX), "null");
+    ck_assert_str_eq(ivf_options_text(&options, IVF_OPTION_IDS), "~");
+    refuses("build x", "--input PATH is missing");
+    ck_assert_int_eq(parse("build x"), MPIVF_OK);
+    ck_assert_int_eq(configure("input: null\n"), MPIVF_OK);
+    ck_assert_int_eq(ivf_options_finish(&options), MPIVF_USAGE);
+}
+END_TEST
+
+START_TEST(a_cluster_has_as_many_letters_as_it_likes)
+{
+    static char cluster[4096];
+    static char program[] = "mpivf";
+    static char command[] = "verify";
+    static char index[] = "x";
+    cluster[0] = '-';
+    memset(cluster + 1, 'v', sizeof cluster - 2);
+    char *argv[] = {program, command, index, cluster, NULL};
+    ck_assert_int_eq(ivf_parse(4, argv, &request, &options), MPIVF_USAGE);
+    ck_assert_str_eq(ivf_error_last()->text, "--verbose: given 4094 times, but takes one value");
+}
+END_TEST
+
 START_TEST(faults_in_the_file_are_placed)
 {
     const char *line = "build x";
@@ -368,6 +402,8 @@ int main(void)
     tcase_add_test(tests, requests_are_told_apart);
     tcase_add_test(tests, the_command_line_beats_the_file_beats_the_default);
     tcase_add_test(tests, a_list_key_may_hold_one_value);
+    tcase_add_test(tests, a_null_in_the_file_is_no_value);
+    tcase_add_test(tests, a_cluster_has_as_many_letters_as_it_likes);
     tcase_add_test(tests, faults_in_the_file_are_placed);
     tcase_add_test(tests, a_printed_configuration_loads_as_itself);
     tcase_add_test(tests, the_manifest_gets_what_determines_the_result);
