@@ -26,7 +26,7 @@ static const struct {
     phase_function *run;
 } phases[] = {
     {"plan", ivf_prepare_build},      /* inputs opened and checked, numbers decided, index folder made and locked */
-    {"sample", ivf_sample_draw},      /* a uniform sample of rows to rank 0 */
+    {"sample", ivf_sample_draw},      /* a uniform sample of rows to the ranks that train */
     {"train", ivf_train_model},       /* centroids and codec, then to every rank */
     {"assign", ivf_assign_fragments}, /* every fragment assigned, encoded, published */
     {"gather", ivf_commit_gather},    /* fragment records and list sizes to rank 0 */

@@ -12,6 +12,9 @@
 #include "comm/context.h"
 #include "io/dataset.h"
 
+/* Which ranks train: rank 0 alone, all, or all when the work is worth the messages. */
+typedef enum { IVF_TRAIN_ON_ROOT, IVF_TRAIN_ON_ALL, IVF_TRAIN_ON_AUTO } ivf_train_on;
+
 typedef struct {
     const char *index;
     ivf_dataset_spec input;
@@ -22,6 +25,7 @@ typedef struct {
     uint64_t seed;
     int64_t sample_rows;   /* 0: chosen from nlist and codec */
     int64_t fragment_rows; /* 0: chosen from rows and codec */
+    ivf_train_on train_on; /* changes no byte of the result */
     int iterations;        /* of k-means */
     int pq_iterations;
     double tolerance;

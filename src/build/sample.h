@@ -1,14 +1,14 @@
-/* The training sample: distinct rows drawn uniformly with the seed. */
+/* The training sample: distinct rows drawn uniformly with the seed, read by all ranks, held by those that train. */
 #ifndef IVF_BUILD_SAMPLE_H
 #define IVF_BUILD_SAMPLE_H
 
 #include "build/state.h"
 
-/* Collective. Row `permutation(i)` is the sample's i-th, for i below the plan's sample_rows: it depends on seed and
- * dataset alone. Every rank reads those that fall into its range of rows and sends them to rank 0, which holds them in
- * the order of i, so that any prefix is a uniform sample too. Rows that cannot be indexed are left out (or fail the
- * build, by policy). Rank 0: sample_rows * d * 4 bytes; the others: 16 bytes for each row of theirs and a buffer of 4
- * MiB. */
+/* Collective. Every rank reads the sampled rows (build/draw.h) of its range of the dataset and hands them to the ranks
+ * that hold their places: all of them, dealt out by base/share.h, or rank 0 alone (--train-on; which of the two changes
+ * no byte of the result). Rows that cannot be indexed fail the build or are left out, by policy; the later ones then
+ * move up, so that the sample has no gaps. Sets build->sample, build->share. Bytes sent by a rank: 8 + 4 d for each row
+ * that it reads and another holds. Memory: the rows read and the rows held, and two pieces of 64 MiB at most. */
 int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

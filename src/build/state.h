@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/share.h"
 #include "build/build.h"
 #include "build/plan.h"
 #include "comm/account.h"
@@ -29,8 +30,8 @@ typedef struct {
     bool index_is_new; /* the folder was not there before; on rank 0 */
     ivf_plan plan;
 
-    float *sample;       /* on rank 0 while training: [sample_rows][d], in the order of the permutation */
-    int64_t sample_rows; /* those that could be used */
+    ivf_share share; /* of the usable rows of the sample, in the order of the permutation */
+    float *sample;   /* while training: [this rank's rows of the share][d] */
     ivf_model *model;
     int64_t model_bytes; /* of its file; on rank 0 */
     uint64_t model_checksum;

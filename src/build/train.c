@@ -46,14 +46,14 @@ static int train_centroids(ivf_build_state *build)
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
     if (report == NULL)
         return MPIVF_FAILED;
-    int rc = ivf_kmeans(&params, build->sample, build->sample_rows, build->model->centroids, report);
+    int rc = ivf_kmeans(&params, build->sample, build->share.total, build->model->centroids, report);
     if (rc == MPIVF_OK)
         rc = keep_record(&build->model->training, report);
     if (rc == MPIVF_OK)
         ivf_info("train: %d centroids from %" PRId64
                  " rows in %s: %d iterations, objective %.6g -> %.6g, imbalance %.2f, "
                  "%" PRId64 " empty cells repaired",
-                 params.k, build->sample_rows, ivf_text_duration(ivf_clock() - started, took), report->iterations,
+                 params.k, build->share.total, ivf_text_duration(ivf_clock() - started, took), report->iterations,
                  report->objective[0], report->objective[report->iterations - 1], report->imbalance, report->repairs);
     ivf_free(report);
     return rc;
@@ -101,7 +101,7 @@ static int train_codec(const ivf_build_state *build)
 {
     ivf_codec *codec = build->model->codec;
     const ivf_codec_training training = {.seed = build->config->seed, .iterations = build->config->pq_iterations};
-    int64_t n = ivf_min_i64(ivf_codec_training_rows(codec), build->sample_rows);
+    int64_t n = ivf_min_i64(ivf_codec_training_rows(codec), build->share.total);
     char took[24];
     double started = ivf_clock();
     if (n == 0 || !ivf_codec_is_residual(codec))
@@ -140,7 +140,7 @@ static int publish_model(ivf_build_state *build)
 static int train_and_publish(ivf_build_state *build)
 {
     ivf_model *model = build->model;
-    model->training.sample_rows = build->sample_rows;
+    model->training.sample_rows = build->share.total;
     model->training.seed = build->config->seed;
     int rc = train_centroids(build);
     if (rc == MPIVF_OK)

@@ -8,7 +8,7 @@
 #include "base/numbers.h"
 #include "comm/internal.h"
 
-enum { TAG_GATHER = 101, TAG_STREAM = 102, TAG_MERGE = 103 };
+enum { TAG_GATHER = 101, TAG_MERGE = 103 };
 
 static int piece_of(size_t left)
 {
@@ -123,79 +123,6 @@ void ivf_gathered_free(ivf_gathered *gathered)
     ivf_free(gathered->data);
     ivf_free(gathered->offsets);
     *gathered = (ivf_gathered){0};
-}
-
-/* What one side of ivf_stream_to_root works with. */
-typedef struct {
-    const ivf_ctx *ctx;
-    size_t piece;
-    void *buffer; /* [piece] */
-    ivf_stream_source *source;
-    ivf_stream_sink *sink;
-    void *arg;
-    int64_t left; /* bytes of this rank's own stream */
-    int rc;
-} stream_side;
-
-/* The next piece of this rank's own stream: handed over on rank 0, sent elsewhere. */
-static void pump_own(stream_side *s)
-{
-    size_t now = (size_t)ivf_min_i64(s->left, (int64_t)s->piece);
-    if (s->rc == MPIVF_OK)
-        s->rc = s->source(s->arg, s->buffer, now);
-    if (s->ctx->rank != 0)
-        MPI_Send(s->buffer, s->rc == MPIVF_OK ? (int)now : 0, MPI_BYTE, 0, TAG_STREAM, s->ctx->comm);
-    else if (s->rc == MPIVF_OK)
-        s->sink(s->arg, 0, s->buffer, now);
-    s->left -= (int64_t)now;
-}
-
-/* Rank 0: one piece from whoever has one. Without `wait`, returns false when nobody has. */
-static bool take_piece(stream_side *s, bool wait)
-{
-    int there = 1;
-    int got = 0;
-    MPI_Status status;
-    if (!wait)
-        MPI_Iprobe(MPI_ANY_SOURCE, TAG_STREAM, s->ctx->comm, &there, MPI_STATUS_IGNORE);
-    if (!there)
-        return false;
-    MPI_Recv(s->buffer, (int)s->piece, MPI_BYTE, MPI_ANY_SOURCE, TAG_STREAM, s->ctx->comm, &status);
-    MPI_Get_count(&status, MPI_BYTE, &got);
-    if (got > 0)
-        s->sink(s->arg, status.MPI_SOURCE, s->buffer, (size_t)got);
-    return true;
-}
-
-/* `pieces`: how many the other ranks will send altogether (rank 0 only). */
-static void pump(stream_side *s, int64_t pieces)
-{
-    while (s->left > 0) {
-        pump_own(s);
-        while (pieces > 0 && take_piece(s, false))
-            pieces--;
-    }
-    for (; pieces > 0; pieces--)
-        (void)take_piece(s, true);
-}
-
-int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
-                       ivf_stream_sink *sink, void *arg)
-{
-    if (piece > (size_t)IVF_PIECE_BYTES)
-        piece = (size_t)IVF_PIECE_BYTES;
-    stream_side side = {.ctx = ctx, .piece = piece, .source = source, .sink = sink, .arg = arg, .left = bytes};
-    side.buffer = ivf_new(piece, 1);
-    int rc = ivf_agree(ctx, side.buffer == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc == MPIVF_OK) {
-        int64_t mine = ctx->rank == 0 ? 0 : ivf_ceil_div(bytes, (int64_t)piece);
-        int64_t pieces = 0;
-        MPI_Reduce(&mine, &pieces, 1, MPI_INT64_T, MPI_SUM, 0, ctx->comm);
-        pump(&side, pieces);
-        rc = ivf_agree(ctx, side.rc);
-    }
-    ivf_free(side.buffer);
-    return rc;
 }
 
 int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size, ivf_merge *merge, void *arg)

@@ -32,19 +32,6 @@ typedef struct {
 int ivf_gather_bytes(const ivf_ctx *ctx, const void *mine, size_t bytes, ivf_gathered *out);
 void ivf_gathered_free(ivf_gathered *gathered);
 
-/* Takes `bytes` bytes of the stream that `rank` sends, in order. */
-typedef void ivf_stream_sink(void *arg, int rank, const void *data, size_t bytes);
-
-/* Fills `buffer` with the next `bytes` bytes of this rank's stream, in order; returns a code. */
-typedef int ivf_stream_source(void *arg, void *buffer, size_t bytes);
-
-/* Collective. Every rank's stream of `bytes` bytes (which may differ) flows to rank 0 in pieces of at most `piece`
- * bytes, from all ranks side by side, so that all of them read their files at the same time; each rank's pieces arrive
- * in order. Neither side holds more than one piece. After a source has failed, its remaining pieces are sent empty and
- * all ranks agree on its code. */
-int ivf_stream_to_root(const ivf_ctx *ctx, int64_t bytes, size_t piece, ivf_stream_source *source,
-                       ivf_stream_sink *sink, void *arg);
-
 /* Folds `from` into `into`; both hold `count` elements of a fixed size. Must be associative and commutative. */
 typedef void ivf_merge(void *arg, void *into, const void *from, int64_t count);
 

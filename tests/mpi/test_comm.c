@@ -76,52 +76,6 @@ START_TEST(gather_keeps_order_and_lengths)
 }
 END_TEST
 
-typedef struct {
-    int64_t sent;
-    int64_t fail_at;
-    int64_t seen[64];
-    bool right;
-} stream_state;
-
-static int stream_out(void *arg, void *buffer, size_t bytes)
-{
-    stream_state *s = arg;
-    if (s->fail_at >= 0 && s->sent >= s->fail_at)
-        return ivf_fail(MPIVF_FAILED, "source broke");
-    for (size_t i = 0; i < bytes; i++)
-        ((uint8_t *)buffer)[i] = (uint8_t)((s->sent + (int64_t)i) * 7 + ivf_ctx_rank(test_ctx));
-    s->sent += (int64_t)bytes;
-    return MPIVF_OK;
-}
-
-static void stream_in(void *arg, int rank, const void *data, size_t bytes)
-{
-    stream_state *s = arg;
-    for (size_t i = 0; i < bytes; i++)
-        s->right = s->right && ((const uint8_t *)data)[i] == (uint8_t)((s->seen[rank] + (int64_t)i) * 7 + rank);
-    s->seen[rank] += (int64_t)bytes;
-}
-
-START_TEST(streams_reach_root_whole)
-{
-    stream_state s = {.fail_at = -1, .right = true};
-    int64_t bytes = 1000 + 17 * ivf_ctx_rank(test_ctx);
-    test_all(ivf_stream_to_root(test_ctx, bytes, 100, stream_out, stream_in, &s) == MPIVF_OK);
-    for (int r = 0; ivf_ctx_is_root(test_ctx) && r < ivf_ctx_size(test_ctx); r++)
-        s.right = s.right && s.seen[r] == 1000 + 17 * r;
-    test_all(s.right);
-}
-END_TEST
-
-START_TEST(a_broken_stream_hangs_nobody)
-{
-    int last = ivf_ctx_size(test_ctx) - 1;
-    stream_state s = {.fail_at = ivf_ctx_rank(test_ctx) == last ? 300 : -1, .right = true};
-    test_all(ivf_stream_to_root(test_ctx, 1000, 100, stream_out, stream_in, &s) == MPIVF_FAILED);
-    test_all(strstr(ivf_error_last()->text, "source broke") != NULL);
-}
-END_TEST
-
 static void merge_sums(void *arg, void *into, const void *from, int64_t count)
 {
     ++*(int *)arg;
@@ -229,8 +183,6 @@ int main(void)
     tcase_add_test(tests, broadcast_crosses_piece_borders);
     tcase_add_test(tests, sums_are_over_all_ranks);
     tcase_add_test(tests, gather_keeps_order_and_lengths);
-    tcase_add_test(tests, streams_reach_root_whole);
-    tcase_add_test(tests, a_broken_stream_hangs_nobody);
     tcase_add_test(tests, tree_merges_every_rank_once);
     tcase_add_test(tests, allgather_crosses_piece_borders);
     tcase_add_test(tests, each_ticket_is_drawn_once);
