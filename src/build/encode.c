@@ -28,7 +28,7 @@ ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan)
     e->model = model;
     e->plan = plan;
     e->scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_codec_encode_scratch(model->codec, IVF_ENCODER_ROWS), 64);
-    e->panels = ivf_panels_new(model->centroids, model->nlist, model->d, model->metric);
+    e->panels = ivf_panels_new(ivf_model_centroids(model), model->nlist, model->d, model->metric);
     e->residuals = ivf_new(workers * rows, (size_t)model->d * sizeof *e->residuals);
     e->scratch = ivf_new(workers, e->scratch_bytes);
     if (e->panels == NULL || e->residuals == NULL || e->scratch == NULL) {
@@ -95,7 +95,7 @@ static int encode_task(void *arg, int64_t task, int worker)
     const float *coded = x;
     if (ivf_codec_is_residual(model->codec)) {
         float *residuals = e->residuals + (size_t)worker * IVF_ENCODER_ROWS * (size_t)d;
-        ivf_rows_residual(x, n, d, model->centroids, list, residuals);
+        ivf_rows_residual(x, n, d, ivf_model_centroids(model), list, residuals);
         coded = residuals;
     }
     ivf_codec_encode(model->codec, coded, n, s->codes + (size_t)first * e->plan->code_size,

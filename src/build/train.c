@@ -46,7 +46,7 @@ static int train_centroids(ivf_build_state *build)
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
     if (report == NULL)
         return MPIVF_FAILED;
-    int rc = ivf_kmeans(&params, build->sample, build->share.total, build->model->centroids, report);
+    int rc = ivf_kmeans(&params, build->sample, build->share.total, build->model->tree.centroids[0], report);
     if (rc == MPIVF_OK)
         rc = keep_record(&build->model->training, report);
     if (rc == MPIVF_OK)
@@ -80,14 +80,14 @@ static int residual_task(void *arg, int64_t task, int worker)
     const float *x = s->build->sample + first * d;
     (void)worker;
     ivf_panels_best(s->panels, x, n, list, score);
-    ivf_rows_residual(x, n, d, s->build->model->centroids, list, s->out + first * d);
+    ivf_rows_residual(x, n, d, ivf_model_centroids(s->build->model), list, s->out + first * d);
     return MPIVF_OK;
 }
 
 static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
 {
     const ivf_plan *plan = &build->plan;
-    ivf_panels *panels = ivf_panels_new(build->model->centroids, plan->factory.nlist, plan->d, plan->metric);
+    ivf_panels *panels = ivf_panels_new(ivf_model_centroids(build->model), plan->factory.nlist, plan->d, plan->metric);
     if (panels == NULL)
         return MPIVF_FAILED;
     residual_state s = {.panels = panels, .build = build, .n = n};

@@ -20,4 +20,12 @@ typedef struct {
     int32_t *first[IVF_LEVELS];   /* [count + 1], owned; NULL for level 0 */
 } ivf_tree;
 
+/* Local. Room for count[levels] nodes, all zero; counts are at least 1. Nothing to free after a failure. */
+int ivf_tree_make(ivf_tree *tree, int levels, int d, const int32_t *count);
+void ivf_tree_free(ivf_tree *tree);
+
+/* Local. Whether `first` is as above (not whether parents are the nearest). MPIVF_CORRUPT with `where` (a file) and
+ * what is wrong. */
+int ivf_tree_check(const ivf_tree *tree, const char *where);
+
 #endif

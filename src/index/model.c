@@ -21,10 +21,8 @@ int ivf_model_new(const ivf_factory *factory, int d, ivf_metric metric, ivf_mode
     made->metric = metric;
     made->factory = *factory;
     int rc = ivf_codec_new(&factory->codec, d, &made->codec);
-    if (rc == MPIVF_OK) {
-        made->centroids = ivf_new_zero((size_t)factory->nlist * (size_t)d, sizeof *made->centroids);
-        rc = made->centroids == NULL ? MPIVF_FAILED : MPIVF_OK;
-    }
+    if (rc == MPIVF_OK)
+        rc = ivf_tree_make(&made->tree, 1, d, &made->nlist);
     if (rc != MPIVF_OK) {
         ivf_model_free(made);
         return rc;
@@ -38,14 +36,62 @@ void ivf_model_free(ivf_model *model)
     if (model == NULL)
         return;
     ivf_codec_free(model->codec);
-    ivf_free(model->centroids);
+    ivf_tree_free(&model->tree);
     ivf_free(model->training.objective);
     ivf_free(model);
 }
 
-static size_t centroid_bytes(const ivf_model *model)
+static void list_array(ivf_model_arrays *all, const char *group, ivf_array array)
 {
-    return (size_t)model->nlist * (size_t)model->d * sizeof(float);
+    char *name = all->names[all->count];
+    (void)snprintf(name, IVF_MODEL_NAME, "%s%s", group, array.name);
+    array.name = name;
+    all->arrays[all->count++] = array;
+}
+
+static void list_level(const ivf_tree *tree, int level, ivf_model_arrays *all)
+{
+    const char *const groups[IVF_LEVELS] = {"", "level1/", "level2/"};
+    list_array(all, groups[level],
+               (ivf_array){.name = "centroids",
+                           .type = IVF_F32,
+                           .rank = 2,
+                           .dims = {tree->count[level], tree->d},
+                           .data = tree->centroids[level]});
+    if (level > 0)
+        list_array(all, groups[level],
+                   (ivf_array){.name = "first",
+                               .type = IVF_I32,
+                               .rank = 1,
+                               .dims = {tree->count[level] + 1},
+                               .data = tree->first[level]});
+}
+
+void ivf_model_list_arrays(const ivf_model *model, ivf_model_arrays *all)
+{
+    ivf_array codec[IVF_CODEC_ARRAYS];
+    int codec_count = ivf_codec_arrays(model->codec, codec);
+    all->count = 0;
+    for (int l = 0; l < model->tree.levels; l++)
+        list_level(&model->tree, l, all);
+    list_array(all, "",
+               (ivf_array){.name = "objective",
+                           .type = IVF_F64,
+                           .rank = 1,
+                           .dims = {model->training.iterations},
+                           .data = model->training.objective});
+    for (int i = 0; i < codec_count; i++)
+        list_array(all, "codec/", codec[i]);
+}
+
+int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes)
+{
+    ivf_tree_free(&model->tree);
+    ivf_free(model->training.objective);
+    model->training.iterations = sizes->iterations;
+    model->training.objective = ivf_new_zero((size_t)sizes->iterations, sizeof *model->training.objective);
+    int rc = ivf_tree_make(&model->tree, sizes->levels, model->d, sizes->count);
+    return model->training.objective == NULL ? MPIVF_FAILED : rc;
 }
 
 int ivf_model_seal(ivf_model *model)
@@ -55,48 +101,52 @@ int ivf_model_seal(ivf_model *model)
         return MPIVF_FAILED;
     char head[192] = {0};
     char factory[64];
-    ivf_array arrays[IVF_CODEC_ARRAYS];
+    ivf_model_arrays all;
     ivf_factory_text(&model->factory, factory);
     (void)snprintf(head, sizeof head, "%s %s %d %" PRId64 " %" PRIu64 " %d %" PRId64, factory,
                    ivf_metric_name(model->metric), model->d, model->training.sample_rows, model->training.seed,
                    model->training.iterations, model->training.repairs);
     ivf_hasher_add(hasher, head, sizeof head);
-    ivf_hasher_add(hasher, model->training.objective, (size_t)model->training.iterations * sizeof(double));
-    ivf_hasher_add(hasher, model->centroids, centroid_bytes(model));
-    int count = ivf_codec_arrays(model->codec, arrays);
-    for (int i = 0; i < count; i++)
-        ivf_hasher_add(hasher, arrays[i].data, ivf_array_bytes(&arrays[i]));
+    ivf_model_list_arrays(model, &all);
+    for (int i = 0; i < all.count; i++)
+        ivf_hasher_add(hasher, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
     ivf_hash_text(ivf_hasher_end(hasher), model->id);
     ivf_hasher_free(hasher);
     return MPIVF_OK;
 }
 
-/* The training record's array is the only part whose size the other ranks do not know. */
-static int bcast_training(const ivf_ctx *ctx, ivf_model *model)
+static ivf_model_sizes sizes_of(const ivf_model *model)
 {
-    double *objective = model->training.objective;
-    ivf_bcast(ctx, &model->training, sizeof model->training);
-    size_t count = (size_t)model->training.iterations;
-    if (!ivf_ctx_is_root(ctx))
-        objective = ivf_resize(objective, count, sizeof *objective);
-    model->training.objective = objective;
-    int rc = ivf_agree(ctx, objective == NULL && count > 0 ? MPIVF_FAILED : MPIVF_OK);
-    if (rc == MPIVF_OK)
-        ivf_bcast(ctx, objective, count * sizeof *objective);
-    return rc;
+    ivf_model_sizes sizes = {.levels = model->tree.levels, .iterations = model->training.iterations};
+    memcpy(sizes.count, model->tree.count, sizeof sizes.count);
+    return sizes;
+}
+
+static int bcast_sizes(const ivf_ctx *ctx, ivf_model *model)
+{
+    ivf_model_sizes sizes = sizes_of(model);
+    ivf_bcast(ctx, &sizes, sizeof sizes);
+    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : ivf_model_resize(model, &sizes));
+}
+
+static void bcast_training(const ivf_ctx *ctx, ivf_training_record *training)
+{
+    double *objective = training->objective;
+    ivf_bcast(ctx, training, sizeof *training);
+    training->objective = objective; /* each rank's own */
 }
 
 int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
 {
-    ivf_array arrays[IVF_CODEC_ARRAYS];
-    ivf_bcast(ctx, model->id, sizeof model->id);
-    ivf_bcast(ctx, model->centroids, centroid_bytes(model));
-    int count = ivf_codec_arrays(model->codec, arrays);
-    for (int i = 0; i < count; i++)
-        ivf_bcast(ctx, arrays[i].data, ivf_array_bytes(&arrays[i]));
-    int rc = bcast_training(ctx, model);
+    ivf_model_arrays all;
+    int rc = bcast_sizes(ctx, model);
     if (rc != MPIVF_OK)
         return rc;
+    ivf_bcast(ctx, model->id, sizeof model->id);
+    bcast_training(ctx, &model->training);
+    ivf_model_list_arrays(model, &all);
+    for (int i = 0; i < all.count; i++)
+        ivf_bcast(ctx, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : ivf_codec_ready(model->codec));
 }
 

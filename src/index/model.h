@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
+#include "base/array.h"
 #include "base/metric.h"
+#include "cluster/tree.h"
 #include "codec/codec.h"
 #include "codec/factory.h"
 #include "comm/context.h"
@@ -27,14 +29,42 @@ typedef struct {
     int32_t nlist;
     ivf_metric metric;
     ivf_factory factory;
-    float *centroids; /* [nlist][d], owned */
+    ivf_tree tree;    /* level 0: the lists' centroids */
     ivf_codec *codec; /* owned */
     ivf_training_record training;
 } ivf_model;
 
-/* Local. An empty model of that shape: centroids not set, codec untrained. */
+/* Local. An empty model of that shape: one level of centroids, not set; codec untrained. */
 int ivf_model_new(const ivf_factory *factory, int d, ivf_metric metric, ivf_model **model);
 void ivf_model_free(ivf_model *model);
+
+/* Local. The lists' centroids, [nlist][d]. */
+static inline const float *ivf_model_centroids(const ivf_model *model)
+{
+    return model->tree.centroids[0];
+}
+
+/* Local. All that the model holds beside plain numbers, as views named as in FORMAT.md, contents writable; returns how
+ * many. `names` keeps those that are put together. */
+enum { IVF_MODEL_ARRAYS = IVF_CODEC_ARRAYS + 2 * IVF_LEVELS, IVF_MODEL_NAME = 32 };
+
+typedef struct {
+    ivf_array arrays[IVF_MODEL_ARRAYS];
+    char names[IVF_MODEL_ARRAYS][IVF_MODEL_NAME];
+    int count;
+} ivf_model_arrays;
+
+void ivf_model_list_arrays(const ivf_model *model, ivf_model_arrays *all);
+
+/* Local. The sizes of the arrays that factory and d do not settle. */
+typedef struct {
+    int32_t levels;
+    int32_t count[IVF_LEVELS];
+    int32_t iterations;
+} ivf_model_sizes;
+
+/* Local. Room for arrays of these sizes, to be filled by a reader or a broadcast. */
+int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes);
 
 /* Local. Sets the id from the contents, once centroids and codec are trained. */
 int ivf_model_seal(ivf_model *model);

@@ -12,34 +12,6 @@
 static const char FORMAT[] = "mpivf model";
 static const int64_t FORMAT_VERSION = 1;
 
-/* Every array of the file: centroids, objective, the codec's. */
-enum { MODEL_ARRAYS = IVF_CODEC_ARRAYS + 2, ARRAY_NAME = 48 };
-
-typedef struct {
-    ivf_array arrays[MODEL_ARRAYS];
-    char names[IVF_CODEC_ARRAYS][ARRAY_NAME];
-    int count;
-} model_arrays;
-
-static void collect_arrays(const ivf_model *model, model_arrays *all)
-{
-    ivf_array codec[IVF_CODEC_ARRAYS];
-    int codec_count = ivf_codec_arrays(model->codec, codec);
-    all->count = 2;
-    all->arrays[0] = (ivf_array){
-        .name = "centroids", .type = IVF_F32, .rank = 2, .dims = {model->nlist, model->d}, .data = model->centroids};
-    all->arrays[1] = (ivf_array){.name = "objective",
-                                 .type = IVF_F64,
-                                 .rank = 1,
-                                 .dims = {model->training.iterations},
-                                 .data = model->training.objective};
-    for (int i = 0; i < codec_count; i++) {
-        (void)snprintf(all->names[i], ARRAY_NAME, "codec/%s", codec[i].name);
-        codec[i].name = all->names[i];
-        all->arrays[all->count++] = codec[i];
-    }
-}
-
 static int write_attributes(ivf_h5 *file, const ivf_model *model)
 {
     char factory[64];
@@ -60,6 +32,7 @@ static int write_attributes(ivf_h5 *file, const ivf_model *model)
         {"format_version", FORMAT_VERSION},
         {"d", model->d},
         {"nlist", model->nlist},
+        {"levels", model->tree.levels},
         {"by_residual", ivf_codec_is_residual(model->codec)},
         {"code_size", (int64_t)ivf_codec_code_size(model->codec)},
         {"sample_rows", model->training.sample_rows},
@@ -79,11 +52,11 @@ static int write_attributes(ivf_h5 *file, const ivf_model *model)
 static int write_file(const ivf_model *model, const char *path)
 {
     ivf_h5 *file = NULL;
-    model_arrays all;
+    ivf_model_arrays all;
     int rc = ivf_h5_create(path, &file);
     if (rc != MPIVF_OK)
         return rc;
-    collect_arrays(model, &all);
+    ivf_model_list_arrays(model, &all);
     rc = write_attributes(file, model);
     for (int i = 0; rc == MPIVF_OK && i < all.count; i++)
         rc = ivf_h5_write(file, &all.arrays[i]);
@@ -115,6 +88,7 @@ typedef struct {
     ivf_factory factory;
     ivf_metric metric;
     int d;
+    ivf_model_sizes sizes;
 } file_shape;
 
 static int read_name(ivf_h5 *file, const char *path, file_shape *shape)
@@ -139,35 +113,73 @@ static int read_name(ivf_h5 *file, const char *path, file_shape *shape)
     return rc;
 }
 
-static int read_shape(ivf_h5 *file, const char *path, file_shape *shape)
+static int read_version(ivf_h5 *file, const char *path)
 {
     int64_t version = 0;
-    ivf_array centroids;
-    int64_t offset = 0;
-    int rc = read_name(file, path, shape);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_read_i64(file, "format_version", &version);
+    int rc = ivf_h5_read_i64(file, "format_version", &version);
     if (rc == MPIVF_OK && version != FORMAT_VERSION)
         rc = ivf_fail(MPIVF_CORRUPT, "%s: format version %lld, this program reads %lld", path, (long long)version,
                       (long long)FORMAT_VERSION);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_describe(file, "centroids", &centroids, &offset);
+    return rc;
+}
+
+/* Rows of dataset `name`, which is [any][columns]; columns 0: any too, and given back. */
+static int read_extent(ivf_h5 *file, const char *path, const char *name, int32_t *rows, int *columns)
+{
+    ivf_array array;
+    int64_t offset = 0;
+    int rc = ivf_h5_describe(file, name, &array, &offset);
     if (rc != MPIVF_OK)
         return rc;
-    if (centroids.rank != 2 || centroids.dims[0] != shape->factory.nlist || centroids.dims[1] < 1 ||
-        centroids.dims[1] > INT32_MAX)
-        return ivf_fail(MPIVF_CORRUPT, "%s: centroids are [%lld][%lld], the factory string says %d lists", path,
-                        (long long)centroids.dims[0], (long long)(centroids.rank > 1 ? centroids.dims[1] : 0),
-                        shape->factory.nlist);
-    shape->d = (int)centroids.dims[1];
+    if (array.rank != 2 || array.dims[0] < 1 || array.dims[0] > INT32_MAX || array.dims[1] < 1 ||
+        array.dims[1] > INT32_MAX || (*columns != 0 && array.dims[1] != *columns))
+        return ivf_fail(MPIVF_CORRUPT, "%s: %s is no matrix of centroids of d values", path, name);
+    *rows = (int32_t)array.dims[0];
+    *columns = (int)array.dims[1];
     return MPIVF_OK;
 }
 
-static int read_training(ivf_h5 *file, const char *path, ivf_training_record *training)
+static int read_levels(ivf_h5 *file, const char *path, file_shape *shape)
+{
+    char name[IVF_MODEL_NAME];
+    int64_t levels = 0;
+    int rc = ivf_h5_read_i64(file, "levels", &levels);
+    if (rc == MPIVF_OK && (levels < 1 || levels > IVF_LEVELS))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: %lld levels of centroids; 1 to %d are possible", path, (long long)levels,
+                      IVF_LEVELS);
+    if (rc == MPIVF_OK)
+        rc = read_extent(file, path, "centroids", &shape->sizes.count[0], &shape->d);
+    for (int l = 1; rc == MPIVF_OK && l < levels; l++) {
+        (void)snprintf(name, sizeof name, "level%d/centroids", l);
+        rc = read_extent(file, path, name, &shape->sizes.count[l], &shape->d);
+    }
+    shape->sizes.levels = (int32_t)levels;
+    return rc;
+}
+
+static int read_shape(ivf_h5 *file, const char *path, file_shape *shape)
+{
+    int64_t iterations = 0;
+    int rc = read_name(file, path, shape);
+    if (rc == MPIVF_OK)
+        rc = read_version(file, path);
+    if (rc == MPIVF_OK)
+        rc = read_levels(file, path, shape);
+    if (rc == MPIVF_OK && shape->sizes.count[0] != shape->factory.nlist)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: %d centroids, the factory string says %d lists", path, shape->sizes.count[0],
+                      shape->factory.nlist);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "iterations", &iterations);
+    if (rc == MPIVF_OK && (iterations < 0 || iterations > 1000000))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: %lld training iterations", path, (long long)iterations);
+    shape->sizes.iterations = (int32_t)iterations;
+    return rc;
+}
+
+static int read_training(ivf_h5 *file, ivf_training_record *training)
 {
     char *stopped = NULL;
     int64_t seed = 0;
-    int64_t iterations = 0;
     int64_t ppm = 0;
     int rc = ivf_h5_read_text(file, "stopped", &stopped);
     if (rc == MPIVF_OK)
@@ -175,20 +187,13 @@ static int read_training(ivf_h5 *file, const char *path, ivf_training_record *tr
     if (rc == MPIVF_OK)
         rc = ivf_h5_read_i64(file, "seed", &seed);
     if (rc == MPIVF_OK)
-        rc = ivf_h5_read_i64(file, "iterations", &iterations);
-    if (rc == MPIVF_OK)
         rc = ivf_h5_read_i64(file, "repairs", &training->repairs);
     if (rc == MPIVF_OK)
         rc = ivf_h5_read_i64(file, "imbalance_ppm", &ppm);
-    if (rc == MPIVF_OK && (iterations < 0 || iterations > 1000000))
-        rc = ivf_fail(MPIVF_CORRUPT, "%s: %lld training iterations", path, (long long)iterations);
     if (rc == MPIVF_OK) {
         (void)snprintf(training->stopped, sizeof training->stopped, "%s", stopped);
         training->seed = (uint64_t)seed;
-        training->iterations = (int32_t)iterations;
         training->imbalance = (double)ppm * 1e-6;
-        training->objective = ivf_new_zero((size_t)iterations, sizeof *training->objective);
-        rc = training->objective == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     ivf_free(stopped);
     return rc;
@@ -207,15 +212,16 @@ static int check_finite(const ivf_array *array, const char *path)
 
 static int read_contents(ivf_h5 *file, const char *path, ivf_model *model)
 {
-    model_arrays all;
-    int rc = read_training(file, path, &model->training);
-    if (rc == MPIVF_OK)
-        collect_arrays(model, &all);
+    ivf_model_arrays all;
+    int rc = read_training(file, &model->training);
+    ivf_model_list_arrays(model, &all);
     for (int i = 0; rc == MPIVF_OK && i < all.count; i++) {
         rc = ivf_h5_read(file, &all.arrays[i]);
         if (rc == MPIVF_OK)
             rc = check_finite(&all.arrays[i], path);
     }
+    if (rc == MPIVF_OK)
+        rc = ivf_tree_check(&model->tree, path);
     if (rc == MPIVF_OK)
         rc = ivf_codec_ready(model->codec);
     return rc == MPIVF_OK ? ivf_model_seal(model) : rc;
@@ -237,6 +243,8 @@ int ivf_model_read(const char *index, const char *id, ivf_model **model)
     rc = read_shape(file, path, &shape);
     if (rc == MPIVF_OK)
         rc = ivf_model_new(&shape.factory, shape.d, shape.metric, model);
+    if (rc == MPIVF_OK)
+        rc = ivf_model_resize(*model, &shape.sizes);
     if (rc == MPIVF_OK)
         rc = read_contents(file, path, *model);
     ivf_h5_release(file);

@@ -36,7 +36,7 @@ typedef struct {
 static void prepare_for_list(const scan_run *run, const scan_worker *worker, const float *query, int32_t list)
 {
     const ivf_model *model = run->scan->model;
-    ivf_rows_residual(query, 1, model->d, model->centroids, &list, worker->residual);
+    ivf_rows_residual(query, 1, model->d, ivf_model_centroids(model), &list, worker->residual);
     ivf_codec_prepare(model->codec, model->metric, worker->residual, worker->table);
 }
 

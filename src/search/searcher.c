@@ -57,7 +57,7 @@ static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
     int rc = check_model(index, s->manifest, s->model);
     if (rc != MPIVF_OK)
         return rc;
-    s->centroids = ivf_panels_new(s->model->centroids, s->model->nlist, s->model->d, s->model->metric);
+    s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
     if (s->centroids == NULL)
         return MPIVF_FAILED;
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);

@@ -95,6 +95,22 @@ def check_conservation(m, rows):
     assert m["factory"] == "IVF%d,%s" % (m["nlist"], m["factory"].split(",")[1])
 
 
+def check_tree(file, m, nodes):
+    """Every node stands under the nearest node of the level above."""
+    for level in range(1, file.attrs["levels"]):
+        count = file[f"level{level}/centroids"].shape[0]
+        parents = array(file, f"level{level}/centroids", "<f4", (count, m["d"]))
+        first = array(file, f"level{level}/first", "<i4", (count + 1,))
+        assert first[0] == 0 and first[-1] == len(nodes) and (np.diff(first) >= 0).all()
+        parent = np.repeat(np.arange(count), np.diff(first))
+        score = nodes.astype("f8") @ parents.astype("f8").T
+        if m["metric"] == "l2":
+            score -= (parents.astype("f8") ** 2).sum(1) / 2
+        given = score[np.arange(len(nodes)), parent]
+        assert (given >= score.max(1) - 1e-5 * np.abs(score).max()).all(), f"level {level}: a nearer parent is there"
+        nodes = parents
+
+
 def read_model(index, m):
     with open_file(index, "models", m["model"]["id"], m["model"]["bytes"], m["model"]["checksum"]) as file:
         assert text(file, "format") == "mpivf model" and file.attrs["format_version"] == 1
@@ -106,6 +122,7 @@ def read_model(index, m):
         objective = array(file, "objective", "<f8", (file.attrs["iterations"],))
         assert np.isfinite(objective).all() and len(objective) >= 1
         model = {"centroids": array(file, "centroids", "<f4", (m["nlist"], m["d"]))}
+        check_tree(file, m, model["centroids"])
         model["residual"] = bool(file.attrs["by_residual"])
         codec = m["factory"].split(",")[1]
         if codec.startswith("PQ"):

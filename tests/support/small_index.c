@@ -38,9 +38,9 @@ float *small_vectors(int64_t n, uint64_t seed)
 /* Centroids are rows, the last few too far away for any row: their lists stay empty. */
 static void place_centroids(const small_index *s)
 {
-    memcpy(s->model->centroids, s->x, (size_t)FULL_LISTS * D * sizeof *s->x);
+    memcpy(s->model->tree.centroids[0], s->x, (size_t)FULL_LISTS * D * sizeof *s->x);
     for (int64_t i = (int64_t)FULL_LISTS * D; i < (int64_t)NLIST * D; i++)
-        s->model->centroids[i] = s->metric == IVF_L2 ? 1000.0F + (float)i : 0;
+        s->model->tree.centroids[0][i] = s->metric == IVF_L2 ? 1000.0F + (float)i : 0;
 }
 
 static int encode_rows(small_index *s)
@@ -48,12 +48,12 @@ static int encode_rows(small_index *s)
     float *score = ivf_new(ROWS, sizeof *score);
     float *input = ivf_new((size_t)ROWS * D, sizeof *input);
     void *scratch = ivf_new(ivf_codec_encode_scratch(s->model->codec, ROWS), 1);
-    ivf_panels *panels = ivf_panels_new(s->model->centroids, NLIST, D, s->metric);
+    ivf_panels *panels = ivf_panels_new(s->model->tree.centroids[0], NLIST, D, s->metric);
     ivf_codec_training training = {.seed = 3, .iterations = 4};
     ivf_panels_best(panels, s->x, ROWS, s->list, score);
     memcpy(input, s->x, (size_t)ROWS * D * sizeof *input);
     if (ivf_codec_is_residual(s->model->codec))
-        ivf_rows_residual(s->x, ROWS, D, s->model->centroids, s->list, input);
+        ivf_rows_residual(s->x, ROWS, D, s->model->tree.centroids[0], s->list, input);
     int rc = ivf_codec_train(s->model->codec, input, ROWS, &training);
     if (rc == MPIVF_OK)
         ivf_codec_encode(s->model->codec, input, ROWS, s->code, scratch);
@@ -188,7 +188,7 @@ static int64_t walk_list(const small_index *s, const float *query, int32_t l, fl
     float target[D];
     int64_t n = 0;
     for (int j = 0; j < D; j++)
-        target[j] = query[j] - (residual && s->metric == IVF_L2 ? s->model->centroids[l * D + j] : 0);
+        target[j] = query[j] - (residual && s->metric == IVF_L2 ? s->model->tree.centroids[0][l * D + j] : 0);
     ivf_codec_prepare(codec, s->metric, target, table);
     for (int64_t row = 0; row < ROWS; row++) {
         if (s->list[row] != l || row == BAD_ROW)
@@ -223,7 +223,7 @@ static void take_nearest(ivf_neighbor *all, int64_t n, ivf_neighbor *best, int k
 
 ivf_neighbor *small_walk(const small_index *s, const float *queries, int64_t nq, int nprobe, int k)
 {
-    ivf_panels *panels = ivf_panels_new(s->model->centroids, NLIST, D, s->metric);
+    ivf_panels *panels = ivf_panels_new(s->model->tree.centroids[0], NLIST, D, s->metric);
     void *scratch = ivf_new(ivf_panels_top_scratch(panels), 1);
     void *table = ivf_new(ivf_codec_table_size(s->model->codec), 1);
     float *x = prepared(s, queries, nq);
