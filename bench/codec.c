@@ -74,7 +74,7 @@ static int make_problem(problem *p, const char *text, int d)
     if (p->x == NULL || p->codes == NULL || p->keys == NULL || p->scratch == NULL || p->table == NULL)
         return EXIT_FAILURE;
     ivf_codec_training training = {.seed = 1, .iterations = 4};
-    if (ivf_codec_train(p->codec, p->x, TRAIN_ROWS, &training) != MPIVF_OK)
+    if (ivf_codec_train_local(p->codec, p->x, TRAIN_ROWS, &training) != MPIVF_OK)
         return EXIT_FAILURE;
     for (int64_t at = 0; at < p->cold; at += ENCODE_ROWS)
         ivf_codec_encode(p->codec, p->x, ivf_min_i64(ENCODE_ROWS, p->cold - at), p->codes + at * size, p->scratch);

@@ -105,13 +105,13 @@ static int train_codec(const ivf_build_state *build)
     char took[24];
     double started = ivf_clock();
     if (n == 0 || !ivf_codec_is_residual(codec))
-        return ivf_codec_train(codec, build->sample, n, &training);
+        return ivf_codec_train_local(codec, build->sample, n, &training);
     float *residuals = ivf_new(ivf_to_size(n), (size_t)build->plan.d * sizeof *residuals);
     if (residuals == NULL)
         return MPIVF_FAILED;
     int rc = make_residuals(build, n, residuals);
     if (rc == MPIVF_OK)
-        rc = ivf_codec_train(codec, residuals, n, &training);
+        rc = ivf_codec_train_local(codec, residuals, n, &training);
     ivf_free(residuals);
     if (rc == MPIVF_OK)
         ivf_info("train: codec from %" PRId64 " rows in %s", n, ivf_text_duration(ivf_clock() - started, took));

@@ -1,12 +1,15 @@
 /* The one interface to all codecs: checks a spec, then hands each call to the codec's own functions. For build (train,
- * encode) and search (prepare, scan). Knows no file and no rank: a model stores and sends the named arrays. */
+ * encode) and search (prepare, scan). Knows no file: a model stores and sends the named arrays. Training alone is
+ * collective, in one form for all codecs where one rank holds the rows, and in the codec's own where several do. */
 #include "codec/codec.h"
 
 #include <stdio.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "codec/internal.h"
+#include "comm/transfer.h"
 
 enum { D_MAX = 1 << 20 };
 
@@ -82,16 +85,49 @@ int64_t ivf_codec_training_rows(const ivf_codec *codec)
     return codec->functions->training_rows == NULL ? 0 : codec->functions->training_rows(codec);
 }
 
-int ivf_codec_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+static int refuse_no_rows(const ivf_codec *codec)
+{
+    char name[32];
+    ivf_codec_name(&codec->spec, name);
+    return ivf_fail(MPIVF_BAD_INPUT, "%s: no rows to train on", name);
+}
+
+int ivf_codec_train_local(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
 {
     if (codec->functions->train == NULL)
         return MPIVF_OK;
-    char name[32];
-    ivf_codec_name(&codec->spec, name);
     if (n < 1)
-        return ivf_fail(MPIVF_BAD_INPUT, "%s: no rows to train on", name);
-    int rc = codec->functions->train(codec, x, n, training);
+        return refuse_no_rows(codec);
+    int rc = codec->functions->train(codec, x, ivf_min_i64(n, ivf_codec_training_rows(codec)), training);
     return rc == MPIVF_OK ? ivf_codec_ready(codec) : rc;
+}
+
+/* Rank 0 holds all rows. */
+static int train_on_root(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
+                         const ivf_codec_training *training)
+{
+    ivf_array arrays[IVF_CODEC_ARRAYS];
+    int rc = ivf_agree(ctx, share->rank == 0 ? codec->functions->train(codec, x, share->total, training) : MPIVF_OK);
+    if (rc != MPIVF_OK)
+        return rc;
+    int count = ivf_codec_arrays(codec, arrays);
+    for (int i = 0; i < count; i++)
+        ivf_bcast(ctx, arrays[i].data, ivf_array_bytes(&arrays[i]));
+    return MPIVF_OK;
+}
+
+int ivf_codec_train(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
+                    const ivf_codec_training *training)
+{
+    if (codec->functions->train == NULL)
+        return MPIVF_OK;
+    if (share->total < 1)
+        return ivf_agree(ctx, refuse_no_rows(codec));
+    ivf_share used = *share;
+    used.total = ivf_min_i64(share->total, ivf_codec_training_rows(codec));
+    int rc = used.size == 1 ? train_on_root(ctx, codec, x, &used, training)
+                            : codec->functions->train_dealt(ctx, codec, x, &used, training);
+    return rc == MPIVF_OK ? ivf_agree(ctx, ivf_codec_ready(codec)) : rc;
 }
 
 int ivf_codec_arrays(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS])

@@ -8,6 +8,8 @@
 
 #include "base/array.h"
 #include "base/metric.h"
+#include "base/share.h"
+#include "comm/context.h"
 
 typedef enum { IVF_CODEC_FLAT, IVF_CODEC_FLAT16, IVF_CODEC_SQ, IVF_CODEC_PQ } ivf_codec_kind;
 
@@ -36,12 +38,30 @@ int64_t ivf_codec_training_rows(const ivf_codec *codec);
 
 typedef struct {
     uint64_t seed;
-    int iterations; /* of PQ's k-means */
+    int iterations; /* of PQ's k-means, at most */
 } ivf_codec_training;
 
-/* Local, uses the team. Trains on x[n][d] (residuals if the codec is residual); nothing to do for Flat. Bit-identical
- * for any number of threads. */
-int ivf_codec_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);
+/* Local, uses the team. Trains on x[n][d] (residuals if the codec is residual), rows in random order, of which it takes
+ * the first ivf_codec_training_rows at most; nothing to do for Flat. Bit-identical for any number of threads. */
+int ivf_codec_train_local(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);
+
+/* Collective. The same, with the same bits, on rows dealt out to ranks 0 to share->size - 1 of the context: x holds
+ * this rank's rows of the share, of which only its part of the first ivf_codec_training_rows places is looked at; the
+ * ranks after those hold none (share->rank -1, the same total and size). Every rank gets the trained codec.
+ *
+ * Work: SQ, each holder its rows. PQ, the holders share the sub-vectors: sub-vector i is trained by rank i mod size, so
+ * at most m ranks help.
+ * Memory, beyond the codec: PQ, for each holder its sub-vectors of all rows (4 u d / size bytes for u rows), and twice
+ * 16 MiB (or 1024 rows).
+ * Communication of each rank, with p ranks in the context, A = 8 bytes for an agreement (log p steps):
+ *   size 1:  one broadcast of the arrays (PQ: 4 d 2^bits bytes, SQ: 8 d) and 2 A
+ *   SQ:      one all-reduce of 16 d bytes and 2 A
+ *   PQ:      r rounds, r = ceil(ceil(u / 1024) / (size k)) with k = max(1, floor(4096 / d)), of one all-to-all of 8
+ *            bytes a pair, p - 1 messages and 3 A; in them a holder sends 4 d bytes for each of its rows but for its
+ *            own sub-vectors, together 4 d (u / size) (1 - 1 / size), and receives as much; then one all-gather of
+ *            4 d 2^bits bytes; 4 A. */
+int ivf_codec_train(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
+                    const ivf_codec_training *training);
 
 /* Local. The trained parameters as named arrays (views into the codec, contents writable so that a reader or a
  * broadcast can fill them); returns how many, at most IVF_CODEC_ARRAYS. Names and shapes are the format's: SQ "sq_min"
@@ -49,8 +69,8 @@ int ivf_codec_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec
 enum { IVF_CODEC_ARRAYS = 4 };
 int ivf_codec_arrays(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS]);
 
-/* Local. After the arrays have been filled from elsewhere: derives what encoding and scanning need (ivf_codec_train
- * does it itself). */
+/* Local. After the arrays have been filled from elsewhere: derives what encoding and scanning need (training does
+ * it itself). */
 int ivf_codec_ready(ivf_codec *codec);
 
 /* Local, one thread. x[n][d] to codes[n][code_size]. `scratch` holds ivf_codec_encode_scratch(codec, n) bytes. A row's

@@ -16,6 +16,8 @@ typedef struct {
     size_t (*encode_scratch)(const ivf_codec *codec, int64_t n);
     int64_t (*training_rows)(const ivf_codec *codec);
     int (*train)(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);
+    int (*train_dealt)(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
+                       const ivf_codec_training *training); /* more than one holder */
     int (*arrays)(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS]);
     int (*ready)(ivf_codec *codec);
     void (*encode)(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch);

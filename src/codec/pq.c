@@ -2,10 +2,8 @@
  * residual is cut into m sub-vectors, each stored as the number of the nearest of 2^bits codewords. Codewords, codes
  * and their packing are those of FAISS's ProductQuantizer.
  *
- * Training runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what FAISS
- * takes): one sub-vector for each thread, or one after the other with all threads in its k-means when there are fewer
- * sub-vectors than threads. Real data have sub-vectors with few distinct values (dimensions that are always 0);
- * codewords left over repeat another one and, ties going to the lowest number, are never used.
+ * Training (pq_train.c) runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what
+ * FAISS takes).
  *
  * Scanning adds m entries of a table [m][2^bits] that is made for each query (and list). Memory, floats: codebooks,
  * their transpose for making tables and their panels for encoding, d * 2^bits each. */
@@ -15,12 +13,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/rng.h"
-#include "base/team.h"
-#include "cluster/kmeans.h"
 #include "codec/bits.h"
 #include "codec/internal.h"
 #include "codec/kernels.h"
+#include "codec/pq.h"
 #include "math/panels.h"
 
 enum {
@@ -28,22 +24,14 @@ enum {
     ENCODE_BLOCK = 256, /* rows whose sub-vectors are gathered at a time */
 };
 
-typedef struct {
-    int dsub;
-    int words;           /* 2^bits */
-    float *codebooks;    /* [m][words][dsub] */
-    float *transposed;   /* [m][dsub][words] */
-    ivf_panels **panels; /* [m]: of the codebooks; NULL until ready */
-} pq_state;
-
-static const pq_state *state_of(const ivf_codec *codec)
+static const ivf_pq_state *state_of(const ivf_codec *codec)
 {
     return codec->state;
 }
 
 static void drop_panels(const ivf_codec *codec)
 {
-    const pq_state *s = codec->state;
+    const ivf_pq_state *s = codec->state;
     for (int i = 0; i < codec->spec.m; i++) {
         ivf_panels_free(s->panels[i]);
         s->panels[i] = NULL;
@@ -52,7 +40,7 @@ static void drop_panels(const ivf_codec *codec)
 
 static void drop(ivf_codec *codec)
 {
-    pq_state *s = codec->state;
+    ivf_pq_state *s = codec->state;
     if (s == NULL)
         return;
     if (s->panels != NULL)
@@ -86,7 +74,7 @@ static int make(ivf_codec *codec)
         return ivf_fail(MPIVF_BAD_INPUT, "PQ%dx%d: a sub-vector has 4 to 8 bits", spec->m, spec->bits);
     if (spec->m < 1 || codec->d % spec->m != 0)
         return refuse_shape(spec->m, codec->d);
-    pq_state *s = ivf_new_zero(1, sizeof *s);
+    ivf_pq_state *s = ivf_new_zero(1, sizeof *s);
     codec->state = s;
     if (s == NULL)
         return MPIVF_FAILED;
@@ -109,65 +97,9 @@ static int64_t training_rows(const ivf_codec *codec)
     return (int64_t)state_of(codec)->words * ROWS_PER_CODEWORD;
 }
 
-typedef struct {
-    const ivf_codec *codec;
-    const float *x; /* [n][d] */
-    int64_t n;
-    int64_t used; /* rows that are trained on: all, or a random choice of them */
-    const ivf_codec_training *training;
-} train_job;
-
-static void gather_slice(const train_job *job, int sub, float *slice)
-{
-    const size_t d = (size_t)job->codec->d;
-    const size_t dsub = (size_t)state_of(job->codec)->dsub;
-    ivf_permutation shuffle = ivf_permutation_make((uint64_t)job->n, job->training->seed, IVF_RNG_PQ);
-    for (int64_t i = 0; i < job->used; i++) {
-        size_t row = job->used == job->n ? (size_t)i : (size_t)ivf_permutation_at(&shuffle, (uint64_t)i);
-        memcpy(slice + (size_t)i * dsub, job->x + row * d + (size_t)sub * dsub, dsub * sizeof *slice);
-    }
-}
-
-static int train_slice(void *arg, int64_t sub, int worker)
-{
-    (void)worker;
-    const train_job *job = arg;
-    const pq_state *s = job->codec->state;
-    ivf_kmeans_params params = {
-        .k = s->words,
-        .d = s->dsub,
-        .metric = IVF_L2,
-        .iterations = job->training->iterations,
-        .seed = ivf_rng_bits(job->training->seed, IVF_RNG_PQ, (uint64_t)sub),
-        .stream = IVF_RNG_PQ,
-        .spare = true,
-    };
-    ivf_kmeans_report report;
-    float *slice = ivf_new((size_t)job->used * (size_t)s->dsub, sizeof *slice);
-    if (slice == NULL)
-        return MPIVF_FAILED;
-    gather_slice(job, (int)sub, slice);
-    float *words = s->codebooks + (size_t)sub * (size_t)s->words * (size_t)s->dsub;
-    int rc = ivf_kmeans(&params, slice, job->used, words, &report);
-    ivf_free(slice);
-    return rc;
-}
-
-static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
-{
-    train_job job = {
-        .codec = codec, .x = x, .n = n, .used = ivf_min_i64(n, training_rows(codec)), .training = training};
-    if (codec->spec.m >= ivf_team_size())
-        return ivf_team_run(codec->spec.m, train_slice, &job);
-    int rc = MPIVF_OK;
-    for (int sub = 0; sub < codec->spec.m && rc == MPIVF_OK; sub++)
-        rc = train_slice(&job, sub, 0);
-    return rc;
-}
-
 static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 {
-    const pq_state *s = codec->state;
+    const ivf_pq_state *s = codec->state;
     out[0] = (ivf_array){.name = "codebooks",
                          .type = IVF_F32,
                          .rank = 3,
@@ -178,7 +110,7 @@ static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 
 static int ready(ivf_codec *codec)
 {
-    const pq_state *s = codec->state;
+    const ivf_pq_state *s = codec->state;
     const size_t words = (size_t)s->words;
     const size_t dsub = (size_t)s->dsub;
     drop_panels(codec);
@@ -210,7 +142,7 @@ static size_t encode_scratch(const ivf_codec *codec, int64_t n)
 
 static void encode_block(const ivf_codec *codec, const float *x, size_t n, uint8_t *codes, float *scratch)
 {
-    const pq_state *s = state_of(codec);
+    const ivf_pq_state *s = state_of(codec);
     const size_t d = (size_t)codec->d;
     const size_t dsub = (size_t)s->dsub;
     const size_t m = (size_t)codec->spec.m;
@@ -238,7 +170,7 @@ static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *c
 
 static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
 {
-    const pq_state *s = state_of(codec);
+    const ivf_pq_state *s = state_of(codec);
     const size_t dsub = (size_t)s->dsub;
     const int m = codec->spec.m;
     for (int64_t row = 0; row < n; row++) {
@@ -268,7 +200,7 @@ static size_t table_size(const ivf_codec *codec)
 
 static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
 {
-    const pq_state *s = state_of(codec);
+    const ivf_pq_state *s = state_of(codec);
     const ivf_codec_kernels *kernels = ivf_codec_kernels_now();
     for (size_t sub = 0; sub < (size_t)codec->spec.m; sub++) {
         float *entries = (float *)table + sub * (size_t)s->words;
@@ -299,7 +231,8 @@ const ivf_codec_functions ivf_pq_functions = {
     .table_size = table_size,
     .encode_scratch = encode_scratch,
     .training_rows = training_rows,
-    .train = train,
+    .train = ivf_pq_train,
+    .train_dealt = ivf_pq_train_dealt,
     .arrays = arrays,
     .ready = ready,
     .encode = encode,

@@ -16,6 +16,7 @@
 #include "codec/bits.h"
 #include "codec/internal.h"
 #include "codec/kernels.h"
+#include "comm/transfer.h"
 
 enum {
     TABLE_HEAD = 16, /* floats that keep the rest of a table aligned */
@@ -113,11 +114,9 @@ static int range_of_block(void *arg, int64_t block, int worker)
     return MPIVF_OK;
 }
 
-static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+/* Smallest and largest values of x[n][d], n >= 1, into low[d] and high[d]. */
+static int find_range(const float *x, int64_t n, size_t d, float *low, float *high)
 {
-    (void)training;
-    const sq_state *s = codec->state;
-    size_t d = (size_t)codec->d;
     int64_t blocks = ivf_ceil_div(n, TRAIN_BLOCK);
     float *ranges = ivf_new(2 * (size_t)blocks * d, sizeof *ranges);
     if (ranges == NULL)
@@ -126,11 +125,87 @@ static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_tr
     int rc = ivf_team_run(blocks, range_of_block, &job);
     for (int64_t block = 1; block < blocks; block++)
         widen(job.low, job.high, job.low + (size_t)block * d, job.high + (size_t)block * d, d);
-    for (size_t j = 0; j < d; j++) {
-        s->min[j] = job.low[j];
-        s->span[j] = job.high[j] - job.low[j];
-    }
+    memcpy(low, job.low, d * sizeof *low);
+    memcpy(high, job.high, d * sizeof *high);
     ivf_free(ranges);
+    return rc;
+}
+
+/* Which of two zeros is the smaller one depends on their order: both count as the positive one. */
+static void keep_range(const sq_state *s, const float *low, const float *high, size_t d)
+{
+    for (size_t j = 0; j < d; j++) {
+        s->min[j] = low[j] + 0.0F;
+        s->span[j] = (high[j] + 0.0F) - s->min[j];
+    }
+}
+
+static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
+{
+    (void)training;
+    size_t d = (size_t)codec->d;
+    float *range = ivf_new(2 * d, sizeof *range);
+    if (range == NULL)
+        return MPIVF_FAILED;
+    int rc = find_range(x, n, d, range, range + d);
+    keep_range(codec->state, range, range + d, d);
+    ivf_free(range);
+    return rc;
+}
+
+/* Floats as integers of the same order, and back. */
+static int64_t rank_of(float value)
+{
+    int32_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits < 0 ? -(int64_t)(bits & INT32_MAX) : bits;
+}
+
+static float value_of(int64_t rank)
+{
+    float value = 0;
+    int32_t bits = (int32_t)(rank < 0 ? -rank : rank);
+    memcpy(&value, &bits, sizeof value);
+    return rank < 0 ? -value : value;
+}
+
+/* This rank's ranges as ranks[2][d] of which the largest over the ranks is wanted: minus the low ends, the high ends.
+ * Infinities, for a rank without rows, never win. */
+static int rank_range(const float *x, int64_t n, size_t d, float *range, int64_t *ranks)
+{
+    for (size_t j = 0; j < d; j++) {
+        range[j] = INFINITY;
+        range[d + j] = -INFINITY;
+    }
+    int rc = n > 0 ? find_range(x, n, d, range, range + d) : MPIVF_OK;
+    for (size_t j = 0; j < d; j++) {
+        ranks[j] = -rank_of(range[j]);
+        ranks[d + j] = rank_of(range[d + j]);
+    }
+    return rc;
+}
+
+static int train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
+                       const ivf_codec_training *training)
+{
+    (void)training;
+    size_t d = (size_t)codec->d;
+    float *range = ivf_new(2 * d, sizeof *range);
+    int64_t *ranks = ivf_new(2 * d, sizeof *ranks);
+    int rc = range == NULL || ranks == NULL ? MPIVF_FAILED : MPIVF_OK;
+    if (rc == MPIVF_OK)
+        rc = rank_range(x, ivf_share_count(share), d, range, ranks);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK && range != NULL && ranks != NULL) {
+        ivf_allmax_i64(ctx, ranks, 2 * (int64_t)d);
+        for (size_t j = 0; j < d; j++) {
+            range[j] = value_of(-ranks[j]);
+            range[d + j] = value_of(ranks[d + j]);
+        }
+        keep_range(codec->state, range, range + d, d);
+    }
+    ivf_free(ranks);
+    ivf_free(range);
     return rc;
 }
 
@@ -252,6 +327,7 @@ const ivf_codec_functions ivf_sq_functions = {
     .table_size = table_size,
     .training_rows = training_rows,
     .train = train,
+    .train_dealt = train_dealt,
     .arrays = arrays,
     .ready = ready,
     .encode = encode,

@@ -98,7 +98,7 @@ static void train(char **args)
     float *rows = read_rows(args[4], d, &n);
     ivf_codec *codec = codec_new(args[0], d);
     ivf_codec_training training = {.iterations = number(args[2]), .seed = (uint64_t)number(args[3])};
-    stop_if(ivf_codec_train(codec, rows, n, &training), "training");
+    stop_if(ivf_codec_train_local(codec, rows, n, &training), "training");
     size_t bytes = parameter_bytes(codec);
     char *parameters = ivf_new(bytes, 1);
     move_parameters(codec, parameters, 1);

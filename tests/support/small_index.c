@@ -54,7 +54,7 @@ static int encode_rows(small_index *s)
     memcpy(input, s->x, (size_t)ROWS * D * sizeof *input);
     if (ivf_codec_is_residual(s->model->codec))
         ivf_rows_residual(s->x, ROWS, D, s->model->tree.centroids[0], s->list, input);
-    int rc = ivf_codec_train(s->model->codec, input, ROWS, &training);
+    int rc = ivf_codec_train_local(s->model->codec, input, ROWS, &training);
     if (rc == MPIVF_OK)
         ivf_codec_encode(s->model->codec, input, ROWS, s->code, scratch);
     ivf_panels_free(panels);

@@ -65,7 +65,7 @@ START_TEST(flat_keeps_the_rows)
     ck_assert_uint_eq(ivf_codec_code_size(codec), 4 * D);
     ck_assert(isinf(ivf_codec_value_limit(codec)));
     ck_assert_int_eq(ivf_codec_training_rows(codec), 0);
-    ck_assert_int_eq(ivf_codec_train(codec, NULL, 0, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, NULL, 0, &training), MPIVF_OK);
     uint8_t *codes = encode(codec, x, N);
     ivf_codec_decode(codec, codes, N, decoded);
     ck_assert_mem_eq(decoded, x, sizeof decoded);
@@ -128,7 +128,7 @@ static void check_sq(int bits, int d)
         x[row * d + d - 1] = 3; /* a dimension without span */
     ck_assert(ivf_codec_is_residual(codec));
     ck_assert_uint_eq(ivf_codec_code_size(codec), (size_t)(d * bits + 7) / 8);
-    ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
     const float *min = array_of(codec, "sq_min");
     const float *span = array_of(codec, "sq_span");
     x[0] = min[0] - 5; /* beyond what training saw */
@@ -176,7 +176,7 @@ START_TEST(scalar_ranges_are_those_of_all_rows)
     for (int threads = 1; threads <= 5; threads++) {
         ivf_team_resize(threads);
         ivf_codec *codec = codec_new(IVF_CODEC_SQ, 0, 8, D);
-        ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+        ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
         const float *min = array_of(codec, "sq_min");
         const float *span = array_of(codec, "sq_span");
         for (int j = 0; j < D; j++) {
@@ -210,7 +210,7 @@ START_TEST(simd_levels_give_the_same_keys)
     const int d = scanned[_i].d;
     ivf_codec *codec = codec_new(spec->kind, spec->m, spec->bits, d);
     float *x = normals(N, d, 8);
-    ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
     uint8_t *codes = encode(codec, x, N);
     void *table = ivf_new(ivf_codec_table_size(codec), 1);
     void *first = ivf_new(ivf_codec_table_size(codec), 1);
@@ -243,9 +243,9 @@ START_TEST(training_needs_rows)
     float x[4] = {0};
     ivf_codec *sq = codec_new(IVF_CODEC_SQ, 0, 8, 4);
     ivf_codec *pq = codec_new(IVF_CODEC_PQ, 2, 8, 4);
-    ck_assert_int_eq(ivf_codec_train(sq, x, 0, &training), MPIVF_BAD_INPUT);
+    ck_assert_int_eq(ivf_codec_train_local(sq, x, 0, &training), MPIVF_BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "SQ8: no rows"));
-    ck_assert_int_eq(ivf_codec_train(pq, x, 0, &training), MPIVF_BAD_INPUT);
+    ck_assert_int_eq(ivf_codec_train_local(pq, x, 0, &training), MPIVF_BAD_INPUT);
     ivf_codec_free(sq);
     ivf_codec_free(pq);
 }

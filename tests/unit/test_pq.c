@@ -59,7 +59,7 @@ START_TEST(product_codes_name_the_nearest_words)
     ck_assert(ivf_codec_is_residual(codec));
     ck_assert_uint_eq(ivf_codec_code_size(codec), (size_t)(spec->m * spec->bits + 7) / 8);
     ck_assert_int_eq(ivf_codec_training_rows(codec), 256 << spec->bits);
-    ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
     check_pq_codes(codec, spec, x, N, d);
     check_copy(codec, spec, x, N, d);
     check_rows_alone(codec, x, N, d);
@@ -78,7 +78,7 @@ START_TEST(product_training_is_the_same_for_any_threads)
     for (int threads = 1; threads <= 5; threads++) {
         ivf_team_resize(threads);
         ivf_codec *codec = codec_new(IVF_CODEC_PQ, parts[_i], 4, D);
-        ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+        ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
         if (threads == 1)
             memcpy(first, array_of(codec, "codebooks"), sizeof first);
         ck_assert_mem_eq(first, array_of(codec, "codebooks"), sizeof first);
@@ -95,9 +95,9 @@ START_TEST(product_training_depends_on_the_seed)
     ivf_codec *one = codec_new(IVF_CODEC_PQ, 2, 4, D);
     ivf_codec *other = codec_new(IVF_CODEC_PQ, 2, 4, D);
     ivf_codec_training seeded = training;
-    ck_assert_int_eq(ivf_codec_train(one, x, N, &seeded), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(one, x, N, &seeded), MPIVF_OK);
     seeded.seed++;
-    ck_assert_int_eq(ivf_codec_train(other, x, N, &seeded), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(other, x, N, &seeded), MPIVF_OK);
     ck_assert_mem_ne(array_of(one, "codebooks"), array_of(other, "codebooks"), 16 * D * sizeof(float));
     ivf_codec_free(one);
     ivf_codec_free(other);
@@ -119,7 +119,7 @@ START_TEST(product_words_left_over_are_harmless)
         x[row * D + 2] = 5;
         x[row * D + 3] = (float)(row % 3);
     }
-    ck_assert_int_eq(ivf_codec_train(codec, x, N, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, x, N, &training), MPIVF_OK);
     uint8_t *codes = encode(codec, x, N);
     ivf_codec_decode(codec, codes, N, decoded);
     for (int64_t row = 0; row < N; row++) {
@@ -131,7 +131,7 @@ START_TEST(product_words_left_over_are_harmless)
     ivf_free(codes);
     ivf_codec_free(codec);
     codec = codec_new(IVF_CODEC_PQ, M, 8, D);
-    ck_assert_int_eq(ivf_codec_train(codec, x, 5, &training), MPIVF_OK);
+    ck_assert_int_eq(ivf_codec_train_local(codec, x, 5, &training), MPIVF_OK);
     codes = encode(codec, x, 5);
     ivf_codec_decode(codec, codes, 5, decoded);
     for (int j = 0; j < 5 * D; j++)
