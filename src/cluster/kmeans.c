@@ -1,10 +1,10 @@
 /* Lloyd's k-means over rows in memory, for the lists of an index and for the codebooks of a product quantizer (which
- * call it inside a task, where it runs on one thread). Plain exact Lloyd, because its quality is the yardstick of every
- * faster scheme and its assignment is one fused product (math/panels.h). No collectives: rows and centroids are this
- * rank's.
+ * call it inside a task, where it runs on one thread). The yardstick of every faster scheme: its assignment is one
+ * fused product (math/panels.h). One engine for one rank and for many: whatever ranks tell each other is made of
+ * integers (counts, fixed-point sums, maxima), so that neither the number of ranks nor their order shows in a result.
  *
  * Order of things: seed; then for each iteration assign, repair empty cells, update. When the last iteration still met
- * empty cells, passes of the same kind follow until an assignment meets none. Memory is in kmeans.h. */
+ * empty cells, passes of the same kind follow until an assignment meets none. Collectives and memory: kmeans.h. */
 #include "cluster/kmeans.h"
 
 #include <math.h>
@@ -15,11 +15,10 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "cluster/internal.h"
-#include "math/panels.h"
 
 enum {
-    ROW_BLOCK = 1024,   /* rows of an assignment task */
-    REPAIR_PASSES = 16, /* each can double the cells in use */
+    REPAIR_PASSES = 16,   /* each can double the cells in use */
+    SUM_BYTES = 32 << 20, /* that sums take, or one cell's */
 };
 
 static int check(const ivf_kmeans_params *params, int64_t n)
@@ -42,137 +41,81 @@ static int refuse_few(const ivf_kmeans_work *w)
         MPIVF_BAD_INPUT,
         "k-means: %d cells need as many training rows that differ%s, but only %d of the %lld do; ask for at "
         "most %d",
-        w->params->k, w->spherical ? " in direction" : "", w->k, (long long)w->n, w->k);
-}
-
-static int64_t row_blocks(const ivf_kmeans_work *w)
-{
-    return ivf_ceil_div(w->n, ROW_BLOCK);
+        w->params->k, w->spherical ? " in direction" : "", w->k, (long long)w->share.total, w->k);
 }
 
 static int make_rows(ivf_kmeans_work *w)
 {
     size_t n = (size_t)w->n;
-    size_t threads = (size_t)ivf_team_size();
     w->norm = ivf_new(n, sizeof *w->norm);
-    w->loss = ivf_new(n, sizeof *w->loss);
     w->cell = ivf_new(n, sizeof *w->cell);
     w->order = ivf_new(n, sizeof *w->order);
-    w->block_loss = ivf_new((size_t)row_blocks(w), sizeof *w->block_loss);
-    w->sums = ivf_new(threads * w->d, sizeof *w->sums);
-    w->direction = ivf_new(threads * w->d, sizeof *w->direction);
-    return w->norm == NULL || w->loss == NULL || w->cell == NULL || w->order == NULL || w->block_loss == NULL ||
-                   w->sums == NULL || w->direction == NULL
-               ? MPIVF_FAILED
-               : MPIVF_OK;
+    w->direction = ivf_new((size_t)ivf_team_size() * w->d, sizeof *w->direction);
+    return w->norm == NULL || w->cell == NULL || w->order == NULL || w->direction == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
 static int make_cells(ivf_kmeans_work *w)
 {
-    w->start = ivf_new((size_t)w->k + 2, sizeof *w->start);
-    w->spread = ivf_new((size_t)w->k, sizeof *w->spread);
-    return w->start == NULL || w->spread == NULL ? MPIVF_FAILED : MPIVF_OK;
+    size_t k = (size_t)w->k;
+    w->slice = (int32_t)ivf_max_i64(1, ivf_min_i64(w->k, (int64_t)(SUM_BYTES / (w->d * sizeof *w->sums))));
+    w->sums = ivf_new((size_t)w->slice * w->d, sizeof *w->sums);
+    w->start = ivf_new(k + 2, sizeof *w->start);
+    w->largest = ivf_new(k, sizeof *w->largest);
+    w->size = ivf_new(k + 1, sizeof *w->size);
+    w->founded = ivf_new_zero(k, sizeof *w->founded);
+    w->share_of_objective = ivf_new(k, sizeof *w->share_of_objective);
+    return w->sums == NULL || w->start == NULL || w->largest == NULL || w->size == NULL || w->founded == NULL ||
+                   w->share_of_objective == NULL
+               ? MPIVF_FAILED
+               : MPIVF_OK;
 }
 
 static void drop(ivf_kmeans_work *w)
 {
     ivf_free(w->norm);
-    ivf_free(w->loss);
+    ivf_free(w->founded);
+    ivf_free(w->share_of_objective);
     ivf_free(w->cell);
     ivf_free(w->order);
-    ivf_free(w->block_loss);
-    ivf_free(w->sums);
     ivf_free(w->direction);
+    ivf_free(w->sums);
     ivf_free(w->start);
-    ivf_free(w->spread);
-}
-
-typedef struct {
-    ivf_kmeans_work *work;
-    const ivf_panels *panels;
-} assign_job;
-
-static int assign_block(void *arg, int64_t block, int worker)
-{
-    (void)worker;
-    const assign_job *job = arg;
-    const ivf_kmeans_work *w = job->work;
-    int64_t first = block * ROW_BLOCK;
-    int64_t end = ivf_min_i64(w->n, first + ROW_BLOCK);
-    ivf_panels_best(job->panels, w->x + (size_t)first * w->d, end - first, w->cell + first, w->loss + first);
-    double sum = 0;
-    for (int64_t row = first; row < end; row++) {
-        double score = (double)w->loss[row];
-        double loss = w->spherical ? -score : fmax(0, (double)w->norm[row] - 2 * score);
-        w->loss[row] = (float)loss;
-        sum += loss;
-    }
-    w->block_loss[block] = sum;
-    return MPIVF_OK;
-}
-
-int ivf_kmeans_assign(ivf_kmeans_work *w, double *objective)
-{
-    ivf_panels *panels = ivf_panels_new(w->centroids, w->k, w->params->d, w->params->metric);
-    if (panels == NULL)
-        return MPIVF_FAILED;
-    assign_job job = {w, panels};
-    int rc = ivf_team_run(row_blocks(w), assign_block, &job);
-    ivf_panels_free(panels);
-    *objective = 0;
-    for (int64_t block = 0; block < row_blocks(w); block++)
-        *objective += w->block_loss[block];
-    ivf_kmeans_sort(w);
-    return rc;
-}
-
-void ivf_kmeans_sort(ivf_kmeans_work *w)
-{
-    int64_t *start = w->start;
-    memset(start, 0, ((size_t)w->k + 2) * sizeof *start);
-    for (int64_t row = 0; row < w->n; row++)
-        start[w->cell[row] + 2]++;
-    for (int32_t c = 0; c < w->k; c++)
-        start[c + 2] += start[c + 1];
-    for (int64_t row = 0; row < w->n; row++)
-        w->order[start[w->cell[row] + 1]++] = (uint32_t)row;
-}
-
-int64_t ivf_kmeans_empty(const ivf_kmeans_work *w)
-{
-    int64_t empty = 0;
-    for (int32_t c = 0; c < w->k; c++)
-        empty += ivf_kmeans_size(w, c) == 0;
-    return empty;
+    ivf_free(w->largest);
+    ivf_free(w->size);
 }
 
 static double imbalance(const ivf_kmeans_work *w)
 {
     double squares = 0;
     for (int32_t c = 0; c < w->k; c++)
-        squares += (double)ivf_kmeans_size(w, c) * (double)ivf_kmeans_size(w, c);
-    return squares * w->params->k / ((double)w->n * (double)w->n);
+        squares += (double)w->size[c] * (double)w->size[c];
+    return squares * w->params->k / ((double)w->share.total * (double)w->share.total);
 }
 
 /* One iteration. *empty: cells without rows after the assignment; *repaired: how many of them were given one. */
-static int iterate(ivf_kmeans_work *w, ivf_kmeans_report *report, double *objective, int64_t *empty, int64_t *repaired)
+static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t *empty, int64_t *repaired)
 {
-    int rc = ivf_kmeans_assign(w, objective);
+    int rc = ivf_kmeans_agree(ctx, ivf_kmeans_assign(w));
     if (rc != MPIVF_OK)
         return rc;
+    ivf_kmeans_sort(w);
+    ivf_kmeans_tally(ctx, w);
     report->imbalance = imbalance(w);
     *repaired = 0;
     *empty = ivf_kmeans_empty(w);
     if (*empty > 0)
-        rc = ivf_kmeans_repair(w, repaired);
+        rc = ivf_kmeans_repair(ctx, w, repaired);
+    if (rc != MPIVF_OK)
+        return rc;
     report->repairs += *repaired;
-    return rc == MPIVF_OK ? ivf_kmeans_update(w) : rc;
+    ivf_kmeans_update(ctx, w);
+    return MPIVF_OK;
 }
 
 static const char *reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans_report *report, int64_t repaired)
 {
     int done = report->iterations;
-    if (repaired == 0 && !atomic_load(&w->moved))
+    if (repaired == 0 && !w->moved)
         return "settled";
     if (done > 1) {
         double before = report->objective[done - 2];
@@ -183,12 +126,11 @@ static const char *reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans_rep
     return done == w->params->iterations ? "iterations" : NULL;
 }
 
-static int fill_empty(ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t empty)
+static int fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t empty)
 {
-    double objective = 0;
     int64_t repaired = 1;
     for (int pass = 0; pass < REPAIR_PASSES && empty > 0 && repaired > 0; pass++) {
-        int rc = iterate(w, report, &objective, &empty, &repaired);
+        int rc = iterate(ctx, w, report, &empty, &repaired);
         if (rc != MPIVF_OK)
             return rc;
     }
@@ -197,55 +139,71 @@ static int fill_empty(ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t emp
     return ivf_fail(MPIVF_BAD_INPUT,
                     "k-means: %lld of %d cells stay empty, because the %lld training rows are too close together for "
                     "single precision; ask for fewer cells",
-                    (long long)empty, w->k, (long long)w->n);
+                    (long long)empty, w->k, (long long)w->share.total);
 }
 
-static int run(ivf_kmeans_work *w, ivf_kmeans_report *report)
+static int run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
     int64_t empty = 0;
     int64_t repaired = 0;
     while (report->stopped == NULL) {
-        int rc = iterate(w, report, &report->objective[report->iterations], &empty, &repaired);
+        int rc = iterate(ctx, w, report, &empty, &repaired);
         if (rc != MPIVF_OK)
             return rc;
-        report->iterations++;
+        report->steps[report->iterations] = 'F';
+        report->objective[report->iterations++] = w->objective;
         report->stopped = reason_to_stop(w, report, repaired);
     }
-    return empty > 0 ? fill_empty(w, report, empty) : MPIVF_OK;
+    return empty > 0 ? fill_empty(ctx, w, report, empty) : MPIVF_OK;
 }
 
-static int seed_and_run(ivf_kmeans_work *w, ivf_kmeans_report *report)
+static int seed_and_run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
-    int rc = make_rows(w);
+    int rc = ivf_kmeans_agree(ctx, make_rows(w));
     if (rc == MPIVF_OK)
-        rc = ivf_kmeans_seed(w);
+        rc = ivf_kmeans_seed(ctx, w);
     if (rc != MPIVF_OK)
         return rc;
     if (w->k < w->params->k && (!w->params->spare || w->k == 0))
         return refuse_few(w);
-    rc = make_cells(w);
+    ivf_kmeans_norms(w);
+    rc = ivf_kmeans_agree(ctx, make_cells(w));
     if (rc == MPIVF_OK)
-        rc = run(w, report);
+        rc = run(ctx, w, report);
     for (size_t spare = (size_t)w->k; spare < (size_t)w->params->k && rc == MPIVF_OK; spare++)
         memcpy(w->centroids + spare * w->d, w->centroids, w->d * sizeof(float));
     return rc;
 }
 
-int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report)
+static int train(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
+                 float *centroids, ivf_kmeans_report *report)
 {
     memset(report, 0, sizeof *report);
-    int rc = check(params, n);
+    int rc = check(params, share->total);
     if (rc != MPIVF_OK)
         return rc;
     ivf_kmeans_work work = {
         .params = params,
+        .share = *share,
         .x = x,
-        .n = n,
+        .n = ivf_share_count(share),
         .d = (size_t)params->d,
         .spherical = params->metric != IVF_L2,
     };
     work.centroids = centroids;
-    rc = seed_and_run(&work, report);
+    rc = seed_and_run(ctx, &work, report);
     drop(&work);
     return rc;
+}
+
+int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report)
+{
+    const ivf_share all = {.total = n, .rank = 0, .size = 1};
+    return train(NULL, params, x, &all, centroids, report);
+}
+
+int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
+                   float *centroids, ivf_kmeans_report *report)
+{
+    return ivf_agree(ctx, train(ctx, params, x, share, centroids, report));
 }

@@ -49,35 +49,42 @@ START_TEST(empty_cells_take_the_farthest_rows_of_the_worst_cells)
     const float x[N] = {1, -2, 90, 130, 50, 1, 70, 140, 140};
     float centroids[K] = {0, 110, 60, 7, 8, 9, 140};
     int32_t cell[N] = {0, 0, 1, 1, 2, 0, 1, 6, 6};
-    float norm[N];
+    float norm[N] = {0};
+    bool founded[K] = {false};
     uint32_t order[N];
     int64_t start[K + 2];
-    ivf_kmeans_spread spread[K];
+    int64_t largest[K];
+    int64_t size[K + 1];
     float direction[1];
     ivf_kmeans_params params = params_of(K, 1);
     ivf_kmeans_work work = {.params = &params,
+                            .share = {.total = N, .rank = 0, .size = 1},
                             .x = x,
                             .n = N,
                             .d = 1,
                             .k = K,
                             .norm = norm,
+                            .founded = founded,
                             .cell = cell,
                             .order = order,
                             .start = start,
-                            .spread = spread,
-                            .direction = direction};
+                            .direction = direction,
+                            .largest = largest,
+                            .size = size};
     int64_t repaired = 0;
     work.centroids = centroids;
     ivf_team_resize(1);
     ivf_kmeans_sort(&work);
+    ivf_kmeans_tally(NULL, &work);
     ck_assert_int_eq(ivf_kmeans_empty(&work), 3);
-    ck_assert_int_eq(ivf_kmeans_repair(&work, &repaired), MPIVF_OK);
+    ck_assert_int_eq(ivf_kmeans_repair(NULL, &work, &repaired), MPIVF_OK);
     /* Cell 1 is off by 20^2 + 20^2 + 40^2, cell 0 by 1 + 4 + 1; cell 2 has one row, cell 6 none that differs. */
     const int32_t expected[N] = {0, 4, 1, 1, 2, 0, 3, 6, 6};
     ck_assert_int_eq(repaired, 2);
     ck_assert_mem_eq(cell, expected, sizeof expected);
     ck_assert_int_eq(ivf_kmeans_empty(&work), 1);
-    ck_assert_int_eq(ivf_kmeans_size(&work, 3), 1);
+    ck_assert_int_eq(size[3], 1);
+    ck_assert_int_eq(ivf_kmeans_rows_in(&work, 3), 1);
     ck_assert_int_eq(order[start[3]], 6);
 }
 END_TEST
