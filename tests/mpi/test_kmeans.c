@@ -134,7 +134,7 @@ START_TEST(too_few_rows_fail_on_every_rank)
     ivf_kmeans_params params = params_of(K, D);
     float *x = ivf_new((size_t)N * D, sizeof *x);
     float centroids[K * D];
-    const float *last = &centroids[(K - 1) * D];
+    const float *last = &centroids[(size_t)(K - 1) * D];
     for (int i = 0; i < N * D; i++)
         x[i] = (float)(i / D % 5);
     ivf_share share = share_of(N, ivf_ctx_size(test_ctx));
