@@ -5,14 +5,20 @@ typedef struct {
     const ivf_distance_kernels *distance;
     const ivf_convert_kernels *convert;
     const ivf_panels_kernels *panels;
+    const ivf_grid_kernels *grid;
+    const ivf_coarse_kernels *coarse;
 } kernel_set;
 
 static const kernel_set sets[IVF_SIMD_COUNT] = {
-    [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference},
-    [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas},
+    [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference, &ivf_grid_reference,
+                            &ivf_coarse_reference},
+    [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas, &ivf_grid_reference,
+                       &ivf_coarse_reference},
 #if defined(__x86_64__)
-    [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2},
-    [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512},
+    [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2, &ivf_grid_reference,
+                       &ivf_coarse_reference},
+    [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512, &ivf_grid_reference,
+                         &ivf_coarse_reference},
 #endif
 };
 
@@ -29,4 +35,14 @@ const ivf_convert_kernels *ivf_kernels_convert(void)
 const ivf_panels_kernels *ivf_kernels_panels(void)
 {
     return sets[ivf_simd_level()].panels;
+}
+
+const ivf_grid_kernels *ivf_kernels_grid(void)
+{
+    return sets[ivf_simd_level()].grid;
+}
+
+const ivf_coarse_kernels *ivf_kernels_coarse(void)
+{
+    return sets[ivf_simd_level()].coarse;
 }

@@ -7,8 +7,10 @@
 #ifndef IVF_MATH_KERNELS_H
 #define IVF_MATH_KERNELS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "math/coarse.h"
 #include "math/panels.h"
 #include "math/simd.h"
 
@@ -44,15 +46,66 @@ struct ivf_panels {
     float *bias;   /* [count][width], owned; -|c|^2 / 2 or 0; of padding vectors -INFINITY */
 };
 
+/* Rows onto a grid: q[i] = x[i] - centre[i] times `scale`, rounded and held within i8, for d values; returns whether
+ * one did not fit. */
+typedef struct {
+    bool (*round)(const float *x, const float *centre, float scale, int d, int8_t *q);
+} ivf_grid_kernels;
+
+/* Products of rounded rows with tiles of centroids. The level decides the layout of a tile: `values` neighbours of each
+ * lane's centroid take 4 bytes, [steps][lanes][4 bytes] with steps = d / values rounded up. */
+typedef struct {
+    int values;
+    /* One tile from its lanes' 8-bit values (each padded to a multiple of 4); `quads` of four values. */
+    void (*pack)(const uint8_t *const lanes[IVF_COARSE_LANES], int quads, uint8_t *tile);
+    /* The i-th row's lanes are found[place[i]], or found[i] without places. */
+    void (*scan)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
+                 ivf_coarse_found *found);
+    /* The i-th row's scores to out[i][lanes of all tiles]. */
+    void (*scores)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out);
+    /* f32 scores of `count` <= IVF_COARSE_CHAINS pairs: score[i], which holds the bias, + x[i][d] * c[i][d]. */
+    void (*rescore)(const float *const *x, const float *const *c, int count, int d, float *score);
+} ivf_coarse_kernels;
+
+enum { IVF_COARSE_CHAINS = 8 };
+
+struct ivf_coarse {
+    const ivf_coarse_kernels *kernels;
+    const ivf_coarse *source; /* whose numbers, mean and f32 values count: itself, or what it was gathered from */
+    int d;
+    int quads;        /* of d, rounded up */
+    size_t tile_size; /* bytes */
+
+    /* By number; of the source. */
+    const float *c;      /* [k][d], borrowed */
+    float *f32_bias;     /* [k], owned: as in ivf_panels */
+    int32_t *whole_bias; /* [k], owned: of integer scores */
+    uint8_t *codes;      /* [k + 1][quads * 4], owned: q + 128; the last one stands for slots left over */
+    int8_t *mean;        /* [quads * 4], owned: of the centroids, on the grid of the rows */
+    double *sums;        /* [d], owned: scratch of packing */
+    int64_t blank;       /* number of that last one */
+
+    /* By slot. */
+    int32_t groups;
+    int32_t *start;  /* [groups + 1], owned: the first tile of each group, and the end */
+    uint8_t *packed; /* tiles, owned */
+    int32_t *bias;   /* [tiles][lanes], owned; INT32_MIN in slots left over, which nothing is below */
+    int32_t *number; /* [tiles][lanes], owned; -1 in slots left over */
+};
+
 /* Local. The table of the level in use; levels without one of their own share the reference's. */
 const ivf_distance_kernels *ivf_kernels_distance(void);
 const ivf_convert_kernels *ivf_kernels_convert(void);
 const ivf_panels_kernels *ivf_kernels_panels(void);
+const ivf_grid_kernels *ivf_kernels_grid(void);
+const ivf_coarse_kernels *ivf_kernels_coarse(void);
 
 extern const ivf_distance_kernels ivf_distance_reference;
 extern const ivf_convert_kernels ivf_convert_reference;
 extern const ivf_panels_kernels ivf_panels_reference;
 extern const ivf_panels_kernels ivf_panels_blas;
+extern const ivf_grid_kernels ivf_grid_reference;
+extern const ivf_coarse_kernels ivf_coarse_reference;
 #if defined(__x86_64__)
 extern const ivf_distance_kernels ivf_distance_avx2;
 extern const ivf_distance_kernels ivf_distance_avx512;

@@ -1,0 +1,86 @@
+/* Integer products and rounding in plain C: the oracle of the SIMD variants. */
+#include <math.h>
+#include <string.h>
+
+#include "math/kernels.h"
+
+enum { QUAD = 4 };
+
+static bool round_row(const float *x, const float *centre, float scale, int d, int8_t *q)
+{
+    int beyond = 0;
+    for (int i = 0; i < d; i++) {
+        float value = (x[i] - centre[i]) * scale;
+        beyond |= !(value >= -128.5F && value <= 127.5F);
+        float known = value == value ? value : 0;
+        q[i] = (int8_t)rintf(fminf(fmaxf(known, -128), 127));
+    }
+    return beyond != 0;
+}
+
+static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int quads, uint8_t *tile)
+{
+    for (int quad = 0; quad < quads; quad++) {
+        for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
+            memcpy(tile + ((ptrdiff_t)quad * IVF_COARSE_LANES + lane) * QUAD, lanes[lane] + (ptrdiff_t)quad * QUAD,
+                   QUAD);
+    }
+}
+
+static void score_tile(const ivf_coarse *coarse, int32_t tile, const int8_t *q, int32_t score[IVF_COARSE_LANES])
+{
+    const uint8_t *packed = coarse->packed + (size_t)tile * coarse->tile_size;
+    memcpy(score, coarse->bias + (ptrdiff_t)tile * IVF_COARSE_LANES, IVF_COARSE_LANES * sizeof *score);
+    for (int quad = 0; quad < coarse->quads; quad++) {
+        for (int lane = 0; lane < IVF_COARSE_LANES; lane++) {
+            for (int i = 0; i < QUAD; i++)
+                score[lane] += packed[lane * QUAD + i] * q[i];
+        }
+        packed += IVF_COARSE_LANES * QUAD;
+        q += QUAD;
+    }
+}
+
+static const int8_t *row_at(const ivf_coarse *coarse, const ivf_coarse_rows *rows, int64_t i)
+{
+    return rows->q + (rows->list == NULL ? i : rows->list[i]) * (int64_t)coarse->quads * QUAD;
+}
+
+static void scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
+                 ivf_coarse_found *found)
+{
+    for (int64_t i = 0; i < rows->n; i++) {
+        ivf_coarse_found *f = found + (place == NULL ? i : place[i]);
+        for (int32_t tile = tiles.first; tile < tiles.end; tile++) {
+            int32_t score[IVF_COARSE_LANES];
+            score_tile(coarse, tile, row_at(coarse, rows, i), score);
+            for (int lane = 0; lane < IVF_COARSE_LANES; lane++) {
+                f->tile[lane] = score[lane] > f->score[lane] ? tile : f->tile[lane];
+                f->score[lane] = score[lane] > f->score[lane] ? score[lane] : f->score[lane];
+            }
+        }
+    }
+}
+
+static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out)
+{
+    for (int64_t i = 0; i < rows->n; i++) {
+        for (int32_t tile = tiles.first; tile < tiles.end; tile++) {
+            score_tile(coarse, tile, row_at(coarse, rows, i), out);
+            out += IVF_COARSE_LANES;
+        }
+    }
+}
+
+static void rescore(const float *const *x, const float *const *c, int count, int d, float *score)
+{
+    for (int chain = 0; chain < count; chain++) {
+        for (int i = 0; i < d; i++)
+            score[chain] = fmaf(x[chain][i], c[chain][i], score[chain]);
+    }
+}
+
+const ivf_grid_kernels ivf_grid_reference = {.round = round_row};
+
+const ivf_coarse_kernels ivf_coarse_reference = {
+    .values = QUAD, .pack = pack, .scan = scan, .scores = scores, .rescore = rescore};
