@@ -61,30 +61,61 @@ double ivf_rng_normal(uint64_t seed, uint32_t stream, uint64_t counter)
 
 ivf_permutation ivf_permutation_make(uint64_t n, uint64_t seed, uint32_t stream)
 {
-    int half_bits = 1;
-    while (half_bits < 32 && n > (uint64_t)1 << (2 * half_bits))
-        half_bits++;
-    return (ivf_permutation){.n = n, .seed = seed, .stream = stream, .half_bits = half_bits};
+    ivf_permutation p = {.n = n, .half_bits = 1};
+    while (p.half_bits < 32 && n > (uint64_t)1 << (2 * p.half_bits))
+        p.half_bits++;
+    for (uint32_t round = 0; round < IVF_PERMUTATION_ROUNDS; round++)
+        p.keys[round] = low_bits(philox(seed, stream, round + 1, 0));
+    return p;
 }
 
-static uint64_t feistel(const ivf_permutation *p, uint64_t value)
+/* The round function: SplitMix64's finaliser of a half and the round's key. */
+static uint64_t mix(uint64_t half, uint64_t key)
+{
+    uint64_t x = half ^ key;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    return x ^ (x >> 31);
+}
+
+static uint64_t encipher(const ivf_permutation *p, uint64_t value)
 {
     const uint64_t mask = ((uint64_t)1 << p->half_bits) - 1;
     uint64_t left = value >> p->half_bits;
     uint64_t right = value & mask;
-    for (uint32_t round = 1; round <= 4; round++) {
-        uint64_t mixed = low_bits(philox(p->seed, p->stream, round, right)) & mask;
-        uint64_t next = left ^ mixed;
+    for (int round = 0; round < IVF_PERMUTATION_ROUNDS; round++) {
+        uint64_t next = left ^ (mix(right, p->keys[round]) & mask);
         left = right;
         right = next;
     }
     return left << p->half_bits | right;
 }
 
+static uint64_t decipher(const ivf_permutation *p, uint64_t value)
+{
+    const uint64_t mask = ((uint64_t)1 << p->half_bits) - 1;
+    uint64_t left = value >> p->half_bits;
+    uint64_t right = value & mask;
+    for (int round = IVF_PERMUTATION_ROUNDS - 1; round >= 0; round--) {
+        uint64_t before = right ^ (mix(left, p->keys[round]) & mask);
+        right = left;
+        left = before;
+    }
+    return left << p->half_bits | right;
+}
+
 uint64_t ivf_permutation_at(const ivf_permutation *permutation, uint64_t index)
 {
-    uint64_t value = feistel(permutation, index);
+    uint64_t value = encipher(permutation, index);
     while (value >= permutation->n)
-        value = feistel(permutation, value);
+        value = encipher(permutation, value);
+    return value;
+}
+
+uint64_t ivf_permutation_index(const ivf_permutation *permutation, uint64_t image)
+{
+    uint64_t value = decipher(permutation, image);
+    while (value >= permutation->n)
+        value = decipher(permutation, value);
     return value;
 }

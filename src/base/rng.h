@@ -28,17 +28,19 @@ double ivf_rng_normal(uint64_t seed, uint32_t stream, uint64_t counter);
 /* A pseudo-random permutation of [0, n): a Feistel network over the next even power of two, walked until the image
  * falls inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Takes no memory; the image of 0..s-1
  * is a uniform sample of s distinct numbers. */
+enum { IVF_PERMUTATION_ROUNDS = 4 };
+
 typedef struct {
     uint64_t n;
-    uint64_t seed;
-    uint32_t stream;
+    uint64_t keys[IVF_PERMUTATION_ROUNDS];
     int half_bits;
 } ivf_permutation;
 
 /* Local. n >= 1. */
 ivf_permutation ivf_permutation_make(uint64_t n, uint64_t seed, uint32_t stream);
 
-/* Local. The image of `index` < n; about two to eight generator calls. */
+/* Local. The image of `index` < n, and the index of an image: some 10 to 40 ns. */
 uint64_t ivf_permutation_at(const ivf_permutation *permutation, uint64_t index);
+uint64_t ivf_permutation_index(const ivf_permutation *permutation, uint64_t image);
 
 #endif

@@ -1,5 +1,6 @@
 #include "build/draw.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -8,30 +9,49 @@
 #include "base/rng.h"
 #include "base/team.h"
 
-/* Drawing: tasks of DRAW_ROWS permutation values each, counted first and then stored, so that they share no state. */
-enum { DRAW_ROWS = 1 << 16 };
+/* Tasks of TASK numbers each, counted first and then stored, so that they share no state. The numbers are the rank's
+ * rows, whose places are looked up, or the sample's places, whose rows are: whichever are fewer. */
+enum { TASK = 1 << 16 };
 
 typedef struct {
     ivf_permutation permutation;
-    int64_t total;
+    bool by_place;
+    int64_t sample_rows;
     int64_t first; /* rows of this rank: [first, end) */
     int64_t end;
     int64_t *offsets; /* [tasks + 1] */
     ivf_pick *picks;  /* NULL while counting */
 } draw_state;
 
+/* The n-th pick to be considered; false when it is not in the sample, or not this rank's. */
+static bool pick_at(const draw_state *s, int64_t n, ivf_pick *pick)
+{
+    if (s->by_place) {
+        *pick = (ivf_pick){.row = (int64_t)ivf_permutation_at(&s->permutation, (uint64_t)n), .place = n};
+        return pick->row >= s->first && pick->row < s->end;
+    }
+    uint64_t row = (uint64_t)(s->first + n);
+    *pick = (ivf_pick){.row = (int64_t)row, .place = (int64_t)ivf_permutation_index(&s->permutation, row)};
+    return pick->place < s->sample_rows;
+}
+
+static int64_t candidates(const draw_state *s)
+{
+    return s->by_place ? s->sample_rows : s->end - s->first;
+}
+
 static int draw_task(void *arg, int64_t task, int worker)
 {
     draw_state *s = arg;
-    int64_t end = ivf_min_i64((task + 1) * DRAW_ROWS, s->total);
+    int64_t end = ivf_min_i64((task + 1) * TASK, candidates(s));
     int64_t found = 0;
+    ivf_pick pick;
     (void)worker;
-    for (int64_t place = task * DRAW_ROWS; place < end; place++) {
-        int64_t row = (int64_t)ivf_permutation_at(&s->permutation, (uint64_t)place);
-        if (row < s->first || row >= s->end)
+    for (int64_t n = task * TASK; n < end; n++) {
+        if (!pick_at(s, n, &pick))
             continue;
         if (s->picks != NULL)
-            s->picks[s->offsets[task] + found] = (ivf_pick){row, place};
+            s->picks[s->offsets[task] + found] = pick;
         found++;
     }
     if (s->picks == NULL)
@@ -50,10 +70,11 @@ int ivf_draw_picks(const ivf_plan *plan, uint64_t seed, int rank, int size, ivf_
 {
     int64_t share = ivf_ceil_div(plan->rows, size);
     draw_state s = {.permutation = ivf_permutation_make((uint64_t)plan->rows, seed, IVF_RNG_SAMPLE),
-                    .total = plan->sample_rows,
-                    .first = share * rank,
-                    .end = share * (rank + 1)};
-    int64_t tasks = ivf_ceil_div(s.total, DRAW_ROWS);
+                    .by_place = plan->sample_rows < share,
+                    .sample_rows = plan->sample_rows,
+                    .first = ivf_min_i64(plan->rows, share * rank),
+                    .end = ivf_min_i64(plan->rows, share * (rank + 1))};
+    int64_t tasks = ivf_ceil_div(candidates(&s), TASK);
     s.offsets = ivf_new_zero(ivf_to_size(tasks) + 1, sizeof *s.offsets);
     if (s.offsets == NULL)
         return MPIVF_FAILED;
@@ -64,7 +85,8 @@ int ivf_draw_picks(const ivf_plan *plan, uint64_t seed, int rank, int size, ivf_
     s.picks = ivf_new(ivf_to_size(*count), sizeof *s.picks);
     if (s.picks != NULL) {
         (void)ivf_team_run(tasks, draw_task, &s);
-        qsort(s.picks, (size_t)*count, sizeof *s.picks, by_row);
+        if (s.by_place)
+            qsort(s.picks, (size_t)*count, sizeof *s.picks, by_row);
     }
     ivf_free(s.offsets);
     *picks = s.picks;

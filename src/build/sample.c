@@ -1,6 +1,7 @@
 #include "build/sample.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,19 +14,32 @@
 #include "comm/transfer.h"
 #include "math/rows.h"
 
-/* Rows of a rank travel in pieces of this size. */
-static const int64_t PIECE_BYTES = 64 << 20;
+/* Rows that a rank reads and sends at a time. Small enough for the cache, so that they are copied while they are in it.
+ */
+static const int64_t PIECE_BYTES = 8 << 20;
 
 /* Fewer multiply-adds in an iteration of k-means than this are done by rank 0 before messages would arrive. */
 static const double WORTH_SHARING = 1e8;
 
 typedef struct {
     ivf_build_state *build;
-    ivf_pick *picks; /* [count]: what this rank reads; unusable rows are taken out of them */
+    ivf_pick *picks; /* what this rank reads, in the order of the files */
     int64_t count;
-    float *x;     /* [count][d]: their values, in the same order */
-    int64_t *bad; /* [bad_count]: places of unusable rows, of this rank and then of all, ascending */
-    int64_t bad_count;
+    int64_t *bad;      /* [bad_count]: places of unusable rows, of this rank and then of all, ascending */
+    int64_t bad_count; /* at most `count` while they are found */
+    ivf_share old;     /* places before gaps were closed, and the rows that this rank held by them */
+    float *old_x;
+
+    int64_t room;     /* rows of a piece, at most */
+    int64_t n;        /* rows of the present one */
+    int64_t *rows;    /* [room]: their numbers */
+    int64_t *places;  /* [room]: -1: goes nowhere */
+    float *x;         /* [room][d] */
+    uint8_t *reasons; /* [room] */
+    size_t item;      /* bytes of a row on its way: its place and its values */
+    uint8_t *items;   /* [room] items, sorted by the rank that they go to */
+    int64_t *offsets; /* [ranks + 1]: of those, bytes */
+    int64_t *next;    /* [ranks] */
 } sample_state;
 
 static int refuse_row(const ivf_build_state *build, int64_t row, uint8_t reason)
@@ -36,103 +50,44 @@ static int refuse_row(const ivf_build_state *build, int64_t row, uint8_t reason)
                     name, ivf_row_reason_text((ivf_row_reason)reason));
 }
 
-static int read_rows(sample_state *s)
-{
-    size_t count = ivf_to_size(s->count);
-    int64_t *rows = ivf_new(count, sizeof *rows);
-    s->x = ivf_new(count, (size_t)s->build->plan.d * sizeof *s->x);
-    int rc = rows == NULL || s->x == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int64_t i = 0; rc == MPIVF_OK && i < s->count; i++)
-        rows[i] = s->picks[i].row;
-    if (rc == MPIVF_OK)
-        rc = ivf_dataset_read_rows(s->build->dataset, rows, s->count, s->x);
-    ivf_free(rows);
-    return rc;
-}
+/* Local. Puts n rows from the first-th on, with their places, into the piece. */
+typedef int piece_source(sample_state *s, int64_t first, int64_t n);
 
-/* Takes unusable rows out, and notes their places. */
-static int sort_out(sample_state *s, const uint8_t *reasons)
-{
-    const ivf_build_state *build = s->build;
-    size_t d = (size_t)build->plan.d;
-    int64_t kept = 0;
-    for (int64_t i = 0; i < s->count; i++) {
-        if (reasons[i] != IVF_ROW_OK) {
-            if (!build->config->skip_bad_rows)
-                return refuse_row(build, s->picks[i].row, reasons[i]);
-            s->bad[s->bad_count++] = s->picks[i].place;
-            continue;
-        }
-        if (kept < i)
-            memcpy(s->x + (size_t)kept * d, s->x + (size_t)i * d, d * sizeof *s->x);
-        s->picks[kept++] = s->picks[i];
-    }
-    s->count = kept;
-    return MPIVF_OK;
-}
-
-static int64_t count_bad(const uint8_t *reasons, int64_t n)
-{
-    int64_t bad = 0;
-    for (int64_t i = 0; i < n; i++)
-        bad += reasons[i] != IVF_ROW_OK;
-    return bad;
-}
-
-enum { TASK_ROWS = 1024 };
-
-typedef struct {
-    const sample_state *sample;
-    uint8_t *reasons;
-} check_state;
+enum { TASK_ROWS = 256 };
 
 static int check_task(void *arg, int64_t task, int worker)
 {
-    const check_state *c = arg;
-    const ivf_plan *plan = &c->sample->build->plan;
-    int64_t first = task * TASK_ROWS;
-    int64_t n = ivf_min_i64(TASK_ROWS, c->sample->count - first);
-    (void)worker;
-    (void)ivf_rows_check(c->sample->x + first * plan->d, n, plan->d, plan->metric, plan->value_limit,
-                         c->reasons + first);
-    return MPIVF_OK;
-}
-
-static int normalise_task(void *arg, int64_t task, int worker)
-{
     const sample_state *s = arg;
-    int d = s->build->plan.d;
+    const ivf_plan *plan = &s->build->plan;
     int64_t first = task * TASK_ROWS;
+    float *x = s->x + first * plan->d;
     (void)worker;
-    ivf_rows_normalise(s->x + first * d, ivf_min_i64(TASK_ROWS, s->count - first), d);
+    for (int64_t i = first; i < ivf_min_i64(s->n, first + TASK_ROWS); i++, x += plan->d)
+        if (ivf_rows_check(x, 1, plan->d, plan->metric, plan->value_limit, s->reasons + i) == 0 &&
+            plan->metric == IVF_COSINE)
+            ivf_rows_normalise(x, 1, plan->d);
     return MPIVF_OK;
 }
 
-static int check_rows(sample_state *s)
+static int read_piece(sample_state *s, int64_t first, int64_t n)
 {
-    check_state c = {.sample = s, .reasons = ivf_new(ivf_to_size(s->count), 1)};
-    if (c.reasons == NULL)
-        return MPIVF_FAILED;
-    (void)ivf_team_run(ivf_ceil_div(s->count, TASK_ROWS), check_task, &c);
-    int64_t bad = count_bad(c.reasons, s->count);
-    s->bad = ivf_new(ivf_to_size(bad), sizeof *s->bad);
-    int rc = s->bad == NULL ? MPIVF_FAILED : MPIVF_OK;
-    if (rc == MPIVF_OK && bad > 0)
-        rc = sort_out(s, c.reasons);
-    if (rc == MPIVF_OK && s->build->plan.metric == IVF_COSINE)
-        rc = ivf_team_run(ivf_ceil_div(s->count, TASK_ROWS), normalise_task, s);
-    ivf_free(c.reasons);
-    return rc;
-}
-
-/* Local. What this rank reads, checked. */
-static int read_mine(const ivf_ctx *ctx, sample_state *s)
-{
-    int rc = ivf_draw_picks(&s->build->plan, s->build->config->seed, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &s->picks,
-                            &s->count);
+    for (int64_t i = 0; i < n; i++) {
+        s->rows[i] = s->picks[first + i].row;
+        s->places[i] = s->picks[first + i].place;
+    }
+    s->n = n;
+    int rc = ivf_dataset_read_rows(s->build->dataset, s->rows, n, s->x);
     if (rc == MPIVF_OK)
-        rc = read_rows(s);
-    return rc == MPIVF_OK ? check_rows(s) : rc;
+        rc = ivf_team_run(ivf_ceil_div(n, TASK_ROWS), check_task, s);
+    for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {
+        if (s->reasons[i] == IVF_ROW_OK)
+            continue;
+        if (!s->build->config->skip_bad_rows)
+            return refuse_row(s->build, s->rows[i], s->reasons[i]);
+        s->bad[s->bad_count++] = s->places[i];
+        s->places[i] = -1;
+    }
+    return rc;
 }
 
 static int ascending(const void *a, const void *b)
@@ -170,8 +125,8 @@ static int share_bad(const ivf_ctx *ctx, sample_state *s)
     return rc;
 }
 
-/* Where a usable row goes when those before it that are not have left. */
-static int64_t close_gaps(const sample_state *s, int64_t place)
+/* How many of the unusable places come before `place`. */
+static int64_t gaps_before(const sample_state *s, int64_t place)
 {
     int64_t low = 0;
     int64_t high = s->bad_count;
@@ -182,38 +137,22 @@ static int64_t close_gaps(const sample_state *s, int64_t place)
         else
             high = middle;
     }
-    return place - low;
+    return low;
 }
 
-/* Who holds the sample. */
-static ivf_share choose_share(const ivf_ctx *ctx, const ivf_build_config *config, const ivf_plan *plan, int64_t total)
+/* Rows that were dealt out move up to where those before them are missing. */
+static int move_piece(sample_state *s, int64_t first, int64_t n)
 {
-    double work = (double)total * plan->factory.nlist * plan->d;
-    if (config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && work >= WORTH_SHARING))
-        return (ivf_share){.total = total, .rank = ivf_ctx_rank(ctx), .size = ivf_ctx_size(ctx)};
-    return (ivf_share){.total = total, .rank = ivf_ctx_is_root(ctx) ? 0 : -1, .size = 1};
+    size_t d = (size_t)s->build->plan.d;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t place = ivf_share_place(&s->old, first + i);
+        int64_t gaps = gaps_before(s, place);
+        bool missing = gaps < s->bad_count && s->bad[gaps] == place;
+        s->places[i] = missing ? -1 : place - gaps;
+    }
+    memcpy(s->x, s->old_x + (size_t)first * d, (size_t)n * d * sizeof *s->x);
+    return MPIVF_OK;
 }
-
-static int make_room(const ivf_ctx *ctx, sample_state *s)
-{
-    ivf_build_state *build = s->build;
-    int64_t total = build->plan.sample_rows - s->bad_count;
-    if (total < build->plan.factory.nlist)
-        return ivf_fail(MPIVF_BAD_INPUT,
-                        "only %" PRId64 " of %" PRId64 " sampled rows can be used, fewer than the %d lists", total,
-                        build->plan.sample_rows, build->plan.factory.nlist);
-    build->share = choose_share(ctx, build->config, &build->plan, total);
-    build->sample = ivf_new(ivf_to_size(ivf_share_count(&build->share)), (size_t)build->plan.d * sizeof *build->sample);
-    return build->sample == NULL ? MPIVF_FAILED : MPIVF_OK;
-}
-
-/* One piece on its way: items of a place and the row's values, sorted by the rank that they go to. */
-typedef struct {
-    size_t item; /* bytes */
-    uint8_t *items;
-    int64_t *offsets; /* [ranks + 1], bytes */
-    int64_t *next;    /* [ranks] */
-} parcel;
 
 static void keep(const ivf_build_state *build, int64_t place, const void *x)
 {
@@ -221,33 +160,32 @@ static void keep(const ivf_build_state *build, int64_t place, const void *x)
     memcpy(build->sample + (size_t)ivf_share_row(&build->share, place) * d, x, d * sizeof *build->sample);
 }
 
-/* Rows that stay go where they belong at once. */
-static void pack(const sample_state *s, int64_t first, int64_t n, int ranks, parcel *p)
+/* Rows of the piece that stay go where they belong at once. */
+static void pack(sample_state *s, int64_t n, int ranks)
 {
     const ivf_share *share = &s->build->share;
     size_t d = (size_t)s->build->plan.d;
-    memset(p->offsets, 0, ((size_t)ranks + 1) * sizeof *p->offsets);
-    for (int64_t i = first; i < first + n; i++) {
-        int64_t place = close_gaps(s, s->picks[i].place);
-        int owner = ivf_share_owner(share, place);
-        if (owner == share->rank)
-            keep(s->build, place, s->x + (size_t)i * d);
-        else
-            p->offsets[owner + 1] += (int64_t)p->item;
-    }
+    memset(s->offsets, 0, ((size_t)ranks + 1) * sizeof *s->offsets);
+    for (int64_t i = 0; i < n; i++)
+        if (s->places[i] >= 0 && ivf_share_owner(share, s->places[i]) != share->rank)
+            s->offsets[ivf_share_owner(share, s->places[i]) + 1] += (int64_t)s->item;
     for (int r = 0; r < ranks; r++) {
-        p->offsets[r + 1] += p->offsets[r];
-        p->next[r] = p->offsets[r];
+        s->offsets[r + 1] += s->offsets[r];
+        s->next[r] = s->offsets[r];
     }
-    for (int64_t i = first; i < first + n; i++) {
-        int64_t place = close_gaps(s, s->picks[i].place);
-        int owner = ivf_share_owner(share, place);
-        if (owner == share->rank)
+    for (int64_t i = 0; i < n; i++) {
+        const float *x = s->x + (size_t)i * d;
+        if (s->places[i] < 0)
             continue;
-        uint8_t *to = p->items + p->next[owner];
-        memcpy(to, &place, sizeof place);
-        memcpy(to + sizeof place, s->x + (size_t)i * d, d * sizeof *s->x);
-        p->next[owner] += (int64_t)p->item;
+        int owner = ivf_share_owner(share, s->places[i]);
+        if (owner == share->rank) {
+            keep(s->build, s->places[i], x);
+            continue;
+        }
+        uint8_t *to = s->items + s->next[owner];
+        memcpy(to, &s->places[i], sizeof *s->places);
+        memcpy(to + sizeof *s->places, x, d * sizeof *x);
+        s->next[owner] += (int64_t)s->item;
     }
 }
 
@@ -260,45 +198,108 @@ static void unpack(const ivf_build_state *build, const ivf_gathered *in, int ran
     }
 }
 
-/* Collective. Rows to where their places are held, in as many rounds as the rank with the most rows needs. */
-static int deal_out(const ivf_ctx *ctx, sample_state *s)
+/* Collective. `count` rows of this rank to where their places are held, in as many rounds as the rank with the most
+ * rows needs. */
+static int deal_out(const ivf_ctx *ctx, sample_state *s, int64_t count, piece_source *source)
 {
+    int rc = MPIVF_OK;
     int ranks = ivf_ctx_size(ctx);
-    parcel p = {.item = sizeof(int64_t) + (size_t)s->build->plan.d * sizeof(float)};
-    int64_t room = ivf_min_i64(s->count, ivf_max_i64(1, PIECE_BYTES / (int64_t)p.item));
-    int64_t rounds = room == 0 ? 0 : ivf_ceil_div(s->count, room);
-    p.items = ivf_new(ivf_to_size(room), p.item);
-    p.offsets = ivf_new((size_t)ranks + 1, sizeof *p.offsets);
-    p.next = ivf_new((size_t)ranks, sizeof *p.next);
-    int rc = ivf_agree(ctx, p.items == NULL || p.offsets == NULL || p.next == NULL ? MPIVF_FAILED : MPIVF_OK);
+    int64_t rounds = ivf_ceil_div(count, s->room);
     ivf_allmax_i64(ctx, &rounds, 1);
     for (int64_t round = 0; rc == MPIVF_OK && round < rounds; round++) {
         ivf_gathered in;
-        int64_t first = ivf_min_i64(round * room, s->count);
-        pack(s, first, ivf_min_i64(room, s->count - first), ranks, &p);
-        rc = ivf_exchange(ctx, p.items, p.offsets, &in);
+        int64_t first = ivf_min_i64(round * s->room, count);
+        int64_t n = ivf_min_i64(s->room, count - first);
+        rc = ivf_agree(ctx, source(s, first, n));
+        if (rc != MPIVF_OK)
+            break;
+        pack(s, n, ranks);
+        rc = ivf_exchange(ctx, s->items, s->offsets, &in);
         if (rc == MPIVF_OK)
-            unpack(s->build, &in, ranks, p.item);
+            unpack(s->build, &in, ranks, s->item);
         ivf_gathered_free(&in);
     }
-    ivf_free(p.next);
-    ivf_free(p.offsets);
-    ivf_free(p.items);
     return rc;
+}
+
+/* Who holds the sample. */
+static ivf_share choose_share(const ivf_ctx *ctx, const ivf_build_config *config, const ivf_plan *plan)
+{
+    int64_t total = plan->sample_rows;
+    double work = (double)total * plan->factory.nlist * plan->d;
+    if (config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && work >= WORTH_SHARING))
+        return (ivf_share){.total = total, .rank = ivf_ctx_rank(ctx), .size = ivf_ctx_size(ctx)};
+    return (ivf_share){.total = total, .rank = ivf_ctx_is_root(ctx) ? 0 : -1, .size = 1};
+}
+
+static int hold(ivf_build_state *build)
+{
+    build->sample = ivf_new(ivf_to_size(ivf_share_count(&build->share)), (size_t)build->plan.d * sizeof *build->sample);
+    return build->sample == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+/* Local. Draws, and makes room for a piece and for what this rank will hold. */
+static int prepare(const ivf_ctx *ctx, sample_state *s)
+{
+    ivf_build_state *build = s->build;
+    const ivf_plan *plan = &build->plan;
+    size_t ranks = (size_t)ivf_ctx_size(ctx);
+    s->item = sizeof *s->places + (size_t)plan->d * sizeof *s->x;
+    s->room = ivf_max_i64(1, PIECE_BYTES / (int64_t)s->item);
+    size_t room = (size_t)s->room;
+    int rc = ivf_draw_picks(plan, build->config->seed, ivf_ctx_rank(ctx), (int)ranks, &s->picks, &s->count);
+    if (rc != MPIVF_OK)
+        return rc;
+    s->bad = ivf_new(build->config->skip_bad_rows ? ivf_to_size(s->count) : 0, sizeof *s->bad);
+    s->rows = ivf_new(room, sizeof *s->rows);
+    s->places = ivf_new(room, sizeof *s->places);
+    s->x = ivf_new(room, (size_t)plan->d * sizeof *s->x);
+    s->reasons = ivf_new(room, 1);
+    s->items = ivf_new(room, s->item);
+    s->offsets = ivf_new(ranks + 1, sizeof *s->offsets);
+    s->next = ivf_new(ranks, sizeof *s->next);
+    if (s->bad == NULL || s->rows == NULL || s->places == NULL || s->x == NULL || s->reasons == NULL ||
+        s->items == NULL || s->offsets == NULL || s->next == NULL)
+        return MPIVF_FAILED;
+    build->share = choose_share(ctx, build->config, plan);
+    return hold(build);
+}
+
+/* Collective. Unusable rows were found: the others move up. */
+static int close_gaps(const ivf_ctx *ctx, sample_state *s)
+{
+    ivf_build_state *build = s->build;
+    int64_t usable = build->share.total - s->bad_count;
+    if (usable < build->plan.factory.nlist)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "only %" PRId64 " of %" PRId64 " sampled rows can be used, fewer than the %d lists", usable,
+                        build->share.total, build->plan.factory.nlist);
+    s->old = build->share;
+    s->old_x = build->sample;
+    build->share.total = usable;
+    int rc = ivf_agree(ctx, hold(build));
+    return rc == MPIVF_OK ? deal_out(ctx, s, ivf_share_count(&s->old), move_piece) : rc;
 }
 
 int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build)
 {
     sample_state s = {.build = build};
-    int rc = ivf_agree(ctx, read_mine(ctx, &s));
+    int rc = ivf_agree(ctx, prepare(ctx, &s));
+    if (rc == MPIVF_OK)
+        rc = deal_out(ctx, &s, s.count, read_piece);
     if (rc == MPIVF_OK)
         rc = share_bad(ctx, &s);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, make_room(ctx, &s));
-    if (rc == MPIVF_OK)
-        rc = deal_out(ctx, &s);
-    ivf_free(s.bad);
+    if (rc == MPIVF_OK && s.bad_count > 0)
+        rc = close_gaps(ctx, &s);
+    ivf_free(s.next);
+    ivf_free(s.offsets);
+    ivf_free(s.items);
+    ivf_free(s.reasons);
     ivf_free(s.x);
+    ivf_free(s.places);
+    ivf_free(s.rows);
+    ivf_free(s.old_x);
+    ivf_free(s.bad);
     ivf_free(s.picks);
     return rc;
 }

@@ -8,7 +8,8 @@
  * that hold their places: all of them, dealt out by base/share.h, or rank 0 alone (--train-on; which of the two changes
  * no byte of the result). Rows that cannot be indexed fail the build or are left out, by policy; the later ones then
  * move up, so that the sample has no gaps. Sets build->sample, build->share. Bytes sent by a rank: 8 + 4 d for each row
- * that it reads and another holds. Memory: the rows read and the rows held, and two pieces of 64 MiB at most. */
+ * that it reads and another holds. Memory: the rows held (twice when some are left out), 16 bytes
+ * for each row read, and three pieces of 8 MiB. */
 int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

@@ -66,6 +66,7 @@ START_TEST(permutations_hit_every_number_once)
         uint8_t *seen = ivf_new_zero(sizes[s], 1);
         for (uint64_t i = 0; i < sizes[s]; i++) {
             uint64_t at = ivf_permutation_at(&p, i);
+            ck_assert_uint_eq(ivf_permutation_index(&p, at), i);
             ck_assert_uint_lt(at, sizes[s]);
             ck_assert_uint_eq(seen[at]++, 0);
         }
