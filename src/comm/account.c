@@ -1,5 +1,6 @@
 #include "comm/account.h"
 
+#include <mpi.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ void ivf_account_begin(ivf_account *account, const char *name)
     account->phases[account->count] = (ivf_phase){.name = name};
     account->started = ivf_clock();
     reset_peak();
+    MPI_Pcontrol(1, name);
 }
 
 void ivf_account_end(ivf_account *account, int64_t bytes)
@@ -52,6 +54,7 @@ void ivf_account_end(ivf_account *account, int64_t bytes)
     phase->seconds = ivf_clock() - account->started;
     phase->bytes = bytes;
     phase->memory = peak_bytes();
+    MPI_Pcontrol(-1, phase->name);
 }
 
 static ivf_spread spread(const double *values, int n, int stride)

@@ -31,7 +31,8 @@ typedef struct {
     ivf_spread seconds, bytes, memory;
 } ivf_phase_summary;
 
-/* Local. A phase starts where the one before ended. */
+/* Local. A phase starts where the one before ended. Profilers of MPI learn of it by MPI_Pcontrol(1, name) and (-1,
+ * name), as IPM takes regions. */
 void ivf_account_begin(ivf_account *account, const char *name);
 void ivf_account_end(ivf_account *account, int64_t bytes);
 

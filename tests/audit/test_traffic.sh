@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# test_traffic.sh LIBRARY NP...: what the ranks of real builds hand to MPI, counted by the library (traffic.c) and held to the
+# formulas of ARCHITECTURE.md, "Communication". Builds of n and of 2 n rows must train with the same bytes.
+# shellcheck source=../support/cli.sh
+source "$MPIVF_SOURCE/tests/support/cli.sh"
+library=$1
+shift
+export OMP_NUM_THREADS=1
+with_python numpy h5py
+
+# Nothing that moves data may go past the counter.
+silent='Abort|Comm_free|Comm_rank|Comm_size|Finalize|Get_processor_name|Init_thread|Initialized|Iprobe|Recv|Test|Win_flush'
+silent+='|Win_lock_all|Win_sync|Win_unlock_all|T_[a-z_]+'
+nm -D --undefined-only "$MPIVF" | sed -n 's/^ *U MPI_\([A-Za-z_]*\).*/\1/p' | sort -u >calls
+[ -s calls ] || fail "nm lists no call of MPI"
+nm -D --defined-only "$library" | sed -n 's/^.* T MPI_\([A-Za-z_]*\).*/\1/p' | sort -u >counted
+grep -qx Bcast counted || fail "the library counts nothing"
+unknown=$(grep -vxE "$silent" calls | grep -vxFf counted || true)
+[ -z "$unknown" ] || fail "calls of MPI that are not counted: $unknown"
+
+rows=70000 # beyond the 65536 that PQ trains on, so that its training is the same for n and 2 n
+expect 0 "$MPIVF" generate --output small.fbin --rows $rows --dim 8 --clusters 500 --intrinsic 6 --quiet
+expect 0 "$MPIVF" generate --output large.fbin --rows $((2 * rows)) --dim 8 --clusters 500 --intrinsic 6 --quiet
+
+# build NP NAME ROWS ITERATIONS OPTION...: 20 fragments, trained on all rows.
+build() {
+    local np=$1 name=$2 rows=$3 iterations=$4
+    shift 4
+    mkdir -p "$np/$name"
+    expect 0 ranks "$np" -x LD_PRELOAD="$library" -x MPIVF_TRAFFIC="$np/$name/traffic" "$MPIVF" build "$np/$name/index" \
+        --factory IVF64,PQ4 --sample "$rows" --fragment-rows $((rows / 20)) --iterations "$iterations" --pq-iterations 1 \
+        --json --quiet "$@"
+    mv out "$np/$name/build.json"
+    expect 0 "$MPIVF" info "$np/$name/index" --json
+    mv out "$np/$name/info.json"
+}
+
+for np; do
+    build "$np" small $rows 3 --input small.fbin
+    build "$np" large $((2 * rows)) 3 --input large.fbin
+    build "$np" longer $rows 4 --input small.fbin
+    "$python" "$MPIVF_SOURCE/tests/audit/check_traffic.py" "$np" || fail "traffic at $np ranks"
+    rm -r "$np"/*/index
+done
