@@ -11,6 +11,7 @@ const ivf_codec_kernels *ivf_codec_kernels_now(void)
 #if defined(__x86_64__)
         [IVF_SIMD_AVX2] = &ivf_codec_kernels_avx2,
         [IVF_SIMD_AVX512] = &ivf_codec_kernels_avx512,
+        [IVF_SIMD_VNNI] = &ivf_codec_kernels_avx512,
 #endif
     };
     return of_level[ivf_simd_level()];

@@ -155,6 +155,7 @@ static void set_tile(ivf_coarse *coarse, int32_t tile, const int32_t *numbers, i
 {
     const ivf_coarse *source = coarse->source;
     size_t stride = (size_t)coarse->quads * QUAD;
+    int steps = (int)(coarse->tile_size / (LANES * QUAD));
     const uint8_t *lanes[LANES];
     int32_t *number = coarse->number + (ptrdiff_t)tile * LANES;
     int32_t *bias = coarse->bias + (ptrdiff_t)tile * LANES;
@@ -168,7 +169,7 @@ static void set_tile(ivf_coarse *coarse, int32_t tile, const int32_t *numbers, i
         bias[lane] = source->whole_bias[number[lane]];
         lanes[lane] = source->codes + (size_t)number[lane] * stride;
     }
-    coarse->kernels->pack(lanes, coarse->quads, coarse->packed + (size_t)tile * coarse->tile_size);
+    coarse->kernels->pack(lanes, steps, coarse->packed + (size_t)tile * coarse->tile_size);
 }
 
 void ivf_coarse_pack(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,

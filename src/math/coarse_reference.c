@@ -18,9 +18,9 @@ static bool round_row(const float *x, const float *centre, float scale, int d, i
     return beyond != 0;
 }
 
-static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int quads, uint8_t *tile)
+static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
 {
-    for (int quad = 0; quad < quads; quad++) {
+    for (int quad = 0; quad < steps; quad++) {
         for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
             memcpy(tile + ((ptrdiff_t)quad * IVF_COARSE_LANES + lane) * QUAD, lanes[lane] + (ptrdiff_t)quad * QUAD,
                    QUAD);

@@ -15,10 +15,10 @@ static const kernel_set sets[IVF_SIMD_COUNT] = {
     [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas, &ivf_grid_reference,
                        &ivf_coarse_reference},
 #if defined(__x86_64__)
-    [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2, &ivf_grid_reference,
-                       &ivf_coarse_reference},
-    [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512, &ivf_grid_reference,
-                         &ivf_coarse_reference},
+    [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2, &ivf_grid_avx2, &ivf_coarse_avx2},
+    [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512, &ivf_grid_avx2,
+                         &ivf_coarse_avx512},
+    [IVF_SIMD_VNNI] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512, &ivf_grid_avx2, &ivf_coarse_vnni},
 #endif
 };
 

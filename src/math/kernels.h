@@ -56,8 +56,8 @@ typedef struct {
  * lane's centroid take 4 bytes, [steps][lanes][4 bytes] with steps = d / values rounded up. */
 typedef struct {
     int values;
-    /* One tile from its lanes' 8-bit values (each padded to a multiple of 4); `quads` of four values. */
-    void (*pack)(const uint8_t *const lanes[IVF_COARSE_LANES], int quads, uint8_t *tile);
+    /* One tile of so many steps from its lanes' 8-bit values, each padded to a multiple of 4. */
+    void (*pack)(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile);
     /* The i-th row's lanes are found[place[i]], or found[i] without places. */
     void (*scan)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
                  ivf_coarse_found *found);
@@ -112,6 +112,11 @@ extern const ivf_distance_kernels ivf_distance_avx512;
 extern const ivf_convert_kernels ivf_convert_avx2;
 extern const ivf_panels_kernels ivf_panels_avx2;
 extern const ivf_panels_kernels ivf_panels_avx512;
+extern const ivf_grid_kernels ivf_grid_avx2;
+extern const ivf_coarse_kernels ivf_coarse_avx2;
+extern const ivf_coarse_kernels ivf_coarse_avx512;
+extern const ivf_coarse_kernels ivf_coarse_vnni;
+void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int count, int d, float *score);
 #endif
 
 #endif

@@ -15,10 +15,8 @@
 enum { UNSET = -1 };
 
 static const char *const names[IVF_SIMD_COUNT] = {
-    [IVF_SIMD_REFERENCE] = "reference",
-    [IVF_SIMD_BLAS] = "blas",
-    [IVF_SIMD_AVX2] = "avx2",
-    [IVF_SIMD_AVX512] = "avx512",
+    [IVF_SIMD_REFERENCE] = "reference", [IVF_SIMD_BLAS] = "blas", [IVF_SIMD_AVX2] = "avx2",
+    [IVF_SIMD_AVX512] = "avx512",       [IVF_SIMD_VNNI] = "vnni",
 };
 
 static atomic_int chosen = UNSET;
@@ -49,6 +47,11 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static bool has_vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #else
 static bool has_avx2(void)
 {
@@ -56,6 +59,11 @@ static bool has_avx2(void)
 }
 
 static bool has_avx512(void)
+{
+    return false;
+}
+
+static bool has_vnni(void)
 {
     return false;
 }
@@ -71,6 +79,8 @@ bool ivf_simd_available(ivf_simd level)
         return has_avx2();
     case IVF_SIMD_AVX512:
         return has_avx512();
+    case IVF_SIMD_VNNI:
+        return has_vnni();
     case IVF_SIMD_COUNT:
     default:
         return false;
@@ -79,9 +89,10 @@ bool ivf_simd_available(ivf_simd level)
 
 static ivf_simd best_level(void)
 {
-    if (ivf_simd_available(IVF_SIMD_AVX512))
-        return IVF_SIMD_AVX512;
-    return ivf_simd_available(IVF_SIMD_AVX2) ? IVF_SIMD_AVX2 : IVF_SIMD_BLAS;
+    int level = IVF_SIMD_COUNT - 1;
+    while (!ivf_simd_available((ivf_simd)level))
+        level--;
+    return (ivf_simd)level;
 }
 
 static ivf_simd level_of_environment(void)
@@ -98,7 +109,7 @@ static ivf_simd level_of_environment(void)
         ivf_warn("this CPU cannot run MPIVF_SIMD=%s; using %s", wanted, names[best]);
         return best;
     }
-    ivf_warn("MPIVF_SIMD=%s is not known (reference, blas, avx2, avx512); using %s", wanted, names[best]);
+    ivf_warn("MPIVF_SIMD=%s is not known (reference, blas, avx2, avx512, vnni); using %s", wanted, names[best]);
     return best;
 }
 

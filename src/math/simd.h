@@ -1,5 +1,5 @@
-/* Which instruction set the kernels use: the best the CPU has, or what MPIVF_SIMD (reference, blas, avx2, avx512) asks
- * for. Chosen once. */
+/* Which instruction set the kernels use: the best the CPU has, or what MPIVF_SIMD (reference, blas, avx2, avx512, vnni)
+ * asks for. Chosen once. */
 #ifndef IVF_MATH_SIMD_H
 #define IVF_MATH_SIMD_H
 
@@ -10,6 +10,7 @@ typedef enum {
     IVF_SIMD_BLAS,      /* OpenBLAS for products, plain C for the rest: any CPU */
     IVF_SIMD_AVX2,      /* with FMA and F16C */
     IVF_SIMD_AVX512,    /* F, BW, DQ, VL */
+    IVF_SIMD_VNNI,      /* the same with VNNI: products of 8 and 16 bits */
     IVF_SIMD_COUNT
 } ivf_simd;
 

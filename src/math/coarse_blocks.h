@@ -1,0 +1,200 @@
+/* Integer products of rounded rows with tiles of centroids, written once for any vector width: included by
+ * coarse_avx2.c, coarse_avx512.c and coarse_vnni.c, which first define what a vector is:
+ *
+ *   vec, mask                           of 32-bit integers, the outcome of comparing
+ *   VECS                                vecs to a tile's lanes
+ *   COLS                                tiles that are worked on at once, at most
+ *   COL_SIZES(F)                        F(1) ... F(COLS)
+ *   vec_load vec_store vec_set1 vec_set1_from vec_max vec_greater vec_select
+ *   vec_dot                             adds, in each lane, the products of 4 bytes of a centroid and of a row
+ *   widened, widen                      room for ROWS rows in the form that vec_dot takes, and one row's way to it
+ *
+ * The sums of ROWS rows and up to COLS tiles stay in registers for the whole of d. The centroids of a few tiles stay in
+ * the first-level cache while rows stream past them and are read where they lie, 4 bytes broadcast at a time: so it
+ * makes no difference which rows they are. The best score and its tile are kept for each lane of each row in memory. */
+#ifndef IVF_MATH_COARSE_BLOCKS_H
+#define IVF_MATH_COARSE_BLOCKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "math/kernels.h"
+
+enum { ROWS = 6, LANES = IVF_COARSE_LANES, STEP = LANES * 4, QUAD = 4 };
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Rows and tiles that are worked on at once. */
+typedef struct {
+    const uint8_t *tiles; /* the first one */
+    const int32_t *bias;
+    ptrdiff_t tile_size;
+    ptrdiff_t steps;
+    int32_t number; /* of the first tile */
+    const uint8_t *row[ROWS];
+    int32_t *out[ROWS]; /* scores */
+    ivf_coarse_found *found[ROWS];
+} patch;
+
+INLINE void patch_sum(const patch *p, const int rows, const int cols, vec sum[ROWS][COLS * VECS])
+{
+    const uint8_t *row[ROWS];
+    const uint8_t *tile[COLS];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        row[r] = p->row[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < cols * VECS; v++)
+            sum[r][v] = vec_load(p->bias + (ptrdiff_t)v * (LANES / VECS));
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < cols; c++)
+        tile[c] = p->tiles + c * p->tile_size;
+    ptrdiff_t steps = p->steps;
+#pragma GCC unroll 2
+    for (ptrdiff_t i = 0; i < steps; i++) {
+        vec column[COLS * VECS];
+#pragma GCC unroll 16
+        for (int v = 0; v < cols * VECS; v++)
+            column[v] = vec_load(tile[v / VECS] + i * STEP + v % VECS * (STEP / VECS));
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            vec values = vec_set1_from(row[r] + i * 4);
+#pragma GCC unroll 16
+            for (int v = 0; v < cols * VECS; v++)
+                sum[r][v] = vec_dot(sum[r][v], column[v], values);
+        }
+    }
+}
+
+INLINE void patch_scan(const patch *p, const int rows, const int cols)
+{
+    vec sum[ROWS][COLS * VECS];
+    patch_sum(p, rows, cols, sum);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 16
+        for (int half = 0; half < VECS; half++) {
+            int32_t *score = p->found[r]->score + half * (LANES / VECS);
+            int32_t *number = p->found[r]->tile + half * (LANES / VECS);
+            vec best = vec_load(score);
+            vec where = vec_load(number);
+#pragma GCC unroll 16
+            for (int c = 0; c < cols; c++) {
+                vec other = sum[r][c * VECS + half];
+                where = vec_select(vec_greater(other, best), vec_set1(p->number + c), where);
+                best = vec_max(other, best);
+            }
+            vec_store(score, best);
+            vec_store(number, where);
+        }
+    }
+}
+
+INLINE void patch_store(const patch *p, const int rows, const int cols)
+{
+    vec sum[ROWS][COLS * VECS];
+    patch_sum(p, rows, cols, sum);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 16
+        for (int v = 0; v < cols * VECS; v++)
+            vec_store(p->out[r] + (ptrdiff_t)v * (LANES / VECS), sum[r][v]);
+    }
+}
+
+/* Functions for every size of patch. */
+typedef void patch_fn(const patch *p);
+
+#define DEFINE_PATCH(rows, cols)                                                                                       \
+    static void scan_##rows##_##cols(const patch *p)                                                                   \
+    {                                                                                                                  \
+        patch_scan(p, rows, cols);                                                                                     \
+    }                                                                                                                  \
+    static void store_##rows##_##cols(const patch *p)                                                                  \
+    {                                                                                                                  \
+        patch_store(p, rows, cols);                                                                                    \
+    }
+#define DEFINE_PATCHES(cols) DEFINE_PATCH(2, cols) DEFINE_PATCH(4, cols) DEFINE_PATCH(6, cols)
+#define LIST_SCANS(cols) {scan_2_##cols, scan_4_##cols, scan_6_##cols},
+#define LIST_STORES(cols) {store_2_##cols, store_4_##cols, store_6_##cols},
+
+COL_SIZES(DEFINE_PATCHES)
+static patch_fn *const scans[COLS][ROWS / 2] = {COL_SIZES(LIST_SCANS)};
+static patch_fn *const stores[COLS][ROWS / 2] = {COL_SIZES(LIST_STORES)};
+
+/* Rows beyond the last go to nobody. */
+typedef struct {
+    ivf_coarse_found found;
+    int32_t out[COLS * LANES];
+    widened rows;
+} spare;
+
+/* What is done to all rows and a range of tiles: scores to `out` or, without, the best to `found`. */
+typedef struct {
+    const ivf_coarse *coarse;
+    const ivf_coarse_rows *rows;
+    const int32_t *place;
+    ivf_coarse_found *found;
+    int32_t *out; /* [n][slots] */
+    int64_t slots;
+} job;
+
+static void set_row(const job *j, int64_t i, int64_t column, patch *p, int r, spare *s)
+{
+    const ivf_coarse_rows *rows = j->rows;
+    bool beyond = i >= rows->n;
+    int64_t known = beyond ? rows->n - 1 : i;
+    int64_t row = rows->list == NULL ? known : rows->list[known];
+    p->row[r] = widen(rows->q + row * j->coarse->quads * QUAD, j->coarse->quads, &s->rows, r);
+    if (j->out != NULL)
+        p->out[r] = beyond ? s->out : j->out + i * j->slots + column;
+    else
+        p->found[r] = beyond ? &s->found : j->found + (j->place == NULL ? i : j->place[i]);
+}
+
+static void run_columns(const job *j, patch *p, int cols, int64_t column, spare *s)
+{
+    patch_fn *const *sizes = j->out != NULL ? stores[cols - 1] : scans[cols - 1];
+    for (int64_t from = 0; from < j->rows->n; from += ROWS) {
+        int rows = (int)ivf_min_i64(ROWS, j->rows->n - from);
+        int size = (rows + 1) / 2;
+        for (int r = 0; r < 2 * size; r++)
+            set_row(j, from + r, column, p, r, s);
+        sizes[size - 1](p);
+    }
+}
+
+static void run(const job *j, ivf_tiles tiles)
+{
+    const ivf_coarse *coarse = j->coarse;
+    spare s;
+    memset(&s.found, 0, sizeof s.found);
+    patch p = {.tile_size = (ptrdiff_t)coarse->tile_size, .steps = (ptrdiff_t)(coarse->tile_size / STEP)};
+    int cols = 0;
+    for (p.number = tiles.first; p.number < tiles.end; p.number += cols) {
+        int left = tiles.end - p.number;
+        cols = left > COLS ? COLS : left;
+        if (left == COLS + 1) /* one tile alone would have too few sums to keep the processor busy */
+            cols = (COLS + 1) / 2 + (COLS + 1) % 2;
+        p.tiles = coarse->packed + (size_t)p.number * coarse->tile_size;
+        p.bias = coarse->bias + (ptrdiff_t)p.number * LANES;
+        run_columns(j, &p, cols, (int64_t)(p.number - tiles.first) * LANES, &s);
+    }
+}
+
+static void scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
+                 ivf_coarse_found *found)
+{
+    run(&(job){.coarse = coarse, .rows = rows, .place = place, .found = found}, tiles);
+}
+
+static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out)
+{
+    job j = {.coarse = coarse, .rows = rows, .out = out, .slots = (int64_t)(tiles.end - tiles.first) * LANES};
+    run(&j, tiles);
+}
+
+#endif
