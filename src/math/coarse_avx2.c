@@ -58,6 +58,7 @@ static inline vec vec_dot(vec sum, vec centroids, vec row)
 #include "math/coarse_pairs.h"
 
 #include "math/coarse_blocks.h"
+#include "math/coarse_row.h"
 
 /* Chains side by side, as many as hide the latency of an addition. */
 void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int count, int d, float *score)
@@ -80,13 +81,17 @@ void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int c
         score[i] = chain[i];
 }
 
-const ivf_coarse_kernels ivf_coarse_avx2 = {
-    .values = 2, .pack = pack, .scan = scan, .scores = scores, .rescore = ivf_coarse_rescore_avx2};
-
-static bool round_row(const float *x, const float *centre, float scale, int d, int8_t *q)
+int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads)
 {
-    return ivf_grid_reference.round(x, centre, scale, d, q);
+    return square_distance(q, mean, quads);
 }
+
+const ivf_coarse_kernels ivf_coarse_avx2 = {.values = 2,
+                                            .pack = pack,
+                                            .scan = scan,
+                                            .scores = scores,
+                                            .rescore = ivf_coarse_rescore_avx2,
+                                            .distance = ivf_coarse_distance_avx2};
 
 const ivf_grid_kernels ivf_grid_avx2 = {.round = round_row};
 

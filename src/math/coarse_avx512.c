@@ -22,7 +22,11 @@ static inline vec vec_dot(vec sum, vec centroids, vec row)
 
 #include "math/coarse_blocks.h"
 
-const ivf_coarse_kernels ivf_coarse_avx512 = {
-    .values = 2, .pack = pack, .scan = scan, .scores = scores, .rescore = ivf_coarse_rescore_avx2};
+const ivf_coarse_kernels ivf_coarse_avx512 = {.values = 2,
+                                              .pack = pack,
+                                              .scan = scan,
+                                              .scores = scores,
+                                              .rescore = ivf_coarse_rescore_avx2,
+                                              .distance = ivf_coarse_distance_avx2};
 
 #endif

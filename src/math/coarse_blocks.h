@@ -7,7 +7,7 @@
  *   COL_SIZES(F)                        F(1) ... F(COLS)
  *   vec_load vec_store vec_set1 vec_set1_from vec_max vec_greater vec_select
  *   vec_dot                             adds, in each lane, the products of 4 bytes of a centroid and of a row
- *   widened, widen                      room for ROWS rows in the form that vec_dot takes, and one row's way to it
+ *   widened, widen                      room for ROWS rows in the form that vec_dot takes, and their way to it
  *
  * The sums of ROWS rows and up to COLS tiles stay in registers for the whole of d. The centroids of a few tiles stay in
  * the first-level cache while rows stream past them and are read where they lie, 4 bytes broadcast at a time: so it
@@ -22,7 +22,7 @@
 #include "base/numbers.h"
 #include "math/kernels.h"
 
-enum { ROWS = 6, LANES = IVF_COARSE_LANES, STEP = LANES * 4, QUAD = 4 };
+enum { ROWS = 6, BLOCK = 120, LANES = IVF_COARSE_LANES, STEP = LANES * 4, QUAD = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -32,10 +32,11 @@ typedef struct {
     const int32_t *bias;
     ptrdiff_t tile_size;
     ptrdiff_t steps;
-    int32_t number; /* of the first tile */
-    const uint8_t *row[ROWS];
-    int32_t *out[ROWS]; /* scores */
-    ivf_coarse_found *found[ROWS];
+    int32_t number;                 /* of the first tile */
+    const uint8_t *const *row;      /* [ROWS] */
+    ivf_coarse_found *const *found; /* [ROWS] */
+    int32_t *const *out;            /* [ROWS]: scores of the rows' first column */
+    ptrdiff_t column;
 } patch;
 
 INLINE void patch_sum(const patch *p, const int rows, const int cols, vec sum[ROWS][COLS * VECS])
@@ -101,7 +102,7 @@ INLINE void patch_store(const patch *p, const int rows, const int cols)
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 16
         for (int v = 0; v < cols * VECS; v++)
-            vec_store(p->out[r] + (ptrdiff_t)v * (LANES / VECS), sum[r][v]);
+            vec_store(p->out[r] + p->column + (ptrdiff_t)v * (LANES / VECS), sum[r][v]);
     }
 }
 
@@ -125,76 +126,97 @@ COL_SIZES(DEFINE_PATCHES)
 static patch_fn *const scans[COLS][ROWS / 2] = {COL_SIZES(LIST_SCANS)};
 static patch_fn *const stores[COLS][ROWS / 2] = {COL_SIZES(LIST_STORES)};
 
-/* Rows beyond the last go to nobody. */
-typedef struct {
-    ivf_coarse_found found;
-    int32_t out[COLS * LANES];
-    widened rows;
-} spare;
-
-/* What is done to all rows and a range of tiles: scores to `out` or, without, the best to `found`. */
+/* What is done to rows and a range of tiles: the best to `found` or, without, scores to `out`. */
 typedef struct {
     const ivf_coarse *coarse;
     const ivf_coarse_rows *rows;
+    ivf_tiles tiles;
     const int32_t *place;
     ivf_coarse_found *found;
     int32_t *out; /* [n][slots] */
-    int64_t slots;
 } job;
 
-static void set_row(const job *j, int64_t i, int64_t column, patch *p, int r, spare *s)
+/* Some of the rows, where they are and where their outcome goes. Patches have an even number of rows: an odd one has
+ * the last row twice, and the same outcome written twice, or once more where nobody looks. */
+typedef struct {
+    int n;
+    const uint8_t *row[BLOCK];
+    ivf_coarse_found *found[BLOCK];
+    int32_t *out[BLOCK];
+    ivf_coarse_found nobody;
+    widened wide;
+} block;
+
+static void set_rows(const job *j, int64_t first, block *b)
 {
     const ivf_coarse_rows *rows = j->rows;
-    bool beyond = i >= rows->n;
-    int64_t known = beyond ? rows->n - 1 : i;
-    int64_t row = rows->list == NULL ? known : rows->list[known];
-    p->row[r] = widen(rows->q + row * j->coarse->quads * QUAD, j->coarse->quads, &s->rows, r);
-    if (j->out != NULL)
-        p->out[r] = beyond ? s->out : j->out + i * j->slots + column;
-    else
-        p->found[r] = beyond ? &s->found : j->found + (j->place == NULL ? i : j->place[i]);
+    int64_t stride = (int64_t)j->coarse->quads * QUAD;
+    int64_t slots = (int64_t)(j->tiles.end - j->tiles.first) * LANES;
+    b->n = (int)ivf_min_i64(BLOCK, rows->n - first);
+    for (int r = 0; r < b->n; r++) {
+        int64_t i = first + r;
+        b->row[r] = (const uint8_t *)rows->q + (rows->list == NULL ? i : rows->list[i]) * stride;
+        if (j->found != NULL)
+            b->found[r] = j->found + (j->place == NULL ? i : j->place[i]);
+        else
+            b->out[r] = j->out + i * slots;
+    }
+    if (b->n % 2 == 0)
+        return;
+    b->row[b->n] = b->row[b->n - 1];
+    b->out[b->n] = b->out[b->n - 1];
+    b->found[b->n] = &b->nobody;
+    b->n++;
 }
 
-static void run_columns(const job *j, patch *p, int cols, int64_t column, spare *s)
+static void run_columns(const job *j, block *b, patch *p, int cols)
 {
-    patch_fn *const *sizes = j->out != NULL ? stores[cols - 1] : scans[cols - 1];
-    for (int64_t from = 0; from < j->rows->n; from += ROWS) {
-        int rows = (int)ivf_min_i64(ROWS, j->rows->n - from);
-        int size = (rows + 1) / 2;
-        for (int r = 0; r < 2 * size; r++)
-            set_row(j, from + r, column, p, r, s);
-        sizes[size - 1](p);
+    patch_fn *const *sizes = j->found != NULL ? scans[cols - 1] : stores[cols - 1];
+    for (int from = 0; from < b->n; from += ROWS) {
+        int rows = b->n - from < ROWS ? b->n - from : ROWS;
+        p->row = widen(b->row + from, rows, j->coarse->quads, &b->wide);
+        p->found = b->found + from;
+        p->out = b->out + from;
+        sizes[rows / 2 - 1](p);
     }
 }
 
-static void run(const job *j, ivf_tiles tiles)
+static void run_block(const job *j, block *b)
 {
     const ivf_coarse *coarse = j->coarse;
-    spare s;
-    memset(&s.found, 0, sizeof s.found);
     patch p = {.tile_size = (ptrdiff_t)coarse->tile_size, .steps = (ptrdiff_t)(coarse->tile_size / STEP)};
     int cols = 0;
-    for (p.number = tiles.first; p.number < tiles.end; p.number += cols) {
-        int left = tiles.end - p.number;
+    for (p.number = j->tiles.first; p.number < j->tiles.end; p.number += cols) {
+        int left = j->tiles.end - p.number;
         cols = left > COLS ? COLS : left;
-        if (left == COLS + 1) /* one tile alone would have too few sums to keep the processor busy */
-            cols = (COLS + 1) / 2 + (COLS + 1) % 2;
+        if (left == COLS + 1 && COLS > 1) /* one tile alone would have too few sums to keep the processor busy */
+            cols = COLS - 1;
         p.tiles = coarse->packed + (size_t)p.number * coarse->tile_size;
         p.bias = coarse->bias + (ptrdiff_t)p.number * LANES;
-        run_columns(j, &p, cols, (int64_t)(p.number - tiles.first) * LANES, &s);
+        p.column = (ptrdiff_t)(p.number - j->tiles.first) * LANES;
+        run_columns(j, b, &p, cols);
+    }
+}
+
+static void run(const job *j)
+{
+    block b;
+    memset(&b.nobody, 0, sizeof b.nobody);
+    for (int64_t first = 0; first < j->rows->n; first += BLOCK) {
+        set_rows(j, first, &b);
+        run_block(j, &b);
     }
 }
 
 static void scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
                  ivf_coarse_found *found)
 {
-    run(&(job){.coarse = coarse, .rows = rows, .place = place, .found = found}, tiles);
+    run(&(job){.coarse = coarse, .rows = rows, .tiles = tiles, .place = place, .found = found});
 }
 
 static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out)
 {
-    job j = {.coarse = coarse, .rows = rows, .out = out, .slots = (int64_t)(tiles.end - tiles.first) * LANES};
-    run(&j, tiles);
+    run(&(job){.coarse = coarse, .rows = rows, .tiles = tiles, .out = out});
 }
 
 #endif

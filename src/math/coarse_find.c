@@ -13,7 +13,7 @@ enum {
     QUAD = 4,
     LANES = IVF_COARSE_LANES,
     CHAINS = IVF_COARSE_CHAINS,
-    BLOCK = 128, /* rows whose lanes are on the stack */
+    BLOCK = 60, /* rows whose lanes are on the stack */
 };
 
 static const float MARGIN = 1.25F;
@@ -47,17 +47,9 @@ static int32_t largest(const ivf_coarse_found *found)
 }
 
 /* By how much the integer scores of a row may be wrong. */
-static int32_t margin_of(const int8_t *q, const int8_t *mean, int d)
+static int32_t margin_of(const ivf_coarse *coarse, const int8_t *q)
 {
-    int64_t squares = 0;
-    for (int from = 0; from < d; from += BLOCK) { /* in parts, for 32 bits to suffice */
-        int end = d - from < BLOCK ? d : from + BLOCK;
-        int32_t part = 0;
-        for (int i = from; i < end; i++)
-            part += (q[i] - mean[i]) * (q[i] - mean[i]);
-        squares += part;
-    }
-    return 1 + (int32_t)(MARGIN * sqrtf((float)squares));
+    return 1 + (int32_t)(MARGIN * sqrtf((float)coarse->kernels->distance(q, coarse->source->mean, coarse->quads)));
 }
 
 /* Pairs of a row and a centroid whose score in f32 is wanted; worked on several at a time, because each is one long
@@ -110,7 +102,7 @@ int64_t ivf_coarse_finish(const ivf_coarse *coarse, const float *x, const int8_t
     int64_t taken = 0;
     for (int64_t row = 0; row < n; row++) {
         const ivf_coarse_found *f = found + row;
-        int64_t bound = (int64_t)largest(f) - margin_of(q + row * stride, coarse->source->mean, coarse->d);
+        int64_t bound = (int64_t)largest(f) - margin_of(coarse, q + row * stride);
         best[row] = -1;
         for (int lane = 0; lane < LANES; lane++) {
             if (f->score[lane] < bound || f->score[lane] == INT32_MIN)

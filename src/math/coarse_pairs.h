@@ -8,21 +8,25 @@
 
 #include "math/kernels.h"
 
-enum { WIDEST = (IVF_COARSE_MAX_D + 3) / 4 * 4 };
+enum { MOST = 6, WIDEST = (IVF_COARSE_MAX_D + 3) / 4 * 4 };
 
 typedef struct {
-    _Alignas(64) int16_t row[6][WIDEST];
+    _Alignas(64) int16_t values[MOST][WIDEST];
+    const uint8_t *row[MOST];
 } widened;
 
-static const uint8_t *widen(const int8_t *row, int quads, widened *room, int r)
+static const uint8_t *const *widen(const uint8_t *const *rows, int count, int quads, widened *room)
 {
-    int16_t *to = room->row[r];
-    for (ptrdiff_t i = 0; i < (ptrdiff_t)quads * 4; i++)
-        to[i] = row[i];
-    return (const uint8_t *)to;
+    for (int r = 0; r < count; r++) {
+        const int8_t *from = (const int8_t *)rows[r];
+        int16_t *to = room->values[r];
+        for (ptrdiff_t i = 0; i < (ptrdiff_t)quads * 4; i++)
+            to[i] = from[i];
+        room->row[r] = (const uint8_t *)to;
+    }
+    return room->row;
 }
 
-/* quads * 2 steps, of which the last may be beyond the tile. */
 static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
 {
     for (ptrdiff_t step = 0; step < steps; step++) {

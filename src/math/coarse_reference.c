@@ -2,21 +2,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "math/coarse_row.h"
 #include "math/kernels.h"
 
 enum { QUAD = 4 };
-
-static bool round_row(const float *x, const float *centre, float scale, int d, int8_t *q)
-{
-    int beyond = 0;
-    for (int i = 0; i < d; i++) {
-        float value = (x[i] - centre[i]) * scale;
-        beyond |= !(value >= -128.5F && value <= 127.5F);
-        float known = value == value ? value : 0;
-        q[i] = (int8_t)rintf(fminf(fmaxf(known, -128), 127));
-    }
-    return beyond != 0;
-}
 
 static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
 {
@@ -83,4 +72,4 @@ static void rescore(const float *const *x, const float *const *c, int count, int
 const ivf_grid_kernels ivf_grid_reference = {.round = round_row};
 
 const ivf_coarse_kernels ivf_coarse_reference = {
-    .values = QUAD, .pack = pack, .scan = scan, .scores = scores, .rescore = rescore};
+    .values = QUAD, .pack = pack, .scan = scan, .scores = scores, .rescore = rescore, .distance = square_distance};

@@ -25,12 +25,12 @@ typedef struct {
     char none;
 } widened;
 
-static inline const uint8_t *widen(const int8_t *row, int quads, widened *room, int r)
+static inline const uint8_t *const *widen(const uint8_t *const *rows, int count, int quads, widened *room)
 {
+    (void)count;
     (void)quads;
     (void)room;
-    (void)r;
-    return (const uint8_t *)row;
+    return rows;
 }
 
 static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
@@ -44,7 +44,11 @@ static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_
 
 #include "math/coarse_blocks.h"
 
-const ivf_coarse_kernels ivf_coarse_vnni = {
-    .values = 4, .pack = pack, .scan = scan, .scores = scores, .rescore = ivf_coarse_rescore_avx2};
+const ivf_coarse_kernels ivf_coarse_vnni = {.values = 4,
+                                            .pack = pack,
+                                            .scan = scan,
+                                            .scores = scores,
+                                            .rescore = ivf_coarse_rescore_avx2,
+                                            .distance = ivf_coarse_distance_avx2};
 
 #endif

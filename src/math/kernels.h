@@ -65,6 +65,8 @@ typedef struct {
     void (*scores)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out);
     /* f32 scores of `count` <= IVF_COARSE_CHAINS pairs: score[i], which holds the bias, + x[i][d] * c[i][d]. */
     void (*rescore)(const float *const *x, const float *const *c, int count, int d, float *score);
+    /* Squared, of rounded values. */
+    int64_t (*distance)(const int8_t *q, const int8_t *mean, int quads);
 } ivf_coarse_kernels;
 
 enum { IVF_COARSE_CHAINS = 8 };
@@ -116,6 +118,7 @@ extern const ivf_grid_kernels ivf_grid_avx2;
 extern const ivf_coarse_kernels ivf_coarse_avx2;
 extern const ivf_coarse_kernels ivf_coarse_avx512;
 extern const ivf_coarse_kernels ivf_coarse_vnni;
+int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads);
 void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int count, int d, float *score);
 #endif
 
