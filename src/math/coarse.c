@@ -208,3 +208,8 @@ ivf_tiles ivf_coarse_all(const ivf_coarse *coarse)
 {
     return (ivf_tiles){0, coarse->start[coarse->groups]};
 }
+
+int32_t ivf_coarse_number(const ivf_coarse *coarse, int64_t slot)
+{
+    return coarse->number[slot];
+}

@@ -81,11 +81,24 @@ int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *
 /* Local, one thread. The best by integer score alone: best[i] of the i-th row (ties: the lowest number). */
 void ivf_coarse_nearest(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *best);
 
+/* Local, one thread. Scores of x[d] in f32 against centroids first to end - 1, by number: a better one (ties: the lower
+ * number) takes the place of *best (-1: none yet) and *score. */
+void ivf_coarse_exact(const ivf_coarse *coarse, const float *x, int32_t first, int32_t end, int32_t *best,
+                      float *score);
+
 /* Local, one thread. The p best by integer score (ties: the lowest slots) in ascending order of slots: best[n][p] of
- * the i-th row; p is at most the centroids in those tiles. `scratch` holds ivf_coarse_top_scratch bytes, aligned to 64.
- */
+ * the i-th row; where there are fewer than p, -1 at the end. `scratch` holds ivf_coarse_top_scratch bytes, aligned to
+ * 64. */
 void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int p, int32_t *best,
                     void *scratch);
-size_t ivf_coarse_top_scratch(const ivf_coarse *coarse, ivf_tiles tiles);
+size_t ivf_coarse_top_scratch(ivf_tiles tiles);
+
+/* Local, one thread. The same in two steps, for slots of several ranges of tiles: the i-th row's integer scores of all
+ * slots to out[i] (INT32_MIN in those left over), and the slots of the p best of scores[slots]; slots a multiple of
+ * IVF_COARSE_LANES. ivf_coarse_number: the centroid of a slot, counted from the first tile of the packing. */
+void ivf_coarse_scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *const *out);
+void ivf_coarse_choose(const int32_t *scores, int64_t slots, int p, int32_t *best, void *scratch);
+size_t ivf_coarse_choose_scratch(int64_t slots);
+int32_t ivf_coarse_number(const ivf_coarse *coarse, int64_t slot);
 
 #endif

@@ -133,7 +133,7 @@ typedef struct {
     ivf_tiles tiles;
     const int32_t *place;
     ivf_coarse_found *found;
-    int32_t *out; /* [n][slots] */
+    int32_t *const *out; /* [n] */
 } job;
 
 /* Some of the rows, where they are and where their outcome goes. Patches have an even number of rows: an odd one has
@@ -151,7 +151,6 @@ static void set_rows(const job *j, int64_t first, block *b)
 {
     const ivf_coarse_rows *rows = j->rows;
     int64_t stride = (int64_t)j->coarse->quads * QUAD;
-    int64_t slots = (int64_t)(j->tiles.end - j->tiles.first) * LANES;
     b->n = (int)ivf_min_i64(BLOCK, rows->n - first);
     for (int r = 0; r < b->n; r++) {
         int64_t i = first + r;
@@ -159,7 +158,7 @@ static void set_rows(const job *j, int64_t first, block *b)
         if (j->found != NULL)
             b->found[r] = j->found + (j->place == NULL ? i : j->place[i]);
         else
-            b->out[r] = j->out + i * slots;
+            b->out[r] = j->out[i];
     }
     if (b->n % 2 == 0)
         return;
@@ -214,7 +213,7 @@ static void scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_row
     run(&(job){.coarse = coarse, .rows = rows, .tiles = tiles, .place = place, .found = found});
 }
 
-static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out)
+static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *const *out)
 {
     run(&(job){.coarse = coarse, .rows = rows, .tiles = tiles, .out = out});
 }

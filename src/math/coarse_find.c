@@ -115,6 +115,16 @@ int64_t ivf_coarse_finish(const ivf_coarse *coarse, const float *x, const int8_t
     return taken;
 }
 
+void ivf_coarse_exact(const ivf_coarse *coarse, const float *x, int32_t first, int32_t end, int32_t *best, float *score)
+{
+    pairs p = {.source = coarse->source};
+    p.best = best;
+    p.score = score;
+    for (int32_t number = first; number < end; number++)
+        add_pair(&p, 0, x, number);
+    settle(&p);
+}
+
 /* Row `from` and on, at most BLOCK, of rows. */
 static ivf_coarse_rows block_of(const ivf_coarse *coarse, const ivf_coarse_rows *rows, int64_t from)
 {

@@ -51,13 +51,12 @@ static void scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_row
     }
 }
 
-static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out)
+static void scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *const *out)
 {
     for (int64_t i = 0; i < rows->n; i++) {
-        for (int32_t tile = tiles.first; tile < tiles.end; tile++) {
-            score_tile(coarse, tile, row_at(coarse, rows, i), out);
-            out += IVF_COARSE_LANES;
-        }
+        for (int32_t tile = tiles.first; tile < tiles.end; tile++)
+            score_tile(coarse, tile, row_at(coarse, rows, i),
+                       out[i] + (ptrdiff_t)(tile - tiles.first) * IVF_COARSE_LANES);
     }
 }
 

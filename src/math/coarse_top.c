@@ -19,12 +19,6 @@ static int64_t slots_of(ivf_tiles tiles)
     return (int64_t)(tiles.end - tiles.first) * LANES;
 }
 
-size_t ivf_coarse_top_scratch(const ivf_coarse *coarse, ivf_tiles tiles)
-{
-    (void)coarse;
-    return ivf_to_size(slots_of(tiles)) * sizeof(int32_t) * (ROWS + 2);
-}
-
 static int64_t count_reaching(const int32_t *scores, int64_t n, int32_t bound)
 {
     int32_t count = 0;
@@ -80,7 +74,12 @@ static int64_t collect(const int32_t *scores, int64_t slots, int32_t bound, int3
     return count;
 }
 
-static void choose(const int32_t *scores, int64_t slots, int p, const int32_t *number, int32_t *scratch, int32_t *best)
+size_t ivf_coarse_choose_scratch(int64_t slots)
+{
+    return ivf_to_size(slots) * 2 * sizeof(int32_t);
+}
+
+void ivf_coarse_choose(const int32_t *scores, int64_t slots, int p, int32_t *best, void *scratch)
 {
     int32_t *slot = scratch;
     int32_t *kept = slot + slots;
@@ -91,16 +90,38 @@ static void choose(const int32_t *scores, int64_t slots, int p, const int32_t *n
     int taken = 0;
     for (int64_t i = 0; i < count && taken < p; i++) {
         if (kept[i] > last || (kept[i] == last && ties-- > 0))
-            best[taken++] = number[slot[i]];
+            best[taken++] = slot[i];
     }
+    while (taken < p)
+        best[taken++] = -1;
+}
+
+/* ROWS rows at once. */
+static void top_of_rows(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int p, int32_t *best,
+                        int32_t *scratch)
+{
+    int64_t slots = slots_of(tiles);
+    const int32_t *number = coarse->number + (int64_t)tiles.first * LANES;
+    int32_t *scores[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        scores[i] = scratch + i * slots;
+    coarse->kernels->scores(coarse, tiles, rows, scores);
+    for (int64_t i = 0; i < rows->n; i++) {
+        int32_t *chosen = best + i * p;
+        ivf_coarse_choose(scores[i], slots, p, chosen, scratch + ROWS * slots);
+        for (int j = 0; j < p && chosen[j] >= 0; j++)
+            chosen[j] = number[chosen[j]];
+    }
+}
+
+size_t ivf_coarse_top_scratch(ivf_tiles tiles)
+{
+    return ivf_to_size(slots_of(tiles)) * sizeof(int32_t) * ROWS + ivf_coarse_choose_scratch(slots_of(tiles));
 }
 
 void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int p, int32_t *best,
                     void *scratch)
 {
-    int64_t slots = slots_of(tiles);
-    int32_t *scores = scratch;
-    const int32_t *number = coarse->number + (int64_t)tiles.first * LANES;
     for (int64_t from = 0; from < rows->n; from += ROWS) {
         ivf_coarse_rows block = *rows;
         block.n = ivf_min_i64(ROWS, rows->n - from);
@@ -108,8 +129,11 @@ void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_
             block.q += from * coarse->quads * QUAD;
         else
             block.list += from;
-        coarse->kernels->scores(coarse, tiles, &block, scores);
-        for (int64_t i = 0; i < block.n; i++)
-            choose(scores + i * slots, slots, p, number, scores + ROWS * slots, best + (from + i) * p);
+        top_of_rows(coarse, tiles, &block, p, best + from * p, scratch);
     }
+}
+
+void ivf_coarse_scores(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *const *out)
+{
+    coarse->kernels->scores(coarse, tiles, rows, out);
 }

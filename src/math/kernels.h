@@ -62,7 +62,7 @@ typedef struct {
     void (*scan)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const int32_t *place,
                  ivf_coarse_found *found);
     /* The i-th row's scores to out[i][lanes of all tiles]. */
-    void (*scores)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *out);
+    void (*scores)(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *const *out);
     /* f32 scores of `count` <= IVF_COARSE_CHAINS pairs: score[i], which holds the bias, + x[i][d] * c[i][d]. */
     void (*rescore)(const float *const *x, const float *const *c, int count, int d, float *score);
     /* Squared, of rounded values. */

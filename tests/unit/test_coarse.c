@@ -125,8 +125,12 @@ static answer solve(const problem *p, ivf_metric metric, ivf_simd level)
     a.top = ivf_new_zero(n * (size_t)a.p, sizeof *a.top);
     a.best = ivf_new_zero(n, sizeof *a.best);
     a.score = ivf_new_zero(n, sizeof *a.score);
-    void *scratch = ivf_new(1, ivf_coarse_top_scratch(coarse, all));
-    coarse->kernels->scores(coarse, all, &rows, a.scores);
+    void *scratch = ivf_new(1, ivf_coarse_top_scratch(all));
+    int32_t **out = ivf_new(n, sizeof *out);
+    for (int64_t i = 0; i < a.listed; i++)
+        out[i] = a.scores + i * a.slots;
+    ivf_coarse_scores(coarse, all, &rows, out);
+    ivf_free(out);
     ivf_coarse_start(a.found, p->n);
     for (int32_t group = 0; group < p->groups; group += 2)
         ivf_coarse_scan(coarse, ivf_coarse_group(coarse, group), &rows, a.found);
