@@ -31,7 +31,7 @@ class Build:
     def computing(self, phase):
         """Seconds that the slowest rank computed: what remains of a phase beside reading and writing; the whole phase
         where the program does not tell."""
-        return self.phases[phase].get("computing", self.phases[phase]["seconds"])["max"]
+        return (self.phases[phase].get("parts") or {}).get("computing", self.phases[phase]["seconds"])["max"]
 
     def model(self):
         """Arrays of the model: centroids, codec/codebooks, ..."""

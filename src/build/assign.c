@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -58,13 +59,27 @@ static int open_work(assign_state *s)
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+/* `worked`: seconds from the first ticket to the last fragment handed over, some of them waited. */
+static void account_for(const assign_state *s, double worked, const ivf_publisher_times *output)
+{
+    ivf_account *account = &s->build->account;
+    ivf_stream_times input = s->stream != NULL ? ivf_stream_took(s->stream) : (ivf_stream_times){0};
+    ivf_account_part(account, IVF_PART_COMPUTING, worked - input.waiting - output->waiting);
+    ivf_account_part(account, IVF_PART_READING, input.reading);
+    ivf_account_part(account, IVF_PART_WRITING, output->writing);
+    ivf_account_part(account, IVF_PART_WAITING_INPUT, input.waiting);
+    ivf_account_part(account, IVF_PART_WAITING_OUTPUT, output->waiting + output->closing);
+}
+
 /* Waits for the publisher, and so returns its failure. */
-static int close_work(assign_state *s, int rc)
+static int close_work(assign_state *s, int rc, double worked)
 {
     ivf_error failure = *ivf_error_last();
-    int published = ivf_publisher_close(s->publisher);
+    ivf_publisher_times output;
+    int published = ivf_publisher_close(s->publisher, &output);
     if (rc != MPIVF_OK)
         ivf_error_set(&failure);
+    account_for(s, worked, &output);
     ivf_stream_close(s->stream);
     ivf_encoder_free(s->encoder);
     ivf_free(s->codes);
@@ -217,6 +232,7 @@ static int make_rooms(ivf_build_state *build)
 int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
 {
     assign_state s = {.build = build};
+    double worked = 0;
     int rc = make_rooms(build);
     if (rc == MPIVF_OK)
         rc = open_work(&s);
@@ -230,12 +246,16 @@ int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
         rc = s.progress == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     if (rc == MPIVF_OK) {
+        double started = ivf_clock();
         rc = work(&s);
+        worked = ivf_clock() - started;
         if (rc != MPIVF_OK)
             ivf_tickets_withdraw(s.tickets);
     }
-    rc = close_work(&s, rc);
+    rc = close_work(&s, rc, worked);
+    double finished = ivf_clock();
     ivf_progress_close(ctx, s.progress);
     ivf_tickets_close(ctx, s.tickets);
+    ivf_account_part(&build->account, IVF_PART_WAITING_RANKS, ivf_clock() - finished);
     return ivf_agree(ctx, rc);
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -14,6 +15,7 @@ struct ivf_publisher {
     ivf_fragment *waiting;
     ivf_fragment_record *record;
     bool closing;
+    ivf_publisher_times times;
     ivf_error failure;
 };
 
@@ -36,9 +38,12 @@ static void *publish(void *arg)
         p->waiting = NULL;
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
+        double started = ivf_clock();
         int rc = failed ? MPIVF_OK : ivf_fragment_write(fragment, p->index, record);
+        double ended = ivf_clock();
         ivf_fragment_free(fragment);
         pthread_mutex_lock(&p->lock);
+        p->times.writing += ended - started;
         if (rc != MPIVF_OK)
             p->failure = *ivf_error_last();
     }
@@ -75,8 +80,10 @@ int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_frag
 {
     ivf_publisher *p = publisher;
     pthread_mutex_lock(&p->lock);
+    double started = ivf_clock();
     while (p->waiting != NULL)
         pthread_cond_wait(&p->changed, &p->lock);
+    p->times.waiting += ivf_clock() - started;
     int rc = failure_of(p);
     if (rc == MPIVF_OK) {
         p->waiting = fragment;
@@ -89,16 +96,20 @@ int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_frag
     return rc;
 }
 
-int ivf_publisher_close(ivf_publisher *publisher)
+int ivf_publisher_close(ivf_publisher *publisher, ivf_publisher_times *times)
 {
     ivf_publisher *p = publisher;
+    *times = (ivf_publisher_times){0};
     if (p == NULL)
         return MPIVF_OK;
+    double started = ivf_clock();
     pthread_mutex_lock(&p->lock);
     p->closing = true;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
+    p->times.closing = ivf_clock() - started;
+    *times = p->times;
     int rc = failure_of(p);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);

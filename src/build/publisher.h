@@ -15,8 +15,15 @@ ivf_publisher *ivf_publisher_open(const char *index);
  * are held. Returns the failure of an earlier one, if any. */
 int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record);
 
-/* Local. Waits until everything handed over is published; returns the first failure. Frees the publisher; NULL is
- * allowed. */
-int ivf_publisher_close(ivf_publisher *publisher);
+/* Seconds of a publisher's life. */
+typedef struct {
+    double writing; /* of its thread */
+    double waiting; /* of the caller when handing over, for its thread */
+    double closing; /* of the caller at the end, for all to be published */
+} ivf_publisher_times;
+
+/* Local. Waits until everything handed over is published; returns the first failure, and what took how long. Frees the
+ * publisher; NULL is allowed. */
+int ivf_publisher_close(ivf_publisher *publisher, ivf_publisher_times *times);
 
 #endif

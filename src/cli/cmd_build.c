@@ -45,13 +45,27 @@ static json_t *spread_to_json(const ivf_spread *s)
     return json_pack("{s:f, s:f, s:f}", "min", s->min, "mean", s->mean, "max", s->max);
 }
 
+/* What the phase tells of its seconds; null where it tells nothing. */
+static json_t *parts_to_json(const ivf_phase_summary *s)
+{
+    json_t *parts = s->has_parts ? json_object() : json_null();
+    for (int part = 0; s->has_parts && part < IVF_PARTS; part++) {
+        if (json_object_set_new(parts, ivf_part_name((ivf_part)part), spread_to_json(&s->parts[part])) != 0) {
+            json_decref(parts);
+            return NULL;
+        }
+    }
+    return parts;
+}
+
 static json_t *phases_to_json(const ivf_build_result *result)
 {
     json_t *list = json_array();
     for (int p = 0; p < result->phase_count; p++) {
         const ivf_phase_summary *s = &result->phases[p];
-        json_t *entry = json_pack("{s:s, s:o, s:o, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds),
-                                  "bytes", spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory));
+        json_t *entry =
+            json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds), "bytes",
+                      spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory), "parts", parts_to_json(s));
         ivf_output_append(&list, entry);
     }
     return list;

@@ -57,6 +57,22 @@ void ivf_account_end(ivf_account *account, int64_t bytes)
     MPI_Pcontrol(-1, phase->name);
 }
 
+void ivf_account_part(ivf_account *account, ivf_part part, double seconds)
+{
+    if (account->count == IVF_ACCOUNT_PHASES)
+        return;
+    ivf_phase *phase = &account->phases[account->count];
+    phase->has_parts = true;
+    phase->parts[part] += seconds;
+}
+
+const char *ivf_part_name(ivf_part part)
+{
+    static const char *const names[IVF_PARTS] = {
+        "computing", "reading", "writing", "waiting_for_input", "waiting_for_output", "waiting_for_ranks"};
+    return names[part];
+}
+
 static ivf_spread spread(const double *values, int n, int stride)
 {
     ivf_spread s = {.min = values[0], .max = values[0]};
@@ -71,7 +87,20 @@ static ivf_spread spread(const double *values, int n, int stride)
     return s;
 }
 
-enum { FIELDS = 3 };
+/* Seconds, bytes, memory, and the parts. */
+enum { FIELDS = 3 + IVF_PARTS };
+
+static void fill_summary(ivf_phase_summary *summary, const ivf_phase *phase, const double *values, int ranks,
+                         int stride)
+{
+    *summary = (ivf_phase_summary){.name = phase->name,
+                                   .seconds = spread(values, ranks, stride),
+                                   .bytes = spread(values + 1, ranks, stride),
+                                   .memory = spread(values + 2, ranks, stride),
+                                   .has_parts = phase->has_parts};
+    for (int part = 0; part < IVF_PARTS; part++)
+        summary->parts[part] = spread(values + 3 + part, ranks, stride);
+}
 
 int ivf_account_sum(const ivf_ctx *ctx, const ivf_account *account, ivf_phase_summary *summaries)
 {
@@ -87,13 +116,11 @@ int ivf_account_sum(const ivf_ctx *ctx, const ivf_account *account, ivf_phase_su
         mine[p * FIELDS] = account->phases[p].seconds;
         mine[p * FIELDS + 1] = (double)account->phases[p].bytes;
         mine[p * FIELDS + 2] = (double)account->phases[p].memory;
+        memcpy(mine + p * FIELDS + 3, account->phases[p].parts, sizeof account->phases[p].parts);
     }
     ivf_gather_f64(ctx, mine, per_rank, all);
     for (size_t p = 0; ivf_ctx_is_root(ctx) && p < (size_t)account->count; p++)
-        summaries[p] = (ivf_phase_summary){.name = account->phases[p].name,
-                                           .seconds = spread(all + p * FIELDS, ivf_ctx_size(ctx), per_rank),
-                                           .bytes = spread(all + p * FIELDS + 1, ivf_ctx_size(ctx), per_rank),
-                                           .memory = spread(all + p * FIELDS + 2, ivf_ctx_size(ctx), per_rank)};
+        fill_summary(&summaries[p], &account->phases[p], all + p * FIELDS, ivf_ctx_size(ctx), per_rank);
     ivf_free(all);
     return MPIVF_OK;
 }
@@ -104,6 +131,17 @@ static void print_spread(ivf_text *line, const ivf_spread *s)
     ivf_text_add(line, " %11s", ivf_text_bytes(s->min, text));
     ivf_text_add(line, " %11s", ivf_text_bytes(s->mean, text));
     ivf_text_add(line, " %11s", ivf_text_bytes(s->max, text));
+}
+
+/* Means over the ranks. */
+static void print_parts(const ivf_phase_summary *s)
+{
+    const ivf_spread *p = s->parts;
+    ivf_info(
+        "%s: %.2f s of computing beside %.2f s of reading and %.2f s of writing; waited %.2f s for input, %.2f s for "
+        "output, %.2f s for other ranks (means)",
+        s->name, p[IVF_PART_COMPUTING].mean, p[IVF_PART_READING].mean, p[IVF_PART_WRITING].mean,
+        p[IVF_PART_WAITING_INPUT].mean, p[IVF_PART_WAITING_OUTPUT].mean, p[IVF_PART_WAITING_RANKS].mean);
 }
 
 void ivf_account_print(const ivf_phase_summary *summaries, int count)
@@ -119,4 +157,7 @@ void ivf_account_print(const ivf_phase_summary *summaries, int count)
             ivf_info("%s", line.text);
         ivf_text_free(&line);
     }
+    for (int p = 0; p < count; p++)
+        if (summaries[p].has_parts)
+            print_parts(&summaries[p]);
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -31,6 +32,7 @@ struct ivf_stream {
     int64_t given;
     bool reading; /* a block is being filled */
     bool stop;
+    ivf_stream_times times;
     ivf_error failure; /* of the reader, which has ended then */
 };
 
@@ -62,8 +64,11 @@ static void *read_blocks(void *arg)
         claim(s, block);
         s->reading = true;
         (void)pthread_mutex_unlock(&s->lock);
+        double started = ivf_clock();
         int rc = ivf_dataset_read(s->dataset, block->first, block->n, block->x);
+        double ended = ivf_clock();
         (void)pthread_mutex_lock(&s->lock);
+        s->times.reading += ended - started;
         s->reading = false;
         if (rc == MPIVF_OK)
             s->filled++;
@@ -187,9 +192,19 @@ int ivf_stream_next(ivf_stream *stream, ivf_stream_block *block)
     (void)pthread_mutex_lock(&stream->lock);
     stream->given = stream->taken;
     (void)pthread_cond_broadcast(&stream->changed);
+    double started = ivf_clock();
     int rc = take(stream, block);
+    stream->times.waiting += ivf_clock() - started;
     (void)pthread_mutex_unlock(&stream->lock);
     return rc;
+}
+
+ivf_stream_times ivf_stream_took(ivf_stream *stream)
+{
+    (void)pthread_mutex_lock(&stream->lock);
+    ivf_stream_times times = stream->times;
+    (void)pthread_mutex_unlock(&stream->lock);
+    return times;
 }
 
 void ivf_stream_close(ivf_stream *stream)

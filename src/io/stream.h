@@ -28,6 +28,15 @@ int ivf_stream_push(ivf_stream *stream, int64_t first, int64_t n);
  * pushed range is not used up. */
 int ivf_stream_next(ivf_stream *stream, ivf_stream_block *block);
 
+/* Seconds so far. */
+typedef struct {
+    double reading; /* of the reader thread, from files */
+    double waiting; /* of the caller, for the reader */
+} ivf_stream_times;
+
+/* Local. */
+ivf_stream_times ivf_stream_took(ivf_stream *stream);
+
 /* Local. Stops the reader, whatever is still queued. */
 void ivf_stream_close(ivf_stream *stream);
 

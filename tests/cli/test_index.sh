@@ -7,6 +7,11 @@ data=$MPIVF_SOURCE/tests/data/photosift-10k
 expect 0 ranks 2 "$MPIVF" build flat.ivf --input "$data/base.u8bin" --factory IVF64,Flat --json
 json 'd["version"] == 1 and d["rows"] == d["postings"] == 10000 and d["nlist"] == 64 and d["ranks"] == 2'
 json 'sum(p["seconds"]["max"] for p in d["phases"]) > 0'
+json '[p["name"] for p in d["phases"] if p["parts"]] == ["assign"]'
+json 'all(0 <= s["min"] <= s["max"] for p in d["phases"] if p["parts"] for s in p["parts"].values())'
+# What the computing thread did and waited for fits into the phase; the rest ran beside it.
+json 'all(sum(p["parts"][k]["mean"] for k in p["parts"] if k not in ("reading", "writing")) <= p["seconds"]["max"]
+          and min(p["parts"][k]["min"] for k in ("computing", "reading", "writing")) > 0 for p in d["phases"] if p["parts"])'
 expect 4 "$MPIVF" build flat.ivf --input "$data/base.u8bin" --factory IVF64,Flat
 [ "$(grep -c '^mpivf: build: ' err)" -eq 1 ] || fail "not one line of error"
 expect 0 ranks 3 "$MPIVF" build pq.ivf --config "$MPIVF_SOURCE/configs/photosift.yml" --input "$data/base.u8bin"

@@ -166,11 +166,20 @@ START_TEST(progress_and_account_run_on_every_rank)
     test_all(progress != NULL);
     ivf_progress_add(progress, 100 / ivf_ctx_size(test_ctx));
     ivf_progress_close(test_ctx, progress);
+    ivf_account_part(&account, IVF_PART_READING, 1);
+    ivf_account_part(&account, IVF_PART_READING, ivf_ctx_rank(test_ctx));
     ivf_account_end(&account, 10 * (ivf_ctx_rank(test_ctx) + 1));
+    ivf_account_begin(&account, "nothing");
+    ivf_account_end(&account, 0);
     test_all(ivf_account_sum(test_ctx, &account, summaries) == MPIVF_OK);
     bool right = !ivf_ctx_is_root(test_ctx) ||
                  (summaries[0].bytes.min == 10 && summaries[0].bytes.max == 10.0 * ivf_ctx_size(test_ctx) &&
                   summaries[0].memory.min > 0 && summaries[0].seconds.max >= summaries[0].seconds.min);
+    test_all(right);
+    const ivf_spread *reading = &summaries[0].parts[IVF_PART_READING];
+    right = !ivf_ctx_is_root(test_ctx) ||
+            (summaries[0].has_parts && reading->min == 1 && reading->max == ivf_ctx_size(test_ctx) &&
+             summaries[0].parts[IVF_PART_WRITING].max == 0 && !summaries[1].has_parts);
     test_all(right);
 }
 END_TEST
