@@ -31,7 +31,17 @@ static int keep_record(ivf_training_record *record, const ivf_kmeans_report *rep
     return MPIVF_OK;
 }
 
-static int train_centroids(ivf_build_state *build)
+static void tell_lists(const ivf_build_state *build, const ivf_kmeans_report *report, double seconds)
+{
+    char took[24];
+    ivf_info("train: %d centroids from %" PRId64 " rows in %s: %d iterations, objective %.6g -> %.6g, imbalance %.2f, "
+             "%" PRId64 " empty cells repaired",
+             build->plan.factory.nlist, build->share.total, ivf_text_duration(seconds, took), report->iterations,
+             report->objective[0], report->objective[report->iterations - 1], report->imbalance, report->repairs);
+}
+
+/* Collective. */
+static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
     const ivf_kmeans_params params = {.k = plan->factory.nlist,
@@ -41,25 +51,20 @@ static int train_centroids(ivf_build_state *build)
                                       .tolerance = build->config->tolerance,
                                       .seed = build->config->seed,
                                       .stream = IVF_RNG_KMEANS};
-    char took[24];
     double started = ivf_clock();
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
-    if (report == NULL)
-        return MPIVF_FAILED;
-    int rc = ivf_kmeans(&params, build->sample, build->share.total, build->model->tree.centroids[0], report);
+    int rc = ivf_agree(ctx, report == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK)
-        rc = keep_record(&build->model->training, report);
+        rc = ivf_kmeans_all(ctx, &params, build->sample, &build->share, build->model->tree.centroids[0], report);
     if (rc == MPIVF_OK)
-        ivf_info("train: %d centroids from %" PRId64
-                 " rows in %s: %d iterations, objective %.6g -> %.6g, imbalance %.2f, "
-                 "%" PRId64 " empty cells repaired",
-                 params.k, build->share.total, ivf_text_duration(ivf_clock() - started, took), report->iterations,
-                 report->objective[0], report->objective[report->iterations - 1], report->imbalance, report->repairs);
+        rc = ivf_agree(ctx, keep_record(&build->model->training, report));
+    if (rc == MPIVF_OK)
+        tell_lists(build, report, ivf_clock() - started);
     ivf_free(report);
     return rc;
 }
 
-/* Residuals of the sample's first rows, in fixed blocks. */
+/* Residuals of this rank's first rows of the sample. */
 enum { RESIDUAL_ROWS = 256 };
 
 typedef struct {
@@ -97,24 +102,27 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
     return rc;
 }
 
-static int train_codec(const ivf_build_state *build)
+/* Collective. The codec from the sample's first rows. */
+static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
 {
     ivf_codec *codec = build->model->codec;
     const ivf_codec_training training = {.seed = build->config->seed, .iterations = build->config->pq_iterations};
-    int64_t n = ivf_min_i64(ivf_codec_training_rows(codec), build->share.total);
+    ivf_share share = build->share;
     char took[24];
     double started = ivf_clock();
-    if (n == 0 || !ivf_codec_is_residual(codec))
-        return ivf_codec_train_local(codec, build->sample, n, &training);
+    share.total = ivf_min_i64(ivf_codec_training_rows(codec), share.total);
+    if (share.total == 0 || !ivf_codec_is_residual(codec))
+        return ivf_codec_train(ctx, codec, build->sample, &share, &training);
+    int64_t n = ivf_share_count(&share);
     float *residuals = ivf_new(ivf_to_size(n), (size_t)build->plan.d * sizeof *residuals);
-    if (residuals == NULL)
-        return MPIVF_FAILED;
-    int rc = make_residuals(build, n, residuals);
+    int rc = residuals == NULL ? MPIVF_FAILED : make_residuals(build, n, residuals);
+    rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
-        rc = ivf_codec_train_local(codec, residuals, n, &training);
+        rc = ivf_codec_train(ctx, codec, residuals, &share, &training);
     ivf_free(residuals);
     if (rc == MPIVF_OK)
-        ivf_info("train: codec from %" PRId64 " rows in %s", n, ivf_text_duration(ivf_clock() - started, took));
+        ivf_info("train: codec from %" PRId64 " rows in %s", share.total,
+                 ivf_text_duration(ivf_clock() - started, took));
     return rc;
 }
 
@@ -136,17 +144,12 @@ static int publish_model(ivf_build_state *build)
     return ivf_model_write(build->model, index, &build->model_bytes, &build->model_checksum);
 }
 
-/* Rank 0's part. */
-static int train_and_publish(ivf_build_state *build)
+/* Rank 0's part: the model belongs to it, whoever helped. */
+static int own_model(ivf_build_state *build)
 {
-    ivf_model *model = build->model;
-    model->training.sample_rows = build->share.total;
-    model->training.seed = build->config->seed;
-    int rc = train_centroids(build);
-    if (rc == MPIVF_OK)
-        rc = train_codec(build);
-    if (rc == MPIVF_OK)
-        rc = ivf_model_seal(model);
+    build->model->training.sample_rows = build->share.total;
+    build->model->training.seed = build->config->seed;
+    int rc = ivf_model_seal(build->model);
     return rc == MPIVF_OK ? publish_model(build) : rc;
 }
 
@@ -154,13 +157,13 @@ int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
     int rc = ivf_agree(ctx, ivf_model_new(&plan->factory, plan->d, plan->metric, &build->model));
-    if (rc != MPIVF_OK)
-        return rc;
-    if (ivf_ctx_is_root(ctx))
-        rc = train_and_publish(build);
+    if (rc == MPIVF_OK)
+        rc = train_lists(ctx, build);
+    if (rc == MPIVF_OK)
+        rc = train_codec(ctx, build);
     ivf_free(build->sample);
     build->sample = NULL;
-    ivf_barrier(ctx);
-    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? own_model(build) : MPIVF_OK);
     return rc == MPIVF_OK ? ivf_model_bcast(ctx, build->model) : rc;
 }

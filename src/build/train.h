@@ -4,8 +4,9 @@
 
 #include "build/state.h"
 
-/* Collective. Rank 0 trains centroids and codec on the sample with all its threads, while the others sleep; then the
- * model is published and broadcast, and the sample given back. */
+/* Collective. The ranks that hold the sample train centroids and codec on it with all their threads; rank 0, which owns
+ * the model, publishes it and broadcasts it, and the sample is given back. The model is the same whoever trains.
+ * Memory: the sample, what cluster/kmeans.h and codec/codec.h say, and the residuals of the codec's rows. */
 int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

@@ -10,6 +10,14 @@
 #include "cli/load.h"
 #include "cli/output.h"
 
+static ivf_train_on read_train_on(const ivf_options *options)
+{
+    const char *text = ivf_options_text(options, IVF_OPTION_TRAIN_ON);
+    if (strcmp(text, "auto") == 0)
+        return IVF_TRAIN_ON_AUTO;
+    return strcmp(text, "all") == 0 ? IVF_TRAIN_ON_ALL : IVF_TRAIN_ON_ROOT;
+}
+
 /* Local. `config` borrows from the options; without its JSON. */
 static int read_options(const ivf_options *options, ivf_build_config *config)
 {
@@ -18,6 +26,7 @@ static int read_options(const ivf_options *options, ivf_build_config *config)
         .ids = ivf_options_text(options, IVF_OPTION_IDS),
         .ids_h5 = ivf_options_text(options, IVF_OPTION_IDS_DATASET),
         .seed = (uint64_t)ivf_options_integer(options, IVF_OPTION_SEED),
+        .train_on = read_train_on(options),
         .sample_rows = ivf_options_integer(options, IVF_OPTION_SAMPLE),
         .fragment_rows = ivf_options_integer(options, IVF_OPTION_FRAGMENT_ROWS),
         .iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_ITERATIONS)),

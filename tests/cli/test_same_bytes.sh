@@ -22,7 +22,9 @@ for factory in IVF64,PQ16 IVF64,SQ8 IVF64,Flat; do
     for np in 1 2 3 5; do
         for threads in 1 2; do
             [ "$np$threads" != 11 ] || continue
-            expect 0 env OMP_NUM_THREADS="$threads" timeout 60 mpirun -n "$np" --bind-to none "$MPIVF" "${build[@]}" index
+            train_on=$([ "$threads" -eq 1 ] && echo all || echo root)
+            expect 0 env OMP_NUM_THREADS="$threads" timeout 60 mpirun -n "$np" --bind-to none "$MPIVF" "${build[@]}" \
+                --train-on "$train_on" index
             sums index | cmp - reference.sums || fail "$factory: $np ranks, $threads threads: other bytes than with one"
             manifest index | diff - reference.manifest || fail "$factory: $np ranks, $threads threads: another manifest"
             rm -rf index

@@ -106,6 +106,7 @@ static void check_same_bytes(const char *factory, ivf_metric metric)
     ivf_build_result result;
     char alone_path[PATH];
     config.replace = true;
+    config.train_on = IVF_TRAIN_ON_ALL;
     int rc = ivf_build(test_ctx, &config, &result);
     test_all(rc == MPIVF_OK);
     int64_t version = result.version;
