@@ -68,6 +68,8 @@ typedef struct {
 
 static void settle(pairs *p)
 {
+    if (p->count == 0)
+        return;
     p->source->kernels->rescore(p->x, p->c, p->count, p->source->d, p->chain);
     for (int i = 0; i < p->count; i++) {
         int32_t *best = p->best + p->row[i];

@@ -1,0 +1,66 @@
+/* The list of each row: the nearest of the centroids in a tree, in one of three ways. Which one is a matter of the
+ * tree's shape, and of an agreement with the exact way that is measured on rows, never of the time that anything took:
+ * the list of a row depends on the row, the tree, the grid and the way alone. */
+#ifndef IVF_CLUSTER_NEAREST_H
+#define IVF_CLUSTER_NEAREST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "cluster/tree.h"
+#include "math/grid.h"
+
+typedef enum {
+    IVF_NEAREST_EXACT,   /* all lists in f32: ivf_panels_best */
+    IVF_NEAREST_ROUNDED, /* all lists in 8 bits, near winners checked in f32: ivf_coarse_best */
+    IVF_NEAREST_TREE,    /* the lists under the best nodes of each level, as before */
+    IVF_NEAREST_KINDS
+} ivf_nearest_kind;
+
+typedef struct {
+    ivf_nearest_kind kind;
+    int32_t probes[IVF_LEVELS]; /* of level l > 0, for trees: nodes whose children are looked at; else 0 */
+} ivf_nearest_way;
+
+/* How the lists of some rows differ from those of the exact way. */
+typedef struct {
+    int64_t rows;
+    int64_t same;  /* rows in the same list */
+    double excess; /* share by which the sum of squared distances to the lists' centroids is larger; for inner products,
+                      by which the sum of these is smaller */
+} ivf_nearest_agreement;
+
+typedef struct ivf_nearest ivf_nearest;
+
+/* Local. "exact", "rounded", "tree". */
+const char *ivf_nearest_name(ivf_nearest_kind kind);
+
+/* Local. The way for a tree of that shape, by rules that were measured (bench/coarse.c, bench/nearest.c). */
+ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree);
+
+/* Local, uses the team. That way, unless x[n][d] (some rows, the same wherever this is asked) agree too little: then
+ * more probes, then without the tree, then exact, the first that at least 99.5 of 100 rows (trees: 97 of 100, with an
+ * excess of at most 0.0025) stay in their lists with. The agreement is that of the way it yields. */
+int ivf_nearest_fit(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const float *x, int64_t n,
+                    ivf_nearest_way *way, ivf_nearest_agreement *agreement);
+
+/* Local. Packs the tree's centroids; tree and grid stay borrowed (grid: not for the exact way). NULL with a failure
+ * recorded. Memory: for each list 4 d bytes (exact), 6 d (rounded), 2 d + 24 (tree). */
+ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way);
+void ivf_nearest_free(ivf_nearest *nearest);
+
+/* Local. Rows that a call should have to be efficient, more make no difference; and the bytes, aligned to 64, that one
+ * call takes for its work. */
+int64_t ivf_nearest_rows(const ivf_nearest *nearest);
+size_t ivf_nearest_scratch(const ivf_nearest *nearest);
+
+/* Local, one thread. The list of each x[n][d] and its score in f32, with the bits of ivf_panels_best. Rows that do not
+ * fit the grid are looked at in f32 only. */
+void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int32_t *best, float *score,
+                      void *scratch);
+
+/* Local, uses the team. Compares with the exact way on x[n][d]: n * lists * d multiply-adds. */
+int ivf_nearest_compare(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_agreement *agreement);
+
+#endif

@@ -1,0 +1,177 @@
+/* The descent of a tree by a block of rows: the best nodes of the top for each row, then among their children, then
+ * among the lists. At each level rows are put in order of the nodes that they probe, so that a node's children meet all
+ * their rows at once and stay in the cache meanwhile. Which rows are in the block makes no difference to any of them.
+ */
+#include <string.h>
+
+#include "base/numbers.h"
+#include "cluster/nearest_work.h"
+
+enum { UPPER_ROWS = IVF_NEAREST_UPPER_ROWS };
+
+/* Tiles that the children of `probes` nodes may take. */
+static int64_t most_tiles(const ivf_coarse *coarse, int32_t nodes, int32_t probes)
+{
+    int32_t most = 0;
+    for (int32_t node = 0; node < nodes; node++) {
+        ivf_tiles tiles = ivf_coarse_group(coarse, node);
+        most = tiles.end - tiles.first > most ? tiles.end - tiles.first : most;
+    }
+    return ivf_min_i64((int64_t)most * probes, ivf_coarse_all(coarse).end);
+}
+
+/* A piece of the scratch, which begins at `base`. */
+static void *piece(char *base, size_t *used, int64_t bytes)
+{
+    void *at = base == NULL ? NULL : base + *used;
+    *used += ivf_to_size(ivf_round_up(bytes, 64));
+    return at;
+}
+
+static void place_tree(const ivf_nearest *nearest, char *base, ivf_nearest_work *w)
+{
+    const ivf_tree *tree = nearest->tree;
+    const int32_t *probes = nearest->way.probes;
+    int top = tree->levels - 1;
+    int64_t pairs = ivf_max_i64((int64_t)IVF_NEAREST_ROWS * probes[1], (int64_t)UPPER_ROWS * probes[2]);
+    int32_t nodes = tree->count[1] > tree->count[2] ? tree->count[1] : tree->count[2];
+    w->found = piece(base, &w->bytes, IVF_NEAREST_ROWS * (int64_t)sizeof *w->found);
+    w->probe = piece(base, &w->bytes, (int64_t)IVF_NEAREST_ROWS * probes[1] * 4);
+    w->start = piece(base, &w->bytes, ((int64_t)nodes + 2) * 4);
+    w->row = piece(base, &w->bytes, pairs * 4);
+    size_t of_top = ivf_coarse_top_scratch(ivf_coarse_all(nearest->coarse[top]));
+    size_t of_panels = ivf_panels_top_scratch(nearest->panels) + (size_t)ivf_round_up(probes[1], 16) * 8;
+    w->top = piece(base, &w->bytes, (int64_t)(of_top > of_panels ? of_top : of_panels));
+    if (top < 2)
+        return;
+    w->slots = most_tiles(nearest->coarse[1], tree->count[2], probes[2]) * IVF_COARSE_LANES;
+    w->upper = piece(base, &w->bytes, (int64_t)UPPER_ROWS * probes[2] * 4);
+    w->scores = piece(base, &w->bytes, UPPER_ROWS * w->slots * 4);
+    w->cursor = piece(base, &w->bytes, (int64_t)UPPER_ROWS * 4);
+    w->choice = piece(base, &w->bytes, (int64_t)ivf_coarse_choose_scratch(w->slots));
+}
+
+ivf_nearest_work ivf_nearest_work_in(const ivf_nearest *nearest, void *scratch)
+{
+    ivf_nearest_work w = {0};
+    if (nearest->way.kind == IVF_NEAREST_EXACT)
+        return w;
+    w.q = piece(scratch, &w.bytes, IVF_NEAREST_ROWS * ivf_grid_stride(nearest->tree->d));
+    w.outside = piece(scratch, &w.bytes, IVF_NEAREST_ROWS);
+    if (nearest->way.kind == IVF_NEAREST_TREE)
+        place_tree(nearest, scratch, &w);
+    return w;
+}
+
+/* Rows by the nodes that they probe: those of node i are row[start[i]] to row[start[i + 1] - 1], ascending. */
+static void sort_by_node(const int32_t *probe, int64_t n, int32_t probes, int32_t nodes, const ivf_nearest_work *w)
+{
+    int32_t *start = w->start;
+    memset(start, 0, ((size_t)nodes + 2) * sizeof *start);
+    for (int64_t i = 0; i < n * probes; i++)
+        start[probe[i] + 2] += probe[i] >= 0; /* -1 adds nothing to the 1 that it finds */
+    for (int32_t node = 0; node < nodes; node++)
+        start[node + 2] += start[node + 1];
+    for (int64_t row = 0; row < n; row++) {
+        for (int64_t i = row * probes; i < (row + 1) * probes && probe[i] >= 0; i++)
+            w->row[start[probe[i] + 1]++] = (int32_t)row;
+    }
+}
+
+/* The scores of a node's children for the rows that probe it. A row's nodes come in ascending order, and so do their
+ * scores in its row of scores. */
+static void score_children(const ivf_nearest *nearest, int32_t node, const ivf_nearest_work *w)
+{
+    ivf_tiles tiles = ivf_coarse_group(nearest->coarse[1], node);
+    const int32_t *list = w->row + w->start[node];
+    int32_t count = w->start[node + 1] - w->start[node];
+    int32_t *out[UPPER_ROWS];
+    for (int32_t i = 0; i < count; i++) {
+        out[i] = w->scores + list[i] * w->slots + w->cursor[list[i]];
+        w->cursor[list[i]] += (tiles.end - tiles.first) * IVF_COARSE_LANES;
+    }
+    ivf_coarse_rows rows = {.q = w->q_upper, .list = list, .n = count};
+    ivf_coarse_scores(nearest->coarse[1], tiles, &rows, out);
+}
+
+/* Slots of a row's scores, ascending, to the nodes of level 1 that they stand for. */
+static void slots_to_nodes(const ivf_coarse *coarse, const int32_t *upper, int32_t *chosen, int32_t count)
+{
+    int64_t before = 0; /* slots of the probed nodes so far */
+    ivf_tiles tiles = ivf_coarse_group(coarse, upper[0]);
+    for (int32_t i = 0; i < count && chosen[i] >= 0; i++) {
+        while (chosen[i] - before >= (int64_t)(tiles.end - tiles.first) * IVF_COARSE_LANES) {
+            before += (int64_t)(tiles.end - tiles.first) * IVF_COARSE_LANES;
+            tiles = ivf_coarse_group(coarse, *++upper);
+        }
+        chosen[i] = ivf_coarse_number(coarse, (int64_t)tiles.first * IVF_COARSE_LANES + chosen[i] - before);
+    }
+}
+
+/* The best nodes of level 1 for at most UPPER_ROWS rows, among the children of the best of level 2. */
+static void choose_below(const ivf_nearest *nearest, const int8_t *q, int64_t n, ivf_nearest_work *w, int32_t *probe)
+{
+    const int32_t *probes = nearest->way.probes;
+    const ivf_coarse *top = nearest->coarse[2];
+    int32_t nodes = nearest->tree->count[2];
+    ivf_coarse_rows rows = {.q = q, .list = NULL, .n = n};
+    ivf_coarse_top(top, ivf_coarse_all(top), &rows, probes[2], w->upper, w->top);
+    sort_by_node(w->upper, n, probes[2], nodes, w);
+    memset(w->cursor, 0, (size_t)n * sizeof *w->cursor);
+    w->q_upper = q;
+    for (int32_t node = 0; node < nodes; node++)
+        score_children(nearest, node, w);
+    for (int64_t row = 0; row < n; row++) {
+        int32_t *chosen = probe + row * probes[1];
+        ivf_coarse_choose(w->scores + row * w->slots, w->cursor[row], probes[1], chosen, w->choice);
+        slots_to_nodes(nearest->coarse[1], w->upper + row * probes[2], chosen, probes[1]);
+    }
+}
+
+static void choose_nodes(const ivf_nearest *nearest, int64_t n, ivf_nearest_work *w)
+{
+    int64_t stride = ivf_grid_stride(nearest->tree->d);
+    int32_t probes = nearest->way.probes[1];
+    if (nearest->tree->levels == 2) {
+        ivf_coarse_rows rows = {.q = w->q, .list = NULL, .n = n};
+        ivf_coarse_top(nearest->coarse[1], ivf_coarse_all(nearest->coarse[1]), &rows, probes, w->probe, w->top);
+        return;
+    }
+    for (int64_t from = 0; from < n; from += UPPER_ROWS)
+        choose_below(nearest, w->q + from * stride, ivf_min_i64(UPPER_ROWS, n - from), w, w->probe + from * probes);
+}
+
+/* In f32 only: the lists under the best nodes of level 1, or, should these have none, all lists. */
+static void descend_exactly(const ivf_nearest *nearest, const float *x, const ivf_nearest_work *w, int32_t *best,
+                            float *score)
+{
+    const ivf_tree *tree = nearest->tree;
+    int32_t probes = nearest->way.probes[1];
+    int32_t *probe = w->top;
+    float *unused = (float *)(probe + ivf_round_up(probes, 16));
+    *best = -1;
+    ivf_panels_top(nearest->panels, x, 1, probes, probe, unused, unused + ivf_round_up(probes, 16));
+    for (int32_t i = 0; i < probes; i++)
+        ivf_coarse_exact(nearest->coarse[0], x, tree->first[1][probe[i]], tree->first[1][probe[i] + 1], best, score);
+    if (*best < 0)
+        ivf_coarse_exact(nearest->coarse[0], x, 0, tree->count[0], best, score);
+}
+
+void ivf_nearest_descend(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_work *w, int32_t *best,
+                         float *score)
+{
+    const ivf_coarse *lists = nearest->coarse[0];
+    int32_t nodes = nearest->tree->count[1];
+    choose_nodes(nearest, n, w);
+    sort_by_node(w->probe, n, nearest->way.probes[1], nodes, w);
+    ivf_coarse_start(w->found, n);
+    for (int32_t node = 0; node < nodes; node++) {
+        ivf_coarse_rows rows = {.q = w->q, .list = w->row + w->start[node], .n = w->start[node + 1] - w->start[node]};
+        ivf_coarse_scan(lists, ivf_coarse_group(lists, node), &rows, w->found);
+    }
+    (void)ivf_coarse_finish(lists, x, w->q, w->found, n, best, score);
+    for (int64_t row = 0; row < n; row++) {
+        if (w->outside[row] || best[row] < 0)
+            descend_exactly(nearest, x + row * nearest->tree->d, w, best + row, score + row);
+    }
+}
