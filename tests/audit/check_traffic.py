@@ -45,6 +45,7 @@ class Run:
 
 small, large, longer = Run("small"), Run("large"), Run("longer")
 k, d = 64, 8
+seeds = 256 * 4 * (d + 1)  # bytes of the rows that rank 0 chooses the seeds from
 for run in (small, large, longer):
     run.table()
     rows, fragments = run.result["rows"], run.result["fragments"]
@@ -60,9 +61,9 @@ for run in (small, large, longer):
     check(run.calls["sample", "message"] <= np * (np - 1), "sample: more messages than pairs")
     check(all(run.collective("sample", rank) <= 256 + 32 * np for rank in range(np)), "sample: collectives")
 
-    # train: rows move only for PQ's slices of at most 65536 rows.
+    # train: rows move only as candidates for seeds and as PQ's slices of at most 65536 rows.
     check(run.bytes["train", "onesided"] == 0, "train: one-sided")
-    check(run.bytes["train", "message"] <= 4 * d * 65536, "train: more than PQ's slices")
+    check(run.bytes["train", "message"] <= seeds + 4 * d * 65536, "train: more than seeds and PQ's slices")
 
     # assign: a ticket for each fragment and one that is refused for each rank; progress twice a second; nothing for a row.
     check(run.bytes["assign", "message"] == 0, "assign: messages")
@@ -88,10 +89,11 @@ for rank in range(np):
     mine, twice = small.collective("train", rank), large.collective("train", rank)
     check(small.training["repairs"] or large.training["repairs"] or mine == twice,
           f"train: rank {rank} hands over {mine} bytes for n rows, {twice} for 2 n")
-    # One iteration: its objective in the model.
+    # One iteration: what k-means says of it (cluster/kmeans.h), an agreement, and its objective in the model.
     step = longer.collective("train", rank) - mine
-    check(step == 8, f"train: rank {rank} hands over {step} bytes in an iteration")
-check(small.bytes["train", "message"] == large.bytes["train", "message"], "train: messages depend on the rows")
+    check(step == 8 * k * (d + 2) + 8 + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
+between = abs(small.bytes["train", "message"] - large.bytes["train", "message"])
+check(between <= seeds, f"train: {between} bytes of messages more or less for 2 n rows")
 
 for text in failures:
     print("FAILED:", text)

@@ -29,7 +29,7 @@ build() {
     mkdir -p "$np/$name"
     expect 0 ranks "$np" -x LD_PRELOAD="$library" -x MPIVF_TRAFFIC="$np/$name/traffic" "$MPIVF" build "$np/$name/index" \
         --factory IVF64,PQ4 --sample "$rows" --fragment-rows $((rows / 20)) --iterations "$iterations" --pq-iterations 1 \
-        --json --quiet "$@"
+        --train-on all --json --quiet "$@"
     mv out "$np/$name/build.json"
     expect 0 "$MPIVF" info "$np/$name/index" --json
     mv out "$np/$name/info.json"
