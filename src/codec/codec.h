@@ -39,6 +39,7 @@ int64_t ivf_codec_training_rows(const ivf_codec *codec);
 typedef struct {
     uint64_t seed;
     int iterations; /* of PQ's k-means, at most */
+    bool exact;     /* PQ: every iteration compares all rows with all codewords in single precision */
 } ivf_codec_training;
 
 /* Local, uses the team. Trains on x[n][d] (residuals if the codec is residual), rows in random order, of which it takes
@@ -74,7 +75,8 @@ int ivf_codec_arrays(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS]);
 int ivf_codec_ready(ivf_codec *codec);
 
 /* Local, one thread. x[n][d] to codes[n][code_size]. `scratch` holds ivf_codec_encode_scratch(codec, n) bytes. A row's
- * code does not depend on its neighbours. */
+ * code does not depend on its neighbours, nor on the SIMD level but IVF_SIMD_BLAS. PQ compares in 16-bit integers,
+ * however it was trained: codes differ from the nearest codewords only in near ties (codec/pq_encode.c). */
 void ivf_codec_encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch);
 size_t ivf_codec_encode_scratch(const ivf_codec *codec, int64_t n);
 

@@ -3,10 +3,10 @@
  * and their packing are those of FAISS's ProductQuantizer.
  *
  * Training (pq_train.c) runs one k-means for each sub-vector, on at most ROWS_PER_CODEWORD rows for each codeword (what
- * FAISS takes).
+ * FAISS takes). Coding is in pq_encode.c.
  *
  * Scanning adds m entries of a table [m][2^bits] that is made for each query (and list). Memory, floats: codebooks,
- * their transpose for making tables and their panels for encoding, d * 2^bits each. */
+ * their transpose for making tables and their panels for coding, d * 2^bits each, and half of that in integers. */
 #include <math.h>
 #include <string.h>
 
@@ -19,23 +19,11 @@
 #include "codec/pq.h"
 #include "math/panels.h"
 
-enum {
-    ROWS_PER_CODEWORD = 256,
-    ENCODE_BLOCK = 256, /* rows whose sub-vectors are gathered at a time */
-};
+enum { ROWS_PER_CODEWORD = 256 };
 
 static const ivf_pq_state *state_of(const ivf_codec *codec)
 {
     return codec->state;
-}
-
-static void drop_panels(const ivf_codec *codec)
-{
-    const ivf_pq_state *s = codec->state;
-    for (int i = 0; i < codec->spec.m; i++) {
-        ivf_panels_free(s->panels[i]);
-        s->panels[i] = NULL;
-    }
 }
 
 static void drop(ivf_codec *codec)
@@ -43,9 +31,10 @@ static void drop(ivf_codec *codec)
     ivf_pq_state *s = codec->state;
     if (s == NULL)
         return;
-    if (s->panels != NULL)
-        drop_panels(codec);
+    if (s->panels != NULL && s->exact != NULL)
+        ivf_pq_drop_coding(codec);
     ivf_free(s->panels);
+    ivf_free(s->exact);
     ivf_free(s->transposed);
     ivf_free(s->codebooks);
     ivf_free(s);
@@ -84,7 +73,9 @@ static int make(ivf_codec *codec)
     s->codebooks = ivf_new_zero(floats, sizeof(float));
     s->transposed = ivf_new_zero(floats, sizeof(float));
     s->panels = ivf_new_zero((size_t)spec->m, sizeof(ivf_panels *));
-    return s->codebooks == NULL || s->transposed == NULL || s->panels == NULL ? MPIVF_FAILED : MPIVF_OK;
+    s->exact = ivf_new_zero((size_t)spec->m, sizeof *s->exact);
+    return s->codebooks == NULL || s->transposed == NULL || s->panels == NULL || s->exact == NULL ? MPIVF_FAILED
+                                                                                                  : MPIVF_OK;
 }
 
 static size_t code_size(const ivf_codec *codec)
@@ -113,59 +104,14 @@ static int ready(ivf_codec *codec)
     const ivf_pq_state *s = codec->state;
     const size_t words = (size_t)s->words;
     const size_t dsub = (size_t)s->dsub;
-    drop_panels(codec);
     for (int sub = 0; sub < codec->spec.m; sub++) {
         const float *book = s->codebooks + (size_t)sub * words * dsub;
         float *turned = s->transposed + (size_t)sub * words * dsub;
         for (size_t w = 0; w < words; w++)
             for (size_t j = 0; j < dsub; j++)
                 turned[j * words + w] = book[w * dsub + j];
-        s->panels[sub] = ivf_panels_new(book, s->words, s->dsub, IVF_L2);
-        if (s->panels[sub] == NULL)
-            return MPIVF_FAILED;
     }
-    return MPIVF_OK;
-}
-
-/* Scratch for a block of rows: one sub-vector of each, its codeword and score, then the numbers of all sub-vectors. */
-static size_t block_rows(int64_t n)
-{
-    return (size_t)ivf_min_i64(n, ENCODE_BLOCK);
-}
-
-static size_t encode_scratch(const ivf_codec *codec, int64_t n)
-{
-    size_t row =
-        (size_t)state_of(codec)->dsub * sizeof(float) + sizeof(int32_t) + sizeof(float) + (size_t)codec->spec.m;
-    return block_rows(n) * row;
-}
-
-static void encode_block(const ivf_codec *codec, const float *x, size_t n, uint8_t *codes, float *scratch)
-{
-    const ivf_pq_state *s = state_of(codec);
-    const size_t d = (size_t)codec->d;
-    const size_t dsub = (size_t)s->dsub;
-    const size_t m = (size_t)codec->spec.m;
-    float *slice = scratch;
-    float *score = slice + n * dsub;
-    int32_t *best = (int32_t *)(void *)(score + n);
-    uint8_t *numbers = (uint8_t *)(best + n);
-    for (size_t sub = 0; sub < m; sub++) {
-        for (size_t row = 0; row < n; row++)
-            memcpy(slice + row * dsub, x + row * d + sub * dsub, dsub * sizeof *slice);
-        ivf_panels_best(s->panels[sub], slice, (int64_t)n, best, score);
-        for (size_t row = 0; row < n; row++)
-            numbers[row * m + sub] = (uint8_t)best[row];
-    }
-    for (size_t row = 0; row < n; row++)
-        ivf_bits_pack(numbers + row * m, codec->spec.m, codec->spec.bits, codes + row * code_size(codec));
-}
-
-static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
-{
-    for (int64_t at = 0; at < n; at += ENCODE_BLOCK)
-        encode_block(codec, x + (size_t)at * (size_t)codec->d, block_rows(n - at),
-                     codes + (size_t)at * code_size(codec), scratch);
+    return ivf_pq_ready_coding(codec);
 }
 
 static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
@@ -229,13 +175,13 @@ const ivf_codec_functions ivf_pq_functions = {
     .drop = drop,
     .code_size = code_size,
     .table_size = table_size,
-    .encode_scratch = encode_scratch,
+    .encode_scratch = ivf_pq_encode_scratch,
     .training_rows = training_rows,
     .train = ivf_pq_train,
     .train_dealt = ivf_pq_train_dealt,
     .arrays = arrays,
     .ready = ready,
-    .encode = encode,
+    .encode = ivf_pq_encode,
     .decode = decode,
     .prepare = prepare,
     .scan = scan,

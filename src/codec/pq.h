@@ -4,6 +4,7 @@
 
 #include "codec/internal.h"
 #include "math/panels.h"
+#include "math/words.h"
 
 typedef struct {
     int dsub;
@@ -11,7 +12,15 @@ typedef struct {
     float *codebooks;    /* [m][words][dsub] */
     float *transposed;   /* [m][dsub][words] */
     ivf_panels **panels; /* [m]: of the codebooks; NULL until ready */
+    ivf_words *integers; /* the codebooks in integers; NULL when sub-vectors are too long, and until ready */
+    bool *exact;         /* [m]: the sub-vector has no use for integers */
 } ivf_pq_state;
+
+/* Coding: what it needs of the codebooks, made anew each time, and given back; and coding itself. */
+int ivf_pq_ready_coding(const ivf_codec *codec);
+void ivf_pq_drop_coding(const ivf_codec *codec);
+size_t ivf_pq_encode_scratch(const ivf_codec *codec, int64_t n);
+void ivf_pq_encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch);
 
 /* The codebooks from rows: see ivf_codec_functions. */
 int ivf_pq_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);

@@ -1,7 +1,7 @@
-/* Training of the product quantizer: one k-means for each sub-vector. One sub-vector for each thread, or one after the
- * other with all threads in its k-means when there are fewer sub-vectors than threads. Real data have sub-vectors with
- * few distinct values (dimensions that are always 0); codewords left over repeat another one and, ties going to the
- * lowest number, are never used.
+/* Training of the product quantizer: one k-means (codebook.h) for each sub-vector. One sub-vector for each thread, or
+ * one after the other with all threads in its k-means when there are fewer sub-vectors than threads. Real data have
+ * sub-vectors with few distinct values (dimensions that are always 0); codewords left over repeat another one and, ties
+ * going to the lowest number, are never used.
  *
  * Where several ranks hold the rows, sub-vector i belongs to rank i mod size: an all-to-all brings each rank its
  * sub-vectors of all rows, once, in rounds of bounded size, then k-means needs no communication, and an all-gather
@@ -14,7 +14,7 @@
 #include "base/numbers.h"
 #include "base/rng.h"
 #include "base/team.h"
-#include "cluster/kmeans.h"
+#include "codec/codebook.h"
 #include "codec/pq.h"
 #include "comm/exchange.h"
 
@@ -49,22 +49,14 @@ static float *gather_slice(const train_job *job, int sub)
 static int train_words(const train_job *job, int sub, const float *slice)
 {
     const ivf_pq_state *s = job->codec->state;
-    const size_t dsub = (size_t)s->dsub;
-    ivf_kmeans_params params = {
-        .k = s->words,
-        .d = s->dsub,
-        .metric = IVF_L2,
+    const ivf_codebook_params params = {
+        .words = s->words,
+        .dsub = s->dsub,
         .iterations = job->training->iterations,
         .seed = ivf_rng_bits(job->training->seed, IVF_RNG_PQ, (uint64_t)sub),
-        .stream = IVF_RNG_PQ,
-        .spare = true,
+        .exact = job->training->exact,
     };
-    ivf_kmeans_report *report = ivf_new(1, sizeof *report);
-    if (report == NULL)
-        return MPIVF_FAILED;
-    int rc = ivf_kmeans(&params, slice, job->n, s->codebooks + (size_t)sub * (size_t)s->words * dsub, report);
-    ivf_free(report);
-    return rc;
+    return ivf_codebook_train(&params, slice, job->n, s->codebooks + (size_t)sub * (size_t)s->words * (size_t)s->dsub);
 }
 
 static int train_slice(void *arg, int64_t number, int worker)

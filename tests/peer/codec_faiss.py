@@ -43,9 +43,9 @@ def code(factory, d, rows, parameters):
             np.fromfile("decoded", "float32").reshape(rows.shape))
 
 
-def train(factory, d, rows, iterations):
+def train(factory, d, rows, iterations, seed=7):
     save(rows, "rows")
-    run("train", factory, d, iterations, 7, "rows", "trained")
+    run("train", factory, d, iterations, seed, "rows", "trained")
     return np.fromfile("trained", "float32")
 
 
@@ -72,28 +72,46 @@ def half_precision(rows, name_of_rows):
     check(np.abs(theirs - codes.view("int16")).max() <= 1, f"SQfp16 codes near FAISS's, {name_of_rows}")
 
 
-def product(m, bits, rows, name_of_rows):
-    d = rows.shape[1]
-    factory = f"IVF,PQ{m}x{bits}"
-    pq = faiss.ProductQuantizer(d, m, bits)
+def numbers(codes, m, bits):
+    """The numbers of each code, [rows][m]."""
+    stream = np.unpackbits(codes, axis=1, bitorder="little")[:, :m * bits].reshape(len(codes), m, bits)
+    return stream @ (1 << np.arange(bits))
+
+
+def faiss_product(m, bits, rows, seed):
+    pq = faiss.ProductQuantizer(rows.shape[1], m, bits)
     pq.cp.niter = 10
+    pq.cp.seed = seed
     pq.cp.min_points_per_centroid = 1
     pq.cp.max_points_per_centroid = len(rows)
     pq.train(rows)
-    theirs = faiss.vector_to_array(pq.centroids)
-    codes, decoded = code(factory, d, rows, theirs)
+    return pq
+
+
+def squared_error(decoded, rows):
+    return ((decoded - rows) ** 2).sum(dtype="float64")
+
+
+def product(m, bits, rows, name_of_rows):
+    d = rows.shape[1]
+    factory = f"IVF,PQ{m}x{bits}"
+    pq = faiss_product(m, bits, rows, 1234)
+    codes, decoded = code(factory, d, rows, faiss.vector_to_array(pq.centroids))
     their_codes = pq.compute_codes(rows)
-    their_decoded = pq.decode(their_codes)
     check(np.array_equal(pq.decode(codes), decoded), f"{factory} decoded, {name_of_rows}")
-    # Words at the same distance may be told apart differently; the distance may not differ.
-    differ = (codes != their_codes).any(axis=1)
-    ours_error = ((decoded - rows) ** 2).sum(axis=1, dtype="float64")
-    their_error = ((their_decoded - rows) ** 2).sum(axis=1, dtype="float64")
-    check(differ.mean() < 0.01 and np.allclose(ours_error, their_error, rtol=1e-4, atol=1e-3),
-          f"{factory} codes, {name_of_rows}: {differ.sum()} of {len(rows)} rows differ, by rounding")
-    _, decoded = code(factory, d, rows, train(factory, d, rows, 10))
-    ratio = ((decoded - rows) ** 2).sum(dtype="float64") / their_error.sum()
-    check(ratio < 1.01, f"{factory} error of training, {name_of_rows}: {ratio:.4f} of FAISS's")
+    # Integers tell apart words at nearly the same distance differently.
+    error = squared_error(decoded, rows) / squared_error(pq.decode(their_codes), rows)
+    same = (numbers(codes, m, bits) == numbers(their_codes, m, bits)).mean()
+    check(same >= 0.99 and error <= 1.0005,
+          f"{factory} codes, {name_of_rows}: {same:.4f} of numbers are FAISS's, squared error {error:.6f} of FAISS's")
+    # Where Lloyd ends depends on where it starts, so the mean over seeds.
+    ours = theirs = 0
+    for seed in range(1, 4):
+        _, decoded = code(factory, d, rows, train(factory, d, rows, 10, seed))
+        ours += squared_error(decoded, rows)
+        pq = faiss_product(m, bits, rows, seed)
+        theirs += squared_error(pq.decode(pq.compute_codes(rows)), rows)
+    check(ours < 1.01 * theirs, f"{factory} error of training, {name_of_rows}: {ours / theirs:.4f} of FAISS's")
 
 
 def objective(rows, centroids, metric):
