@@ -103,8 +103,10 @@ static int measure(int d, int64_t nlist, int64_t n, int repetitions)
     for (int64_t i = 0; i < n; i++)
         same += p.best[0][i] == p.best[1][i];
     printf("best: scan %.3f of peak\n", work / t[2].best / (peak_work / t[0].best));
-    printf("%5d %6lld %7lld peak %7.1f f32 %7.1f scan %7.1f (%.3f of peak) whole %7.1f  ratio %.2f agree %.4f taken %.3f pack %.4f\n", d, (long long)nlist, (long long)n,
-           peak_work / t[0].median, work / t[1].median, work / t[2].median, work / t[2].median / (peak_work / t[0].median), work / t[3].median, t[1].median / t[3].median,
+    printf("%5d %6lld %7lld peak %7.1f f32 %7.1f scan %7.1f (%.3f of peak) whole %7.1f  ratio %.2f agree %.4f taken "
+           "%.3f pack %.4f\n",
+           d, (long long)nlist, (long long)n, peak_work / t[0].median, work / t[1].median, work / t[2].median,
+           work / t[2].median / (peak_work / t[0].median), work / t[3].median, t[1].median / t[3].median,
            (double)same / (double)n, (double)p.taken / (double)n, t[4].median);
     return 0;
 }

@@ -86,12 +86,32 @@ int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads)
     return square_distance(q, mean, quads);
 }
 
+/* By eights, most of which have none. */
+static int64_t collect(const int32_t *scores, int64_t slots, int32_t low, int32_t *slot, int32_t *kept)
+{
+    int64_t count = 0;
+    for (int64_t first = 0; first < slots; first += LANES / VECS) {
+        mask below = vec_greater(vec_set1(low), vec_load(scores + first));
+        if (_mm256_movemask_epi8(below) == -1)
+            continue;
+        for (int64_t i = first; i < first + LANES / VECS; i++) {
+            slot[count] = (int32_t)i;
+            kept[count] = scores[i];
+            count += scores[i] >= low;
+        }
+    }
+    return count;
+}
+
+#include "math/coarse_choose.h"
+
 const ivf_coarse_kernels ivf_coarse_avx2 = {.values = 2,
                                             .pack = pack,
                                             .scan = scan,
                                             .scores = scores,
                                             .rescore = ivf_coarse_rescore_avx2,
-                                            .distance = ivf_coarse_distance_avx2};
+                                            .distance = ivf_coarse_distance_avx2,
+                                            .choose = choose};
 
 /* The 8 values at x; false where one does not fit. */
 static inline bool round_8(const float *x, const float *centre, __m256 scale, int8_t *q)

@@ -68,7 +68,25 @@ static void rescore(const float *const *x, const float *const *c, int count, int
     }
 }
 
+static int64_t collect(const int32_t *scores, int64_t slots, int32_t low, int32_t *slot, int32_t *kept)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < slots; i++) {
+        slot[count] = (int32_t)i;
+        kept[count] = scores[i];
+        count += scores[i] >= low;
+    }
+    return count;
+}
+
+#include "math/coarse_choose.h"
+
 const ivf_grid_kernels ivf_grid_reference = {.round = round_row};
 
-const ivf_coarse_kernels ivf_coarse_reference = {
-    .values = QUAD, .pack = pack, .scan = scan, .scores = scores, .rescore = rescore, .distance = square_distance};
+const ivf_coarse_kernels ivf_coarse_reference = {.values = QUAD,
+                                                 .pack = pack,
+                                                 .scan = scan,
+                                                 .scores = scores,
+                                                 .rescore = rescore,
+                                                 .distance = square_distance,
+                                                 .choose = choose};

@@ -1,7 +1,5 @@
-/* The p best of each row's integer scores: a few nodes of a tree, the neighbours of a centroid.
- *
- * The p-th largest score is found by halving the range of values, which needs only counts: of at most a few scores,
- * because a bound that p scores surely reach, the p-th largest of the best of groups, leaves few candidates. */
+/* The p best of each row's integer scores: a few nodes of a tree, the neighbours of a centroid. How they are chosen is
+ * in coarse_choose.h. */
 #include <string.h>
 
 #include "base/numbers.h"
@@ -10,68 +8,12 @@
 enum {
     QUAD = 4,
     LANES = IVF_COARSE_LANES,
-    ROWS = 24,    /* whose scores are held at once */
-    GROUPING = 2, /* groups, for each of the p */
+    ROWS = 24, /* whose scores are held at once */
 };
 
 static int64_t slots_of(ivf_tiles tiles)
 {
     return (int64_t)(tiles.end - tiles.first) * LANES;
-}
-
-static int64_t count_reaching(const int32_t *scores, int64_t n, int32_t bound)
-{
-    int32_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        count += scores[i] >= bound;
-    return count;
-}
-
-/* The p-th largest of scores[n]: the largest value that p scores reach. */
-static int32_t nth_largest(const int32_t *scores, int64_t n, int64_t p)
-{
-    int64_t low = INT32_MIN; /* reached by p */
-    int64_t high = INT32_MIN;
-    for (int64_t i = 0; i < n; i++)
-        high = scores[i] > high ? scores[i] : high;
-    while (low < high) {
-        int64_t middle = high - (high - low) / 2;
-        if (count_reaching(scores, n, (int32_t)middle) >= p)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return (int32_t)low;
-}
-
-/* A score that p of scores[slots] reach: the p-th largest of the best of groups of tiles, lane by lane. */
-static int32_t bound_of(const int32_t *scores, int64_t slots, int64_t p, int32_t *best)
-{
-    int64_t tiles = slots / LANES;
-    int64_t groups = ivf_ceil_div(GROUPING * p, LANES);
-    if (groups > tiles / 2)
-        return INT32_MIN;
-    for (int64_t i = 0; i < groups * LANES; i++)
-        best[i] = INT32_MIN;
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        int32_t *to = best + tile % groups * LANES;
-        for (int lane = 0; lane < LANES; lane++)
-            to[lane] = scores[tile * LANES + lane] > to[lane] ? scores[tile * LANES + lane] : to[lane];
-    }
-    return nth_largest(best, groups * LANES, p);
-}
-
-/* Slots and scores of those that reach the bound, padding never; how many. */
-static int64_t collect(const int32_t *scores, int64_t slots, int32_t bound, int32_t *slot, int32_t *kept)
-{
-    int64_t count = 0;
-    int32_t low = bound > INT32_MIN ? bound : INT32_MIN + 1;
-    for (int64_t i = 0; i < slots; i++) {
-        slot[count] = (int32_t)i;
-        kept[count] = scores[i];
-        count += scores[i] >= low;
-    }
-    return count;
 }
 
 size_t ivf_coarse_choose_scratch(int64_t slots)
@@ -81,19 +23,7 @@ size_t ivf_coarse_choose_scratch(int64_t slots)
 
 void ivf_coarse_choose(const int32_t *scores, int64_t slots, int p, int32_t *best, void *scratch)
 {
-    int32_t *slot = scratch;
-    int32_t *kept = slot + slots;
-    int32_t bound = bound_of(scores, slots, p, kept);
-    int64_t count = collect(scores, slots, bound, slot, kept);
-    int32_t last = nth_largest(kept, count, p);
-    int64_t ties = p - count_reaching(kept, count, last + 1);
-    int taken = 0;
-    for (int64_t i = 0; i < count && taken < p; i++) {
-        if (kept[i] > last || (kept[i] == last && ties-- > 0))
-            best[taken++] = slot[i];
-    }
-    while (taken < p)
-        best[taken++] = -1;
+    ivf_kernels_coarse()->choose(scores, slots, p, best, scratch);
 }
 
 /* ROWS rows at once. */
