@@ -106,18 +106,18 @@ static bool is_enough(const ivf_nearest_way *way, const ivf_nearest_agreement *a
     return way->kind == IVF_NEAREST_EXACT || a->same * 1000 >= a->rows * 995;
 }
 
-/* Twice the probes, as long as they are less than half of the nodes; then the next kind. */
+/* Half as many probes again, as long as they are less than half of the nodes; then the next kind. */
 static ivf_nearest_way more_careful(const ivf_tree *tree, const ivf_nearest_way *way)
 {
     ivf_nearest_way more = {.kind = IVF_NEAREST_EXACT};
     if (way->kind != IVF_NEAREST_TREE)
         return more;
     more.kind = IVF_NEAREST_ROUNDED;
-    if (way->probes[1] > tree->count[1] / 4)
+    if (way->probes[1] > tree->count[1] / 3)
         return more;
     more = *way;
     for (int level = 1; level < tree->levels; level++)
-        more.probes[level] = (int32_t)ivf_min_i64(2 * (int64_t)way->probes[level], tree->count[level]);
+        more.probes[level] = (int32_t)ivf_min_i64(((int64_t)way->probes[level] * 3 + 1) / 2, tree->count[level]);
     return more;
 }
 

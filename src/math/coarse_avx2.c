@@ -1,5 +1,5 @@
 /* Integer products in AVX2: values widened to 16 bits, two products in each lane (vpmaddwd), a tile in two vectors;
- * and the f32 scores and the rounding that AVX-512 uses as well. */
+ * and what is done for single rows, which AVX-512 uses as well. */
 #include "math/kernels.h"
 
 #if defined(__x86_64__)
@@ -112,31 +112,5 @@ const ivf_coarse_kernels ivf_coarse_avx2 = {.values = 2,
                                             .rescore = ivf_coarse_rescore_avx2,
                                             .distance = ivf_coarse_distance_avx2,
                                             .choose = choose};
-
-/* The 8 values at x; false where one does not fit. */
-static inline bool round_8(const float *x, const float *centre, __m256 scale, int8_t *q)
-{
-    __m256 place = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(centre)), scale);
-    __m256 within = _mm256_and_ps(_mm256_cmp_ps(place, _mm256_set1_ps(-128.5F), _CMP_GE_OQ),
-                                  _mm256_cmp_ps(place, _mm256_set1_ps(127.5F), _CMP_LE_OQ));
-    __m256 known = _mm256_and_ps(place, _mm256_cmp_ps(place, place, _CMP_ORD_Q));
-    __m256 held = _mm256_min_ps(_mm256_max_ps(known, _mm256_set1_ps(-128.0F)), _mm256_set1_ps(127.0F));
-    __m256i whole = _mm256_cvtps_epi32(held);
-    __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
-    _mm_storel_epi64((__m128i *)q, _mm_packs_epi16(pairs, pairs));
-    return _mm256_movemask_ps(within) == 0xff;
-}
-
-static bool round_wide(const float *x, const float *centre, float scale, int d, int8_t *q)
-{
-    enum { WIDTH = 8 };
-    int beyond = 0;
-    int i = 0;
-    for (; i + WIDTH <= d; i += WIDTH)
-        beyond |= !round_8(x + i, centre + i, _mm256_set1_ps(scale), q + i);
-    return round_row(x + i, centre + i, scale, d - i, q + i) || beyond != 0;
-}
-
-const ivf_grid_kernels ivf_grid_avx2 = {.round = round_wide};
 
 #endif

@@ -10,6 +10,7 @@
 #define IVF_MATH_COARSE_CHOOSE_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/numbers.h"
 #include "math/kernels.h"
@@ -50,13 +51,15 @@ static int32_t bound_of(const int32_t *scores, int64_t slots, int64_t p, int32_t
     int64_t groups = ivf_ceil_div(2 * p, IVF_COARSE_LANES);
     if (groups > tiles / 2)
         return INT32_MIN;
-    for (int64_t i = 0; i < groups * IVF_COARSE_LANES; i++)
-        best[i] = INT32_MIN;
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        int32_t *to = best + tile % groups * IVF_COARSE_LANES;
-        for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
-            to[lane] =
-                scores[tile * IVF_COARSE_LANES + lane] > to[lane] ? scores[tile * IVF_COARSE_LANES + lane] : to[lane];
+    for (int64_t group = 0; group < groups; group++) {
+        int32_t most[IVF_COARSE_LANES];
+        memcpy(most, scores + group * IVF_COARSE_LANES, sizeof most);
+        for (int64_t tile = group + groups; tile < tiles; tile += groups) {
+            const int32_t *other = scores + tile * IVF_COARSE_LANES;
+            for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
+                most[lane] = other[lane] > most[lane] ? other[lane] : most[lane];
+        }
+        memcpy(best + group * IVF_COARSE_LANES, most, sizeof most);
     }
     return nth_largest(best, groups * IVF_COARSE_LANES, p);
 }
@@ -72,8 +75,10 @@ static void choose(const int32_t *scores, int64_t slots, int p, int32_t *best, v
     int64_t ties = p - count_reaching(kept, count, last + 1);
     int taken = 0;
     for (int64_t i = 0; i < count && taken < p; i++) {
-        if (kept[i] > last || (kept[i] == last && ties-- > 0))
-            best[taken++] = slot[i];
+        bool tie = kept[i] == last;
+        best[taken] = slot[i];
+        taken += (kept[i] > last) | (tie & (ties > 0));
+        ties -= tie;
     }
     while (taken < p)
         best[taken++] = -1;

@@ -1,4 +1,4 @@
-/* Integer products and rounding in plain C: the oracle of the SIMD variants. */
+/* Integer products in plain C: the oracle of the SIMD variants. */
 #include <math.h>
 #include <string.h>
 
@@ -80,8 +80,6 @@ static int64_t collect(const int32_t *scores, int64_t slots, int32_t low, int32_
 }
 
 #include "math/coarse_choose.h"
-
-const ivf_grid_kernels ivf_grid_reference = {.round = round_row};
 
 const ivf_coarse_kernels ivf_coarse_reference = {.values = QUAD,
                                                  .pack = pack,

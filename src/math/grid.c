@@ -124,3 +124,8 @@ int64_t ivf_grid_round(const ivf_grid *grid, const float *x, int64_t n, int8_t *
     }
     return count;
 }
+
+void ivf_grid_add(const int8_t *q, int d, const int32_t *list, int64_t n, int32_t *sums)
+{
+    ivf_kernels_grid()->add(q, d, list, n, sums);
+}

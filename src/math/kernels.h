@@ -46,10 +46,11 @@ struct ivf_panels {
     float *bias;   /* [count][width], owned; -|c|^2 / 2 or 0; of padding vectors -INFINITY */
 };
 
-/* Rows onto a grid: q[i] = x[i] - centre[i] times `scale`, rounded and held within i8, for d values; returns whether
- * one did not fit. */
 typedef struct {
+    /* q[i] = x[i] - centre[i] times `scale`, rounded and held within i8, for d values; whether one did not fit. */
     bool (*round)(const float *x, const float *centre, float scale, int d, int8_t *q);
+    /* See ivf_grid_add. */
+    void (*add)(const int8_t *q, int d, const int32_t *list, int64_t n, int32_t *sums);
 } ivf_grid_kernels;
 
 /* Products of rounded rows with tiles of centroids. The level decides the layout of a tile: `values` neighbours of each

@@ -200,6 +200,40 @@ START_TEST(levels_agree)
 }
 END_TEST
 
+START_TEST(sums_are_the_same_at_every_level)
+{
+    enum { N = 700 };
+    static int32_t list[N];
+    for (int d = 1; d <= 300; d += d < 40 ? 1 : 13) {
+        int64_t stride = ivf_grid_stride(d);
+        int8_t *q = ivf_new((size_t)(N * stride), 1);
+        for (int64_t i = 0; i < N * stride; i++) {
+            uint64_t bits = ivf_rng_bits(2, IVF_RNG_TEST, (uint64_t)i);
+            q[i] = (int8_t)(i % stride == 0 ? -128 : (int)(bits % 256) - 128); /* the ends of the range in one column */
+        }
+        for (int i = 0; i < N; i++)
+            list[i] = (int32_t)ivf_rng_below(3, IVF_RNG_TEST, (uint64_t)i, N);
+        static const int64_t counts[] = {0, 1, 254, 255, 256, 511, N};
+        for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+            int32_t *expected = ivf_new_zero((size_t)d, sizeof *expected);
+            for (int64_t i = 0; i < counts[c]; i++) {
+                for (int j = 0; j < d; j++)
+                    expected[j] += q[list[i] * stride + j];
+            }
+            for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+                ivf_simd_choose((ivf_simd)level);
+                int32_t *sums = ivf_new_zero((size_t)d, sizeof *sums);
+                ivf_grid_add(q, d, list, counts[c], sums);
+                ck_assert_mem_eq(sums, expected, (size_t)d * sizeof *sums);
+                ivf_free(sums);
+            }
+            ivf_free(expected);
+        }
+        ivf_free(q);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("grid");
@@ -211,6 +245,7 @@ int main(void)
     tcase_add_test(tests, rows_without_spread_are_no_trouble);
     tcase_add_loop_test(tests, what_is_outside_is_flagged, 0, IVF_SIMD_COUNT);
     tcase_add_test(tests, levels_agree);
+    tcase_add_test(tests, sums_are_the_same_at_every_level);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
