@@ -133,7 +133,7 @@ static int check_paths(const ivf_dataset *dataset)
     return rc;
 }
 
-int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
+int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_build_config *config = build->config;
     int64_t version = 0;
@@ -148,6 +148,12 @@ int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
         rc = ivf_agree(ctx, ivf_plan_make(config, build->dataset, version, &build->plan));
     if (rc == MPIVF_OK)
         rc = ivf_ids_open(ctx, config->ids, config->ids_h5, build->plan.rows, &build->ids);
+    return rc;
+}
+
+int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    int rc = ivf_prepare_plan(ctx, build);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? claim(build) : MPIVF_OK);
     if (rc == MPIVF_OK)

@@ -5,8 +5,12 @@
 
 #include "build/state.h"
 
-/* Collective. Opens the input and the ids, decides the plan, makes the index folder and takes the lock of this build.
- * MPIVF_CONFLICT: the index exists and `replace` was not given, or the same build is running. */
+/* Collective. Opens the input and the ids and decides the plan; changes nothing. MPIVF_CONFLICT: the index exists and
+ * `replace` was not given. */
+int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build);
+
+/* Collective. Then makes the index folder and takes the lock of this build. MPIVF_CONFLICT: as above, or the same build
+ * is running. */
 int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build);
 
 /* Collective. Gives everything back. Unless the version was committed, removes what this build published and the

@@ -2,16 +2,21 @@
 #ifndef IVF_CLI_CMD_H
 #define IVF_CLI_CMD_H
 
+#include "build/build.h"
 #include "cli/options.h"
 #include "comm/context.h"
 
 int ivf_cmd_build(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_plan(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_info(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_verify(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
+
+/* Local. What the options of build and plan say; borrows from them. Without the JSON. */
+int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config);
 
 /* Local. --nprobe, or all lists, with a note, where it asks for more than there are. */
 int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist);

@@ -18,8 +18,7 @@ static ivf_train_on read_train_on(const ivf_options *options)
     return strcmp(text, "all") == 0 ? IVF_TRAIN_ON_ALL : IVF_TRAIN_ON_ROOT;
 }
 
-/* Local. `config` borrows from the options; without its JSON. */
-static int read_options(const ivf_options *options, ivf_build_config *config)
+int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
 {
     *config = (ivf_build_config){
         .index = ivf_options_text(options, IVF_OPTION_INDEX),
@@ -105,7 +104,7 @@ int ivf_cmd_build(const ivf_ctx *ctx, const ivf_options *options)
     ivf_build_config config;
     ivf_build_result result;
     json_t *json = NULL;
-    int rc = read_options(options, &config);
+    int rc = ivf_cmd_build_config(options, &config);
     if (rc == MPIVF_OK) {
         json = ivf_options_to_json(options);
         config.config = json;

@@ -12,6 +12,14 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "commits the result as one version of the index. The ranks share the work; the index does not depend on their "
          "number. Nothing is visible before the commit.",
          "mpirun -n 4 mpivf build photos.ivf --input photos.u8bin --factory IVF256,PQ32"},
+    [IVF_COMMAND_PLAN] =
+        {"plan", "say what a build would do, and how long it would take",
+         "Takes the options of build, checks the input and decides what build would: lists, sample, fragments. Makes "
+         "no "
+         "index. With --ranks it also predicts the seconds of each phase on that many ranks, from small builds that it "
+         "times (a second or two, in a folder beside INDEX that it removes) and from the network, and says from how "
+         "many ranks on more of them hardly help, and why.",
+         "mpivf plan big.ivf --input 'vectors/*.fbin' --factory IVF65536,PQ32 --ranks 1,16,64,256"},
     [IVF_COMMAND_SEARCH] =
         {"search", "find the nearest rows of each query in an index",
          "Holds the index in the memory of the ranks, scans the --nprobe lists nearest to each query, and keeps the "
