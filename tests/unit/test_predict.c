@@ -20,7 +20,7 @@ static void setup(void)
     plan = (ivf_plan){.factory = {.nlist = 100, .codec = {.kind = IVF_CODEC_PQ, .m = 16, .bits = 8}},
                       .d = 32,
                       .rows = 64000,
-                      .sample_rows = 32 * IVF_SHARE_BLOCK,
+                      .sample_rows = 32 * (int64_t)IVF_SHARE_BLOCK,
                       .fragment_rows = 1000,
                       .fragments = 64,
                       .code_size = 16};
