@@ -19,8 +19,9 @@
 enum {
     QUAD = 4,
     LANES = IVF_COARSE_LANES,
-    OFFSET = 128,        /* from i8 to u8 */
-    PARTS = 8,           /* partial sums, for compilers to vectorise */
+    OFFSET = 128, /* from i8 to u8 */
+    PARTS = 8,    /* partial sums, for compilers to vectorise */
+    TILE_STEP = LANES * QUAD,
     BIAS_LIMIT = 1 << 30 /* with sums below 255 * 128 * IVF_COARSE_MAX_D < 2^30 no score overflows */
 };
 
@@ -91,103 +92,162 @@ void ivf_coarse_free(ivf_coarse *coarse)
 /* A step with which no centroid is cut off. */
 static float step_for(const ivf_grid *grid, const float *c, int64_t k)
 {
-    float reach = 0;
+    float reach[PARTS] = {0};
+    int whole = grid->d / PARTS * PARTS;
     for (int64_t i = 0; i < k; i++) {
-        for (int j = 0; j < grid->d; j++) {
-            float from = fabsf(c[i * grid->d + j] - grid->centre[j]);
-            reach = from > reach ? from : reach;
+        const float *values = c + i * grid->d;
+        for (int j = 0; j < whole; j += PARTS) {
+            for (int part = 0; part < PARTS; part++) {
+                float from = fabsf(values[j + part] - grid->centre[j + part]);
+                reach[part] = from > reach[part] ? from : reach[part];
+            }
         }
+        for (int j = whole; j < grid->d; j++)
+            reach[0] = fmaxf(reach[0], fabsf(values[j] - grid->centre[j]));
     }
-    float step = reach / (float)INT8_MAX;
+    for (int part = 1; part < PARTS; part++)
+        reach[0] = fmaxf(reach[0], reach[part]);
+    float step = reach[0] / (float)INT8_MAX;
     return step >= FLT_MIN && step <= FLT_MAX ? step : 1;
 }
 
 /* The mean of the centroids, on the grid of the rows. */
-static void set_mean(ivf_coarse *coarse, const ivf_grid *grid, const float *c, int64_t k)
+static void set_mean(ivf_coarse *coarse, const float *c, int64_t k)
 {
     int d = coarse->d;
-    memset(coarse->sums, 0, (size_t)d * sizeof *coarse->sums);
+    double *restrict sums = coarse->sums;
+    memset(sums, 0, (size_t)d * sizeof *sums);
     for (int64_t i = 0; i < k; i++) {
         for (int j = 0; j < d; j++)
-            coarse->sums[j] += (double)c[i * d + j];
+            sums[j] += (double)c[i * d + j];
     }
     for (int j = 0; j < d; j++) {
-        double place = (coarse->sums[j] / (double)k - (double)grid->centre[j]) / (double)grid->step;
+        double place = (sums[j] / (double)k - (double)coarse->grid.centre[j]) / (double)coarse->grid.step;
         coarse->mean[j] = (int8_t)lrint(fmax(INT8_MIN, fmin(INT8_MAX, place)));
     }
 }
 
+/* Terms of a bias, for values from j on: the metric's own (-|c - centre|^2 / 2, or the product of c and the centre),
+ * and what rounding loses. */
+typedef struct {
+    double own[PARTS];
+    double lost[PARTS];
+} bias_terms;
+
+static inline void add_terms(const ivf_coarse *coarse, const float *c, const uint8_t *code, int j, int part,
+                             bias_terms *terms)
+{
+    double centre = (double)coarse->grid.centre[j];
+    double from = (double)c[j] - centre;
+    terms->own[part] += from * (coarse->metric == IVF_L2 ? -0.5 * from : centre);
+    terms->lost[part] += coarse->mean[j] * (from * coarse->scale - (code[j] - OFFSET));
+}
+
 /* What sets a centroid's score apart from its product in 8 bits, as far as it does not depend on the row. */
-static double exact_bias(const ivf_coarse *coarse, const ivf_grid *grid, float step, ivf_metric metric, const float *c,
-                         const uint8_t *code)
+static double exact_bias(const ivf_coarse *coarse, const float *c, const uint8_t *code)
 {
-    double own = 0;  /* of the metric: -|c - centre|^2 / 2, or the product of c and the centre */
-    double lost = 0; /* in rounding */
-    for (int j = 0; j < coarse->d; j++) {
-        double from = (double)c[j] - (double)grid->centre[j];
-        own += from * (metric == IVF_L2 ? -0.5 * from : (double)grid->centre[j]);
-        lost += coarse->mean[j] * (from / (double)step - (code[j] - OFFSET));
+    bias_terms terms = {{0}, {0}};
+    int whole = coarse->d / PARTS * PARTS;
+    for (int j = 0; j < whole; j += PARTS) {
+        for (int part = 0; part < PARTS; part++)
+            add_terms(coarse, c, code, j + part, part, &terms);
     }
-    return own / ((double)grid->step * (double)step) + lost;
+    for (int j = whole; j < coarse->d; j++)
+        add_terms(coarse, c, code, j, j - whole, &terms);
+    double own = 0;
+    double lost = 0;
+    for (int part = 0; part < PARTS; part++) {
+        own += terms.own[part];
+        lost += terms.lost[part];
+    }
+    return own * coarse->scale / (double)coarse->grid.step + lost;
 }
 
-/* Codes and biases by number. */
-static void set_centroids(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k)
+/* A centroid's code and its bias but for what is taken from all. */
+static double round_centroid(ivf_coarse *coarse, int64_t number)
 {
-    int d = coarse->d;
     size_t stride = (size_t)coarse->quads * QUAD;
-    ivf_grid own = {.d = d, .step = step_for(grid, c, k), .centre = grid->centre};
-    (void)ivf_grid_round(&own, c, k, (int8_t *)coarse->codes, NULL);
-    for (size_t i = 0; i < ivf_to_size(k) * stride; i++)
-        coarse->codes[i] ^= OFFSET;
-    double first = 0; /* taken from all: what matters are differences, and they are small where the centre is far off */
-    for (int64_t i = 0; i < k; i++) {
-        double bias = exact_bias(coarse, grid, own.step, metric, c + i * d, coarse->codes + ivf_to_size(i) * stride);
-        if (i == 0)
-            first = bias;
-        coarse->whole_bias[i] = (int32_t)lrint(fmax(-BIAS_LIMIT, fmin(BIAS_LIMIT, bias - first)));
-        coarse->f32_bias[i] = metric == IVF_L2 ? -0.5F * ivf_dot(c + i * d, c + i * d, d) : 0;
-    }
+    uint8_t *code = coarse->codes + ivf_to_size(number) * stride;
+    const float *c = coarse->c + number * coarse->d;
+    ivf_grid own = {.d = coarse->d, .step = coarse->step, .centre = coarse->grid.centre};
+    (void)ivf_grid_round(&own, c, 1, (int8_t *)code, NULL);
+    for (size_t i = 0; i < stride; i++)
+        code[i] ^= OFFSET;
+    return exact_bias(coarse, c, code);
 }
 
-/* Fills a tile with `count` centroids: numbers[0] and on, or, without numbers, `first` and on. */
-static void set_tile(ivf_coarse *coarse, int32_t tile, const int32_t *numbers, int32_t first, int32_t count)
+static void set_centroid(ivf_coarse *coarse, int64_t number)
+{
+    double bias = round_centroid(coarse, number) - coarse->common;
+    const float *c = coarse->c + number * coarse->d;
+    coarse->whole_bias[number] = (int32_t)lrint(fmax(-BIAS_LIMIT, fmin(BIAS_LIMIT, bias)));
+    coarse->f32_bias[number] = coarse->metric == IVF_L2 ? -0.5F * ivf_dot(c, c, coarse->d) : 0;
+}
+
+/* Biases and values of a tile whose numbers are set. */
+static void set_tile(ivf_coarse *coarse, int32_t tile)
 {
     const ivf_coarse *source = coarse->source;
     size_t stride = (size_t)coarse->quads * QUAD;
-    int steps = (int)(coarse->tile_size / (LANES * QUAD));
+    int steps = (int)(coarse->tile_size / TILE_STEP);
     const uint8_t *lanes[LANES];
-    int32_t *number = coarse->number + (ptrdiff_t)tile * LANES;
+    const int32_t *number = coarse->number + (ptrdiff_t)tile * LANES;
     int32_t *bias = coarse->bias + (ptrdiff_t)tile * LANES;
     for (int lane = 0; lane < LANES; lane++) {
-        number[lane] = -1;
-        bias[lane] = INT32_MIN;
-        lanes[lane] = coarse->codes + ivf_to_size(coarse->blank) * stride;
-        if (lane >= count)
-            continue;
-        number[lane] = numbers == NULL ? first + lane : numbers[lane];
-        bias[lane] = source->whole_bias[number[lane]];
-        lanes[lane] = source->codes + (size_t)number[lane] * stride;
+        bool blank = number[lane] < 0;
+        bias[lane] = blank ? INT32_MIN : source->whole_bias[number[lane]];
+        lanes[lane] =
+            blank ? coarse->codes + ivf_to_size(coarse->blank) * stride : source->codes + (size_t)number[lane] * stride;
     }
     coarse->kernels->pack(lanes, steps, coarse->packed + (size_t)tile * coarse->tile_size);
+}
+
+/* The next tiles: numbers from `first` to `end` - 1. Returns the tile after them. */
+static int32_t set_numbers(ivf_coarse *coarse, int32_t tile, int32_t first, int32_t end)
+{
+    for (; first < end; first += LANES, tile++) {
+        for (int lane = 0; lane < LANES; lane++)
+            coarse->number[(ptrdiff_t)tile * LANES + lane] = lane < end - first ? first + lane : -1;
+    }
+    return tile;
+}
+
+void ivf_coarse_pack_begin(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,
+                           const int32_t *first, int32_t groups)
+{
+    coarse->source = coarse;
+    coarse->grid = *grid;
+    coarse->metric = metric;
+    coarse->c = c;
+    coarse->step = step_for(grid, c, k);
+    coarse->scale = 1 / (double)coarse->step;
+    set_mean(coarse, c, k);
+    coarse->common = round_centroid(coarse, 0);
+    coarse->groups = first == NULL ? 1 : groups;
+    for (int32_t group = 0; group < coarse->groups; group++) {
+        int32_t from = first == NULL ? 0 : first[group];
+        int32_t end = first == NULL ? (int32_t)k : first[group + 1];
+        coarse->start[group + 1] = set_numbers(coarse, coarse->start[group], from, end);
+    }
+}
+
+void ivf_coarse_pack_tiles(ivf_coarse *coarse, ivf_tiles tiles)
+{
+    for (int32_t tile = tiles.first; tile < tiles.end; tile++) {
+        for (int lane = 0; lane < LANES; lane++) {
+            int32_t number = coarse->number[(ptrdiff_t)tile * LANES + lane];
+            if (number >= 0)
+                set_centroid(coarse, number);
+        }
+        set_tile(coarse, tile);
+    }
 }
 
 void ivf_coarse_pack(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,
                      const int32_t *first, int32_t groups)
 {
-    const int32_t whole[2] = {0, (int32_t)k};
-    coarse->source = coarse;
-    coarse->c = c;
-    coarse->groups = first == NULL ? 1 : groups;
-    set_mean(coarse, grid, c, k);
-    set_centroids(coarse, grid, metric, c, k);
-    const int32_t *bounds = first == NULL ? whole : first;
-    int32_t tile = 0;
-    for (int32_t group = 0; group < coarse->groups; group++) {
-        for (int32_t number = bounds[group]; number < bounds[group + 1]; number += LANES)
-            set_tile(coarse, tile++, NULL, number, bounds[group + 1] - number);
-        coarse->start[group + 1] = tile;
-    }
+    ivf_coarse_pack_begin(coarse, grid, metric, c, k, first, groups);
+    ivf_coarse_pack_tiles(coarse, ivf_coarse_all(coarse));
 }
 
 void ivf_coarse_gather(ivf_coarse *coarse, const ivf_coarse *from, const int32_t *numbers, int32_t count)
@@ -195,8 +255,10 @@ void ivf_coarse_gather(ivf_coarse *coarse, const ivf_coarse *from, const int32_t
     coarse->source = from->source;
     coarse->groups = 1;
     coarse->start[1] = (int32_t)ivf_ceil_div(count, LANES);
+    for (int32_t slot = 0; slot < coarse->start[1] * LANES; slot++)
+        coarse->number[slot] = slot < count ? numbers[slot] : -1;
     for (int32_t tile = 0; tile < coarse->start[1]; tile++)
-        set_tile(coarse, tile, numbers + (ptrdiff_t)tile * LANES, 0, count - tile * LANES);
+        set_tile(coarse, tile);
 }
 
 ivf_tiles ivf_coarse_group(const ivf_coarse *coarse, int32_t group)

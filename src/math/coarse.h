@@ -53,6 +53,12 @@ void ivf_coarse_free(ivf_coarse *coarse);
 void ivf_coarse_pack(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,
                      const int32_t *first, int32_t groups);
 
+/* Local. The same in two steps, the second of which several threads may do for tiles of their own; the grid stays
+ * borrowed in between. */
+void ivf_coarse_pack_begin(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,
+                           const int32_t *first, int32_t groups);
+void ivf_coarse_pack_tiles(ivf_coarse *coarse, ivf_tiles tiles);
+
 /* Local, one thread. Packs `count` centroids of another packing, by number, as one group: they keep their numbers and
  * scores. Costs a copy of their 8-bit values. */
 void ivf_coarse_gather(ivf_coarse *coarse, const ivf_coarse *from, const int32_t *numbers, int32_t count);

@@ -59,7 +59,7 @@ INLINE void patch_sum(const patch *p, const int rows, const int cols, vec sum[RO
         vec column[COLS * VECS];
 #pragma GCC unroll 16
         for (int v = 0; v < cols * VECS; v++)
-            column[v] = vec_load(tile[v / VECS] + i * STEP + v % VECS * (STEP / VECS));
+            column[v] = vec_load(tile[v / VECS] + i * STEP + (ptrdiff_t)(v % VECS) * (STEP / VECS));
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             vec values = vec_set1_from(row[r] + i * 4);
@@ -78,8 +78,8 @@ INLINE void patch_scan(const patch *p, const int rows, const int cols)
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 16
         for (int half = 0; half < VECS; half++) {
-            int32_t *score = p->found[r]->score + half * (LANES / VECS);
-            int32_t *number = p->found[r]->tile + half * (LANES / VECS);
+            int32_t *score = p->found[r]->score + (ptrdiff_t)half * (LANES / VECS);
+            int32_t *number = p->found[r]->tile + (ptrdiff_t)half * (LANES / VECS);
             vec best = vec_load(score);
             vec where = vec_load(number);
 #pragma GCC unroll 16

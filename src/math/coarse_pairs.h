@@ -18,10 +18,10 @@ typedef struct {
 static const uint8_t *const *widen(const uint8_t *const *rows, int count, int quads, widened *room)
 {
     for (int r = 0; r < count; r++) {
-        const int8_t *from = (const int8_t *)rows[r];
+        const uint8_t *from = rows[r];
         int16_t *to = room->values[r];
         for (ptrdiff_t i = 0; i < (ptrdiff_t)quads * 4; i++)
-            to[i] = from[i];
+            to[i] = (int8_t)from[i];
         room->row[r] = (const uint8_t *)to;
     }
     return room->row;

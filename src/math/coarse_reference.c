@@ -23,7 +23,7 @@ static void score_tile(const ivf_coarse *coarse, int32_t tile, const int8_t *q, 
     for (int quad = 0; quad < coarse->quads; quad++) {
         for (int lane = 0; lane < IVF_COARSE_LANES; lane++) {
             for (int i = 0; i < QUAD; i++)
-                score[lane] += packed[lane * QUAD + i] * q[i];
+                score[lane] += packed[(ptrdiff_t)lane * QUAD + i] * q[i];
         }
         packed += IVF_COARSE_LANES * QUAD;
         q += QUAD;

@@ -33,12 +33,41 @@ static inline const uint8_t *const *widen(const uint8_t *const *rows, int count,
     return rows;
 }
 
+/* 16 bytes of lanes `first`, + 4, + 8 and + 12. */
+static inline vec four_lanes(const uint8_t *const *lanes, int first, ptrdiff_t at)
+{
+    vec v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(lanes[first] + at)));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(lanes[first + 4] + at)), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(lanes[first + 8] + at)), 2);
+    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(lanes[first + 12] + at)), 3);
+}
+
+/* Four steps of a tile: 4 bytes of each lane, the next 4, ... */
+static inline void pack_4(const uint8_t *const *lanes, ptrdiff_t at, int32_t *to)
+{
+    vec a = four_lanes(lanes, 0, at);
+    vec b = four_lanes(lanes, 1, at);
+    vec c = four_lanes(lanes, 2, at);
+    vec d = four_lanes(lanes, 3, at);
+    vec ab_low = _mm512_unpacklo_epi32(a, b);
+    vec ab_high = _mm512_unpackhi_epi32(a, b);
+    vec cd_low = _mm512_unpacklo_epi32(c, d);
+    vec cd_high = _mm512_unpackhi_epi32(c, d);
+    vec_store(to, _mm512_unpacklo_epi64(ab_low, cd_low));
+    vec_store(to + IVF_COARSE_LANES, _mm512_unpackhi_epi64(ab_low, cd_low));
+    vec_store(to + (ptrdiff_t)2 * IVF_COARSE_LANES, _mm512_unpacklo_epi64(ab_high, cd_high));
+    vec_store(to + (ptrdiff_t)3 * IVF_COARSE_LANES, _mm512_unpackhi_epi64(ab_high, cd_high));
+}
+
 static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
 {
-    for (int quad = 0; quad < steps; quad++) {
-        for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
-            __builtin_memcpy(tile + ((ptrdiff_t)quad * IVF_COARSE_LANES + lane) * 4, lanes[lane] + (ptrdiff_t)quad * 4,
-                             4);
+    int32_t *to = (int32_t *)tile;
+    ptrdiff_t step = 0;
+    for (; step + 4 <= steps; step += 4)
+        pack_4(lanes, step * 4, to + step * IVF_COARSE_LANES);
+    for (; step < steps; step++) {
+        for (ptrdiff_t lane = 0; lane < IVF_COARSE_LANES; lane++)
+            memcpy(to + step * IVF_COARSE_LANES + lane, lanes[lane] + step * 4, 4);
     }
 }
 

@@ -78,7 +78,12 @@ struct ivf_coarse {
     const ivf_coarse_kernels *kernels;
     const ivf_coarse *source; /* whose numbers, mean and f32 values count: itself, or what it was gathered from */
     int d;
-    int quads;        /* of d, rounded up */
+    int quads;     /* of d, rounded up */
+    ivf_grid grid; /* of the rows, borrowed while packing */
+    ivf_metric metric;
+    float step; /* of the centroids, and 1 / step */
+    double scale;
+    double common;    /* what is taken from all biases, for what matters are differences, and these are small */
     size_t tile_size; /* bytes */
 
     /* By number; of the source. */
