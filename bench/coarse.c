@@ -70,7 +70,7 @@ static void run_coarse(void *arg)
 {
     problem *p = arg;
     (void)ivf_grid_round(&p->grid, p->x, p->n, p->q, NULL);
-    p->taken = ivf_coarse_best(p->coarse, p->x, p->q, p->n, p->best[1], p->score[1]);
+    p->taken = ivf_coarse_best(p->coarse, p->x, p->q, p->n, p->best[1], NULL);
 }
 
 static void run_pack(void *arg)

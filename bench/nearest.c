@@ -19,7 +19,6 @@ typedef struct {
     int64_t n;
     const float *x;
     int32_t *best;
-    float *score;
     int ways;
     ivf_nearest *nearest[MOST_WAYS];
     void *scratch[MOST_WAYS];
@@ -81,7 +80,7 @@ static int make_tree(problem *p, const bench_vectors *v, const int32_t *count, i
 
 static void run(problem *p, int way)
 {
-    ivf_nearest_best(p->nearest[way], p->x, p->n, p->best, p->score, p->scratch[way]);
+    ivf_nearest_best(p->nearest[way], p->x, p->n, p->best, NULL, p->scratch[way]);
 }
 
 static void run_0(void *arg)
@@ -177,7 +176,6 @@ int main(int argc, char **argv)
     problem p = {.n = n, .x = v.x + (int64_t)count[0] * v.d};
     int levels = count[2] > 0 ? 3 : 2;
     p.best = ivf_new(ivf_to_size(n), sizeof *p.best);
-    p.score = ivf_new(ivf_to_size(n), sizeof *p.score);
     if (make_tree(&p, &v, count, levels) != EXIT_SUCCESS || ivf_grid_fit(&p.grid, v.x, 8192, v.d) != 0)
         return EXIT_FAILURE;
     ivf_nearest_way ways[MOST_WAYS] = {{.kind = IVF_NEAREST_EXACT}, {.kind = IVF_NEAREST_ROUNDED}};

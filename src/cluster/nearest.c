@@ -138,20 +138,27 @@ static void find_rounded(const ivf_nearest *nearest, const float *x, int64_t n, 
     }
 }
 
-void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int32_t *best, float *score, void *scratch)
+static void find_block(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_work *w, int32_t *best,
+                       float *score)
 {
     if (nearest->way.kind == IVF_NEAREST_EXACT) {
         ivf_panels_best(nearest->panels, x, n, best, score);
         return;
     }
+    (void)ivf_grid_round(nearest->grid, x, n, w->q, w->outside);
+    if (nearest->way.kind == IVF_NEAREST_TREE)
+        ivf_nearest_descend(nearest, x, n, w, best, score);
+    else
+        find_rounded(nearest, x, n, w, best, score);
+}
+
+void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int32_t *best, float *score, void *scratch)
+{
+    float unwanted[IVF_NEAREST_ROWS];
     ivf_nearest_work w = ivf_nearest_work_in(nearest, scratch);
+    w.scored = score != NULL;
     for (int64_t from = 0; from < n; from += IVF_NEAREST_ROWS) {
         int64_t rows = ivf_min_i64(IVF_NEAREST_ROWS, n - from);
-        const float *block = x + from * nearest->tree->d;
-        (void)ivf_grid_round(nearest->grid, block, rows, w.q, w.outside);
-        if (nearest->way.kind == IVF_NEAREST_TREE)
-            ivf_nearest_descend(nearest, block, rows, &w, best + from, score + from);
-        else
-            find_rounded(nearest, block, rows, &w, best + from, score + from);
+        find_block(nearest, x + from * nearest->tree->d, rows, &w, best + from, w.scored ? score + from : unwanted);
     }
 }

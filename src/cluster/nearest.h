@@ -55,8 +55,8 @@ void ivf_nearest_free(ivf_nearest *nearest);
 int64_t ivf_nearest_rows(const ivf_nearest *nearest);
 size_t ivf_nearest_scratch(const ivf_nearest *nearest);
 
-/* Local, one thread. The list of each x[n][d] and its score in f32, with the bits of ivf_panels_best. Rows that do not
- * fit the grid are looked at in f32 only. */
+/* Local, one thread. The list of each x[n][d] and its score in f32, with the bits of ivf_panels_best; `score` may be
+ * NULL, which saves some time. Rows that do not fit the grid are looked at in f32 only. */
 void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int32_t *best, float *score,
                       void *scratch);
 

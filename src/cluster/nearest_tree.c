@@ -169,7 +169,7 @@ void ivf_nearest_descend(const ivf_nearest *nearest, const float *x, int64_t n, 
         ivf_coarse_rows rows = {.q = w->q, .list = w->row + w->start[node], .n = w->start[node + 1] - w->start[node]};
         ivf_coarse_scan(lists, ivf_coarse_group(lists, node), &rows, w->found);
     }
-    (void)ivf_coarse_finish(lists, x, w->q, w->found, n, best, score);
+    (void)ivf_coarse_finish(lists, x, w->q, w->found, n, best, w->scored ? score : NULL);
     for (int64_t row = 0; row < n; row++) {
         if (w->outside[row] || best[row] < 0)
             descend_exactly(nearest, x + row * nearest->tree->d, w, best + row, score + row);

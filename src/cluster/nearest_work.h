@@ -2,6 +2,8 @@
 #ifndef IVF_CLUSTER_NEAREST_WORK_H
 #define IVF_CLUSTER_NEAREST_WORK_H
 
+#include <stdbool.h>
+
 #include "cluster/nearest.h"
 #include "math/coarse.h"
 #include "math/panels.h"
@@ -36,6 +38,7 @@ typedef struct {
     const int8_t *q_upper; /* of the upper rows in work */
     void *choice;          /* scratch of ivf_coarse_choose */
     size_t bytes;          /* of all */
+    bool scored;           /* scores are wanted; else there is room for them all the same */
 } ivf_nearest_work;
 
 /* Local. The work in a call's scratch, or, without scratch, only the bytes that it takes. */

@@ -75,12 +75,12 @@ void ivf_coarse_scan(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse
 
 /* Local, one thread. The best of what was found for each row, by the scores of math/panels.h: all lanes' winners whose
  * integer score is within the error of rounding of the best are scored in f32 with the very bits of ivf_panels_best
- * (ties: the lowest number). x[n][d], q[n][stride], found[n], best[n], score[n]; something was scanned for every row.
- * Returns how many scores it took. */
+ * (ties: the lowest number). x[n][d], q[n][stride], found[n], best[n], score[n]; -1 where nothing was scanned. `score`
+ * may be NULL: then rows with one such winner need none. Returns how many scores it took. */
 int64_t ivf_coarse_finish(const ivf_coarse *coarse, const float *x, const int8_t *q, const ivf_coarse_found *found,
                           int64_t n, int32_t *best, float *score);
 
-/* Local, one thread. The whole search: start, scan of all tiles, finish. Memory: 20 KiB of stack. */
+/* Local, one thread. The whole search: start, scan of all tiles, finish. Memory: 20 KiB of stack (without VNNI 400). */
 int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *q, int64_t n, int32_t *best,
                         float *score);
 

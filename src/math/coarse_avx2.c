@@ -60,25 +60,51 @@ static inline vec vec_dot(vec sum, vec centroids, vec row)
 #include "math/coarse_blocks.h"
 #include "math/coarse_row.h"
 
-/* Chains side by side, as many as hide the latency of an addition. */
+/* Four neighbouring values of eight vectors: one vec for each of the four. */
+static inline void load_columns(const float *const *from, ptrdiff_t at, __m256 column[4])
+{
+    __m256 row[4];
+    for (int i = 0; i < 4; i++)
+        row[i] =
+            _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from[i] + at)), _mm_loadu_ps(from[i + 4] + at), 1);
+    __m256 low = _mm256_unpacklo_ps(row[0], row[1]);
+    __m256 high = _mm256_unpackhi_ps(row[0], row[1]);
+    __m256 next_low = _mm256_unpacklo_ps(row[2], row[3]);
+    __m256 next_high = _mm256_unpackhi_ps(row[2], row[3]);
+    column[0] = _mm256_shuffle_ps(low, next_low, 0x44);
+    column[1] = _mm256_shuffle_ps(low, next_low, 0xee);
+    column[2] = _mm256_shuffle_ps(high, next_high, 0x44);
+    column[3] = _mm256_shuffle_ps(high, next_high, 0xee);
+}
+
+/* A chain in each lane: they are long, and have to hide the latency of each other's additions. */
 void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int count, int d, float *score)
 {
     const float *left[IVF_COARSE_CHAINS];
     const float *right[IVF_COARSE_CHAINS];
-    float chain[IVF_COARSE_CHAINS];
+    _Alignas(32) float chain[IVF_COARSE_CHAINS];
     for (int i = 0; i < IVF_COARSE_CHAINS; i++) {
         int known = i < count ? i : 0;
         left[i] = x[known];
         right[i] = c[known];
         chain[i] = score[known];
     }
-    for (int j = 0; j < d; j++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < IVF_COARSE_CHAINS; i++)
-            chain[i] = fmaf(left[i][j], right[i][j], chain[i]);
+    __m256 sum = _mm256_load_ps(chain);
+    int whole = d / 4 * 4;
+    for (int j = 0; j < whole; j += 4) {
+        __m256 a[4];
+        __m256 b[4];
+        load_columns(left, j, a);
+        load_columns(right, j, b);
+        for (int i = 0; i < 4; i++)
+            sum = _mm256_fmadd_ps(a[i], b[i], sum);
     }
-    for (int i = 0; i < count; i++)
+    _mm256_store_ps(chain, sum);
+    for (int i = 0; i < count; i++) {
+        for (int j = whole; j < d; j++)
+            chain[i] = fmaf(left[i][j], right[i][j], chain[i]);
         score[i] = chain[i];
+    }
 }
 
 int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads)

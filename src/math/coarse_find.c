@@ -13,7 +13,7 @@ enum {
     QUAD = 4,
     LANES = IVF_COARSE_LANES,
     CHAINS = IVF_COARSE_CHAINS,
-    BLOCK = 60, /* rows whose lanes are on the stack */
+    BLOCK = 120, /* rows whose lanes are on the stack */
 };
 
 static const float MARGIN = 1.25F;
@@ -94,26 +94,48 @@ static void add_pair(pairs *p, int64_t row, const float *x, int32_t number)
         settle(p);
 }
 
+/* Lanes whose score is within the error of rounding of the best; how many. */
+static int near_lanes(const ivf_coarse *coarse, const int8_t *q, const ivf_coarse_found *found, int *lanes)
+{
+    int64_t bound = (int64_t)largest(found) - margin_of(coarse, q);
+    int32_t low = bound > INT32_MIN ? (int32_t)bound : INT32_MIN + 1;
+    int count = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        lanes[count] = lane;
+        count += found->score[lane] >= low;
+    }
+    return count;
+}
+
+/* At most BLOCK rows. */
+static int64_t finish_block(const ivf_coarse *coarse, const float *x, const int8_t *q, const ivf_coarse_found *found,
+                            int64_t n, int32_t *best, float *score)
+{
+    float unwanted[BLOCK];
+    pairs p = {.source = coarse->source};
+    p.best = best;
+    p.score = score != NULL ? score : unwanted;
+    int64_t taken = 0;
+    for (int64_t row = 0; row < n; row++) {
+        int lanes[LANES + 1];
+        int count = near_lanes(coarse, q + row * coarse->quads * QUAD, found + row, lanes);
+        bool settled = count == 1 && score == NULL;
+        best[row] = settled ? number_at(coarse, found + row, lanes[0]) : -1;
+        for (int i = 0; i < count && !settled; i++)
+            add_pair(&p, row, x + row * coarse->d, number_at(coarse, found + row, lanes[i]));
+        taken += settled ? 0 : count;
+    }
+    settle(&p);
+    return taken;
+}
+
 int64_t ivf_coarse_finish(const ivf_coarse *coarse, const float *x, const int8_t *q, const ivf_coarse_found *found,
                           int64_t n, int32_t *best, float *score)
 {
-    int64_t stride = (int64_t)coarse->quads * QUAD;
-    pairs p = {.source = coarse->source};
-    p.best = best;
-    p.score = score;
     int64_t taken = 0;
-    for (int64_t row = 0; row < n; row++) {
-        const ivf_coarse_found *f = found + row;
-        int64_t bound = (int64_t)largest(f) - margin_of(coarse, q + row * stride);
-        best[row] = -1;
-        for (int lane = 0; lane < LANES; lane++) {
-            if (f->score[lane] < bound || f->score[lane] == INT32_MIN)
-                continue;
-            add_pair(&p, row, x + row * coarse->d, number_at(coarse, f, lane));
-            taken++;
-        }
-    }
-    settle(&p);
+    for (int64_t row = 0; row < n; row += BLOCK)
+        taken += finish_block(coarse, x + row * coarse->d, q + row * coarse->quads * QUAD, found + row,
+                              ivf_min_i64(BLOCK, n - row), best + row, score != NULL ? score + row : NULL);
     return taken;
 }
 
@@ -149,7 +171,8 @@ int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *
         ivf_coarse_rows block = block_of(coarse, &rows, from);
         ivf_coarse_start(found, block.n);
         ivf_coarse_scan(coarse, ivf_coarse_all(coarse), &block, found);
-        taken += ivf_coarse_finish(coarse, x + from * coarse->d, block.q, found, block.n, best + from, score + from);
+        taken += ivf_coarse_finish(coarse, x + from * coarse->d, block.q, found, block.n, best + from,
+                                   score != NULL ? score + from : NULL);
     }
     return taken;
 }

@@ -145,6 +145,18 @@ static void assert_same(const problem *p, const answer *a, const answer *b)
     ck_assert_mem_eq(a->score, b->score, (size_t)p->n * sizeof *a->score);
 }
 
+static void check_without_scores(const problem *p, const ivf_nearest_way *way, const answer *expected)
+{
+    ivf_nearest *nearest = make_nearest(p, way);
+    void *scratch = ivf_new(1, ivf_nearest_scratch(nearest));
+    int32_t *best = ivf_new((size_t)p->n, sizeof *best);
+    ivf_nearest_best(nearest, p->x, p->n, best, NULL, scratch);
+    ck_assert_mem_eq(best, expected->best, (size_t)p->n * sizeof *best);
+    ivf_free(best);
+    ivf_free(scratch);
+    ivf_nearest_free(nearest);
+}
+
 static const ivf_nearest_way ways[] = {
     {.kind = IVF_NEAREST_EXACT},
     {.kind = IVF_NEAREST_ROUNDED},
@@ -175,6 +187,7 @@ START_TEST(a_row_has_its_list_alone)
             assert_same(&p, &whole, &a);
             free_answer(&a);
         }
+        check_without_scores(&p, &ways[w], &whole);
         free_answer(&whole);
         free_problem(&p);
     }
