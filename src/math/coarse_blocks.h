@@ -29,6 +29,7 @@ enum { ROWS = 6, BLOCK = 120, LANES = IVF_COARSE_LANES, STEP = LANES * 4, QUAD =
 /* Rows and tiles that are worked on at once. */
 typedef struct {
     const uint8_t *tiles; /* the first one */
+    const uint8_t *next;  /* what is fetched into the second-level cache meanwhile, a line at each step */
     const int32_t *bias;
     ptrdiff_t tile_size;
     ptrdiff_t steps;
@@ -54,9 +55,11 @@ INLINE void patch_sum(const patch *p, const int rows, const int cols, vec sum[RO
     for (int c = 0; c < cols; c++)
         tile[c] = p->tiles + c * p->tile_size;
     ptrdiff_t steps = p->steps;
+    const uint8_t *next = p->next;
 #pragma GCC unroll 2
     for (ptrdiff_t i = 0; i < steps; i++) {
         vec column[COLS * VECS];
+        __builtin_prefetch(next + i * STEP, 0, 2);
 #pragma GCC unroll 16
         for (int v = 0; v < cols * VECS; v++)
             column[v] = vec_load(tile[v / VECS] + i * STEP + (ptrdiff_t)(v % VECS) * (STEP / VECS));
@@ -173,6 +176,7 @@ static void run_columns(const job *j, block *b, patch *p, int cols)
     patch_fn *const *sizes = j->found != NULL ? scans[cols - 1] : stores[cols - 1];
     for (int from = 0; from < b->n; from += ROWS) {
         int rows = b->n - from < ROWS ? b->n - from : ROWS;
+        p->next = p->tiles + (cols + from / ROWS % cols) * p->tile_size;
         p->row = widen(b->row + from, rows, j->coarse->quads, &b->wide);
         p->found = b->found + from;
         p->out = b->out + from;
