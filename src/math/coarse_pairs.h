@@ -8,7 +8,7 @@
 
 #include "math/kernels.h"
 
-enum { MOST = 6, WIDEST = (IVF_COARSE_MAX_D + 3) / 4 * 4 };
+enum { MOST = 6, SIGN = 0x80, WIDEST = (IVF_COARSE_MAX_D + 3) / 4 * 4 };
 
 typedef struct {
     _Alignas(64) int16_t values[MOST][WIDEST];
@@ -21,7 +21,7 @@ static const uint8_t *const *widen(const uint8_t *const *rows, int count, int qu
         const uint8_t *from = rows[r];
         int16_t *to = room->values[r];
         for (ptrdiff_t i = 0; i < (ptrdiff_t)quads * 4; i++)
-            to[i] = (int8_t)from[i];
+            to[i] = (int16_t)((from[i] ^ SIGN) - SIGN); /* of an i8 */
         room->row[r] = (const uint8_t *)to;
     }
     return room->row;

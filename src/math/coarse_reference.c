@@ -5,7 +5,7 @@
 #include "math/coarse_row.h"
 #include "math/kernels.h"
 
-enum { QUAD = 4 };
+enum { QUAD = 4, STEP = IVF_COARSE_LANES * QUAD };
 
 static void pack(const uint8_t *const lanes[IVF_COARSE_LANES], int steps, uint8_t *tile)
 {
@@ -25,7 +25,7 @@ static void score_tile(const ivf_coarse *coarse, int32_t tile, const int8_t *q, 
             for (int i = 0; i < QUAD; i++)
                 score[lane] += packed[(ptrdiff_t)lane * QUAD + i] * q[i];
         }
-        packed += IVF_COARSE_LANES * QUAD;
+        packed += STEP;
         q += QUAD;
     }
 }
