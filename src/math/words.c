@@ -18,13 +18,16 @@ static const double UNIT = 16;                               /* words are multip
 
 static const ivf_words_kernels *kernels_now(void)
 {
+    static const ivf_words_kernels *const of_level[IVF_SIMD_COUNT] = {
+        [IVF_SIMD_REFERENCE] = &ivf_words_reference,
+        [IVF_SIMD_BLAS] = &ivf_words_reference,
 #if defined(__x86_64__)
-    if (ivf_simd_level() == IVF_SIMD_AVX512)
-        return ivf_words_vnni.available() ? &ivf_words_vnni : &ivf_words_avx512;
-    if (ivf_simd_level() == IVF_SIMD_AVX2)
-        return &ivf_words_avx2;
+        [IVF_SIMD_AVX2] = &ivf_words_avx2,
+        [IVF_SIMD_AVX512] = &ivf_words_avx512,
+        [IVF_SIMD_VNNI] = &ivf_words_vnni,
 #endif
-    return &ivf_words_reference;
+    };
+    return of_level[ivf_simd_level()];
 }
 
 static size_t width_of(const ivf_words *w)

@@ -5,8 +5,6 @@
 
 #include <immintrin.h>
 
-#include "math/simd.h"
-
 typedef __m256i vec;
 
 enum { LANES = 8, VECTORS = 2, ROWS = 4 };
@@ -68,12 +66,6 @@ static bool round_values(const float *x, const float *centre, const float *scale
     return last || !_mm256_testz_si256(beyond, beyond);
 }
 
-static bool available(void)
-{
-    return ivf_simd_available(IVF_SIMD_AVX2);
-}
-
-const ivf_words_kernels ivf_words_avx2 = {
-    .available = available, .round = round_values, .best = find_best, .add = add_rows};
+const ivf_words_kernels ivf_words_avx2 = {.round = round_values, .best = find_best, .add = add_rows};
 
 #endif

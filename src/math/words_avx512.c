@@ -3,7 +3,6 @@
 
 #if defined(__x86_64__)
 
-#include "math/simd.h"
 #include "math/words_zmm.h"
 
 static inline vec vec_dot(vec sum, vec c, const int32_t *x)
@@ -13,12 +12,6 @@ static inline vec vec_dot(vec sum, vec c, const int32_t *x)
 
 #include "math/words_tile.h"
 
-static bool available(void)
-{
-    return ivf_simd_available(IVF_SIMD_AVX512);
-}
-
-const ivf_words_kernels ivf_words_avx512 = {
-    .available = available, .round = round_values, .best = find_best, .add = add_rows};
+const ivf_words_kernels ivf_words_avx512 = {.round = round_values, .best = find_best, .add = add_rows};
 
 #endif

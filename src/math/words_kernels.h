@@ -20,7 +20,6 @@ typedef struct {
 } ivf_words_book;
 
 typedef struct {
-    bool (*available)(void);
     /* Rounds `count` values with a centre and scale each; whether one is beyond the limit. */
     bool (*round)(const float *x, const float *centre, const float *scale, float limit, int count, int16_t *q);
     /* Rows q, q + row_stride, ... */

@@ -1,11 +1,6 @@
 /* Word kernels in plain C: by the definition, for CPUs without vectors and as the oracle of the tests. */
 #include "math/words_plain.h"
 
-static bool always(void)
-{
-    return true;
-}
-
 /* Unsigned, because the scores of a row outside the grid may wrap around. */
 static int32_t score(const ivf_words_book *book, const int16_t *q, int group, int lane)
 {
@@ -37,5 +32,4 @@ static void find_best(const ivf_words_book *book, const int16_t *q, ptrdiff_t ro
     }
 }
 
-const ivf_words_kernels ivf_words_reference = {
-    .available = always, .round = round_plain, .best = find_best, .add = add_rows};
+const ivf_words_kernels ivf_words_reference = {.round = round_plain, .best = find_best, .add = add_rows};

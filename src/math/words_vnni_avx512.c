@@ -4,7 +4,6 @@
 
 #if defined(__x86_64__)
 
-#include "math/simd.h"
 #include "math/words_zmm.h"
 
 static inline vec vec_dot(vec sum, vec c, const int32_t *x)
@@ -15,12 +14,6 @@ static inline vec vec_dot(vec sum, vec c, const int32_t *x)
 
 #include "math/words_tile.h"
 
-static bool available(void)
-{
-    return ivf_simd_available(IVF_SIMD_AVX512) && __builtin_cpu_supports("avx512vnni");
-}
-
-const ivf_words_kernels ivf_words_vnni = {
-    .available = available, .round = round_values, .best = find_best, .add = add_rows};
+const ivf_words_kernels ivf_words_vnni = {.round = round_values, .best = find_best, .add = add_rows};
 
 #endif

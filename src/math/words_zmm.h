@@ -67,7 +67,7 @@ static bool round_values(const float *x, const float *centre, const float *scale
     const __m512i most = _mm512_set1_epi32((int32_t)limit);
     __mmask16 beyond = 0;
     for (int j = 0; j < count; j += LANES) {
-        const __mmask16 here = count - j < LANES ? (__mmask16)((1U << (count - j)) - 1) : (__mmask16)0xFFFF;
+        const __mmask16 here = (__mmask16)(0xFFFF >> (count - j < LANES ? LANES - (count - j) : 0));
         __m512 t = _mm512_sub_ps(_mm512_maskz_loadu_ps(here, x + j), _mm512_maskz_loadu_ps(here, centre + j));
         t = _mm512_mul_ps(t, _mm512_maskz_loadu_ps(here, scale + j));
         t = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(-ROUND_MOST)), _mm512_set1_ps(ROUND_MOST));

@@ -7,14 +7,18 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "math/simd.h"
 #include "math/words_kernels.h"
 
-static const ivf_words_kernels *const kernels[] = {
-    &ivf_words_reference,
+static const struct {
+    ivf_simd level;
+    const ivf_words_kernels *table;
+} kernels[] = {
+    {IVF_SIMD_REFERENCE, &ivf_words_reference},
 #if defined(__x86_64__)
-    &ivf_words_avx2,
-    &ivf_words_avx512,
-    &ivf_words_vnni,
+    {IVF_SIMD_AVX2, &ivf_words_avx2},
+    {IVF_SIMD_AVX512, &ivf_words_avx512},
+    {IVF_SIMD_VNNI, &ivf_words_vnni},
 #endif
 };
 enum { KERNELS = sizeof kernels / sizeof kernels[0], N = 61 };
@@ -89,17 +93,17 @@ START_TEST(kernels_find_near_words_and_agree)
     int16_t *q = malloc(width * sizeof *q);
     uint8_t first_outside[N];
     uint8_t outside[N];
-    uint8_t *first = all_best(w, kernels[0], x, first_q, first_outside);
+    uint8_t *first = all_best(w, kernels[0].table, x, first_q, first_outside);
     for (int64_t i = 0; i < N * m * dsub; i++) {
         const float limit = 1.2F * 32767 / ivf_words_scale(w, (int)(i / dsub % m));
         x[i] = fmaxf(-limit, fminf(limit, x[i]));
     }
     for (int k = 0; k < KERNELS; k++) {
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
         free(first);
-        first = all_best(w, kernels[0], x, first_q, first_outside);
-        uint8_t *best = all_best(w, kernels[k], x, q, outside);
+        first = all_best(w, kernels[0].table, x, first_q, first_outside);
+        uint8_t *best = all_best(w, kernels[k].table, x, q, outside);
         ck_assert_mem_eq(q, first_q, width * sizeof *q);
         ck_assert_mem_eq(outside, first_outside, N);
         ck_assert_mem_eq(best, first, (size_t)N * (size_t)m);
@@ -110,7 +114,7 @@ START_TEST(kernels_find_near_words_and_agree)
             if (first_outside[row])
                 x[row * m * dsub + j] = book[j / dsub * words * dsub + j % dsub];
     free(first);
-    first = all_best(w, kernels[0], x, first_q, first_outside);
+    first = all_best(w, kernels[0].table, x, first_q, first_outside);
     check_near(w, book, x, first);
     free(first);
     free(first_q);
@@ -141,9 +145,9 @@ START_TEST(kernels_round_alike)
     for (int k = 0; k < KERNELS; k++) {
         int16_t q[N * D];
         uint8_t outside[N];
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
-        w->kernels = kernels[k];
+        w->kernels = kernels[k].table;
         const int64_t beyond = ivf_words_round(w, x, N, q, outside);
         int64_t expected = 0;
         for (int row = 0; row < N; row++) {
@@ -179,9 +183,9 @@ START_TEST(equal_words_give_the_lowest_number)
     for (int k = 0; k < KERNELS; k++) {
         int16_t q[N * (DSUB + 1)];
         uint8_t outside[N];
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
-        uint8_t *best = all_best(w, kernels[k], x, q, outside);
+        uint8_t *best = all_best(w, kernels[k].table, x, q, outside);
         for (int row = 0; row < N; row++)
             ck_assert_int_eq(best[row], row % 5);
         free(best);
@@ -234,9 +238,9 @@ START_TEST(corners_do_not_overflow)
     for (int k = 0; k < KERNELS; k++) {
         int16_t q[N * IVF_WORDS_VALUES];
         uint8_t outside[N];
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
-        uint8_t *best = all_best(w, kernels[k], x, q, outside);
+        uint8_t *best = all_best(w, kernels[k].table, x, q, outside);
         const int distinct = dsub < 4 ? 1 << dsub : 16;
         for (int row = 0; row < N; row++) {
             ck_assert_int_eq(outside[row], 0);
@@ -263,14 +267,28 @@ START_TEST(words_beyond_the_grid_are_never_found)
     ivf_words_set(w, 0, word);
     for (int k = 0; k < KERNELS; k++) {
         uint8_t best = 77;
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
-        w->kernels = kernels[k];
+        w->kernels = kernels[k].table;
         ck_assert_int_eq(ivf_words_round(w, x, 1, q, &outside), 0);
         ivf_words_best(w, 0, q, 1, &best, 1);
         ck_assert_int_eq(best, 9);
     }
     ivf_words_free(w);
+}
+END_TEST
+
+/* A level that has kernels of its own must get them. */
+START_TEST(every_level_has_its_kernels)
+{
+    for (int k = 0; k < KERNELS; k++) {
+        if (!ivf_simd_available(kernels[k].level))
+            continue;
+        ivf_simd_choose(kernels[k].level);
+        ivf_words *w = ivf_words_new(1, 4, 16);
+        ck_assert_ptr_eq(w->kernels, kernels[k].table);
+        ivf_words_free(w);
+    }
 }
 END_TEST
 
@@ -290,9 +308,9 @@ START_TEST(sums_are_those_of_the_rows)
         int64_t sums[16 * 34] = {0};
         int64_t counts[16] = {0};
         int64_t expected[16 * 34] = {0};
-        if (!kernels[k]->available())
+        if (!ivf_simd_available(kernels[k].level))
             continue;
-        w->kernels = kernels[k];
+        w->kernels = kernels[k].table;
         ivf_words_add(w, q, best, N, sums, counts);
         ivf_words_add(w, q, best, 0, sums, counts);
         for (int i = 0; i < N; i++) {
@@ -319,6 +337,7 @@ int main(void)
     tcase_add_test(tests, books_without_a_grid_are_refused);
     tcase_add_loop_test(tests, corners_do_not_overflow, 0, 6);
     tcase_add_test(tests, words_beyond_the_grid_are_never_found);
+    tcase_add_test(tests, every_level_has_its_kernels);
     tcase_add_loop_test(tests, sums_are_those_of_the_rows, 0, 7);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
