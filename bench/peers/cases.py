@@ -72,7 +72,7 @@ def run_kmeans(settings, peers, data, lists, say):
         contenders[flat] = theirs(flat, "superkmeans", hierarchical=False, quantizer="f32")
         contenders[flat + " sq8"] = theirs(flat + " sq8", "superkmeans", hierarchical=False, quantizer="sq8")
         contenders["superkmeans tree"] = theirs("superkmeans tree", "superkmeans", hierarchical=True, quantizer="f32")
-    results, table.skipped = launch.alternate(contenders, settings.repetitions, say)
+    results, table.skipped = launch.alternate(contenders, settings, say)
     queries, truth = matrix.read(data.queries), data.truth()
     objectives = {name: quality.inertia(data.x(), c) for name, c in centroids.items() if results[name]}
     for name, seconds in results.items():
@@ -108,7 +108,7 @@ def run_assign(settings, peers, data, lists, say):
     contenders = {"mpivf": ours}
     if "faiss" in peers.versions:
         contenders |= {"faiss flat": theirs("faiss flat", "flat"), "faiss HNSW32": theirs("faiss HNSW32", "hnsw")}
-    results, table.skipped = launch.alternate(contenders, settings.repetitions, say)
+    results, table.skipped = launch.alternate(contenders, settings, say)
     for name, seconds in results.items():
         if seconds:
             agreement, excess = quality.agreement(data.x(), np.load(given)["centroids"], lists_of[name])
@@ -137,7 +137,7 @@ def run_pq(settings, peers, data, m, say):
         return report["seconds"], report["encode"]
 
     contenders = {"mpivf": ours} | ({"faiss": theirs} if "faiss" in peers.versions else {})
-    results, table.skipped = launch.alternate(contenders, settings.repetitions, say)
+    results, table.skipped = launch.alternate(contenders, settings, say)
     for name, seconds in results.items():
         if seconds:
             x, codebooks, codes = trained[name]
@@ -182,7 +182,7 @@ def run_opq(settings, peers, data, m, say):
         return report["seconds"]
 
     contenders = {"mpivf": ours} | ({"faiss": theirs} if "faiss" in peers.versions else {})
-    results, table.skipped = launch.alternate(contenders, settings.repetitions, say)
+    results, table.skipped = launch.alternate(contenders, settings, say)
     for name, seconds in results.items():
         if seconds:
             table.add("train", name, seconds, mse=errors[name])
@@ -216,7 +216,7 @@ def run_build(settings, peers, data, lists, m, say):
         contenders["faiss"] = theirs("faiss", factory=f"IVF{lists},PQ{m}np")
     if "lance" in peers.versions:
         contenders["lance"] = theirs("lance", nprobes=(16, 64))
-    results, table.skipped = launch.alternate(contenders, settings.repetitions, say)
+    results, table.skipped = launch.alternate(contenders, settings, say)
     for name, seconds in results.items():
         if seconds:
             figures = {f"R10@np{p}": r for p, _, r in points[name] if p in (16, 64)}
@@ -238,7 +238,7 @@ def run_sweep(settings, peers, data, lists, m, say):
             return build.wall
         return function
 
-    results, table.skipped = launch.alternate({f"IVF{n}": once(n) for n in lists}, settings.repetitions, say)
+    results, table.skipped = launch.alternate({f"IVF{n}": once(n) for n in lists}, settings, say)
     for nlist in lists:
         if results[f"IVF{nlist}"]:
             table.add("wall", f"IVF{nlist}", results[f"IVF{nlist}"], **builds[nlist])
@@ -256,7 +256,7 @@ def run_ranks(settings, peers, data, lists, m, say):
             return {phase: build.seconds(phase) for phase in ("sample", "train", "assign")} | {"wall": build.wall}
         return function
 
-    results, table.skipped = launch.alternate({"2 ranks": once(2), "1 rank": once(1)}, settings.repetitions, say)
+    results, table.skipped = launch.alternate({"2 ranks": once(2), "1 rank": once(1)}, settings, say)
     for measure in ("sample", "train", "assign", "wall"):
         for name, runs in results.items():
             table.add(measure, name, [run[measure] for run in runs])

@@ -29,7 +29,7 @@ MANY = {"quick": (98304, 96, 2000, 32), "full": (4194304, 96, 8000, 32)}
 NARROW = {"quick": (8192, 64, 500, 16), "full": MAIN["full"]}
 SCALES = {
     "quick": [("kmeans", MAIN, 1024), ("kmeans", WIDE, 256), ("assign", MAIN, 1024), ("pq", MAIN, 32), ("opq", NARROW, 8),
-              ("build", MAIN, 384, 16), ("sweep", MANY, (256, 1024), 16), ("ranks", MAIN, 1024, 16)],
+              ("build", MAIN, 384, 8), ("sweep", MANY, (256, 1024), 16), ("ranks", MAIN, 1024, 16)],
     "full": [("kmeans", MAIN, 4096), ("kmeans", WIDE, 1024), ("assign", MAIN, 4096), ("assign", MAIN, 65536), ("pq", MAIN, 32),
              ("opq", NARROW, 32), ("build", MAIN, 4096, 32), ("build", WIDE, 1024, 96), ("sweep", MANY, (4096, 16384, 65536), 32),
              ("ranks", MAIN, 4096, 32)],

@@ -59,17 +59,21 @@ def mpivf(command, ranks, limit):
     return run(["mpirun", "-n", str(ranks), "--bind-to", "none", "--oversubscribe"] + command, limit, environment)
 
 
-def alternate(contenders, repetitions, say):
+def alternate(contenders, settings, say):
     """contenders: {name: function of the repetition's number}. Each is run once per round, round after round, so that
-    whatever else the machine does falls on all of them alike. Returns {name: [results]}; one that failed has none."""
+    whatever else the machine does falls on all of them alike; one that takes longer than a sixth of the limit is run once.
+    Returns {name: [results]}, none of one that failed; and why those failed."""
     results = {name: [] for name in contenders}
-    failed = {}
-    for repetition in range(repetitions):
+    failed, slow = {}, set()
+    for repetition in range(settings.repetitions):
         for name, function in contenders.items():
-            if name in failed:
+            if name in failed or name in slow:
                 continue
+            started = time.monotonic()
             try:
                 results[name].append(function(repetition))
+                if time.monotonic() - started > settings.limit / 6:
+                    slow.add(name)
             except Failed as failure:
                 failed[name] = str(failure)
                 results[name] = []

@@ -112,8 +112,8 @@ static int copy_rows(probe_state *s)
 }
 
 /* A build of those rows; its index is removed. */
-static int build_small(const probe_state *s, int32_t lists, const ivf_codec_spec *codec, int64_t sample,
-                       int64_t fragments, ivf_build_result *result)
+static int build_small(const probe_state *s, const ivf_factory *factory, int64_t sample, int64_t fragments,
+                       ivf_build_result *result)
 {
     char index[IVF_PATH_BYTES + 16];
     const char *input = s->rows_path;
@@ -122,8 +122,7 @@ static int build_small(const probe_state *s, int32_t lists, const ivf_codec_spec
     config.index = index;
     config.input = (ivf_dataset_spec){.inputs = &input, .count = 1};
     config.ids = NULL;
-    config.factory.nlist = lists;
-    config.factory.codec = *codec;
+    config.factory = *factory;
     config.sample_rows = sample;
     config.fragment_rows = ivf_ceil_div(s->rows, fragments);
     config.skip_bad_rows = true;
@@ -187,14 +186,15 @@ static void judge_lists(const probe_state *s, const ivf_build_result *few, const
 
 static int probe_lists(const probe_state *s, ivf_probe *probe)
 {
-    static const ivf_codec_spec stored = {.kind = IVF_CODEC_FLAT};
     int64_t more = ivf_min_i64(s->build->plan.factory.nlist, ivf_max_i64(1, s->rows / ROWS_A_LIST));
     int64_t fragments = ivf_min_i64(FRAGMENTS, s->rows);
     ivf_build_result small;
     ivf_build_result large;
-    int rc = build_small(s, (int32_t)ivf_max_i64(1, more / 4), &stored, s->rows, 1, &small);
+    ivf_factory factory = {.nlist = (int32_t)ivf_max_i64(1, more / 4), .codec = {.kind = IVF_CODEC_FLAT}};
+    int rc = build_small(s, &factory, s->rows, 1, &small);
+    factory.nlist = (int32_t)more;
     if (rc == MPIVF_OK)
-        rc = build_small(s, (int32_t)more, &stored, s->rows, fragments, &large);
+        rc = build_small(s, &factory, s->rows, fragments, &large);
     if (rc == MPIVF_OK)
         judge_lists(s, &small, &large, &probe->input.rates);
     probe->probed_lists = (int32_t)more;
@@ -204,12 +204,13 @@ static int probe_lists(const probe_state *s, ivf_probe *probe)
 /* What the codec adds: a build with one list. */
 static int probe_codec(const probe_state *s, ivf_probe *probe)
 {
-    const ivf_codec_spec *spec = &s->build->plan.factory.codec;
+    ivf_factory factory = s->build->plan.factory;
     ivf_prediction_input *in = &probe->input;
     ivf_build_result result;
-    int64_t least = spec->kind == IVF_CODEC_PQ ? 256 : 1;
+    int64_t least = factory.codec.kind == IVF_CODEC_PQ ? 256 : 1;
     int64_t sample = ivf_min_i64(s->rows, ivf_max_i64(least, s->rows / CODEC_PART));
-    int rc = build_small(s, 1, spec, sample, 1, &result);
+    factory.nlist = 1;
+    int rc = build_small(s, &factory, sample, 1, &result);
     if (rc != MPIVF_OK)
         return rc;
     double trained = fmax(0, seconds_of(&result, "train") - in->rates.file);
