@@ -377,6 +377,15 @@ START_TEST(every_option_is_in_help_manual_and_completion)
 }
 END_TEST
 
+START_TEST(plan_takes_what_build_takes)
+{
+    for (int id = 0; id < IVF_OPTION_COUNT; id++)
+        ck_assert_msg(!ivf_option_in((ivf_option_id)id, IVF_COMMAND_BUILD) ||
+                          ivf_option_in((ivf_option_id)id, IVF_COMMAND_PLAN),
+                      "plan does not know --%s", ivf_option_get((ivf_option_id)id)->name);
+}
+END_TEST
+
 START_TEST(nothing_is_left_allocated)
 {
     (void)parse_and_finish("build x -i a -i b --seed 3");
@@ -408,6 +417,7 @@ int main(void)
     tcase_add_test(tests, a_printed_configuration_loads_as_itself);
     tcase_add_test(tests, the_manifest_gets_what_determines_the_result);
     tcase_add_test(tests, every_option_is_in_help_manual_and_completion);
+    tcase_add_test(tests, plan_takes_what_build_takes);
     tcase_add_test(tests, nothing_is_left_allocated);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
