@@ -1,35 +1,35 @@
 /* Assignment of rows to their best centroid in 8 bits, against the f32 kernel on the same rows and against the peak of
- * the processor's integer products: speed, and the share of rows that get the same centroid. One thread; the sides
- * alternate. Rows: clusters of normal values, or a file of bytes (u8bin). */
+ * the processor's integer products: speed, and the share of rows that get the same centroid. Rows are clusters, or a
+ * file of bytes; the centroids are trained on them. One thread; the sides alternate. */
 #include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "base/team.h"
+#include "cluster/kmeans.h"
 #include "math/coarse.h"
 #include "math/panels.h"
 #include "math/simd.h"
-#include "support/measure.h"
+#include "support/vectors.h"
 
 typedef struct {
     int64_t n;
     int64_t nlist;
     int d;
-    float *x;         /* [n][d] */
+    const float *x;   /* [n][d] */
     float *centroids; /* [nlist][d] */
     int8_t *q;        /* [n][stride] */
     int32_t *best[2]; /* [n]: in f32, in 8 bits */
-    float *score[2];  /* [n] */
+    float *score;     /* [n] */
     int64_t taken;    /* f32 scores in a pass of 8 bits */
     ivf_grid grid;
     ivf_panels *panels;
     ivf_coarse *coarse;
 } problem;
 
-#if defined(__x86_64__)
-enum { PEAK_SUMS = 24, PEAK_STEPS = 1 << 18 };
+enum { PEAK_STEPS = 1 << 18, PEAK_SUMS = 12, PEAK_PRODUCTS = 64, OPS = 2 };
 
-/* Products of u8 and i8 that the processor can do if nothing else is to do; counts 2 for each, as a product and a sum.
- */
+/* Integer products that the processor does if nothing else is to do, as many sums at once as hide their latency. */
+#if defined(__x86_64__)
 __attribute__((target("avx512f,avx512vnni"))) static void run_peak(void *arg)
 {
     (void)arg;
@@ -39,24 +39,24 @@ __attribute__((target("avx512f,avx512vnni"))) static void run_peak(void *arg)
                          "vpdpbusd %%zmm31, %%zmm30, %%zmm4\n\tvpdpbusd %%zmm31, %%zmm30, %%zmm5\n\t"
                          "vpdpbusd %%zmm31, %%zmm30, %%zmm6\n\tvpdpbusd %%zmm31, %%zmm30, %%zmm7\n\t"
                          "vpdpbusd %%zmm31, %%zmm30, %%zmm8\n\tvpdpbusd %%zmm31, %%zmm30, %%zmm9\n\t"
-                         "vpdpbusd %%zmm31, %%zmm30, %%zmm10\n\tvpdpbusd %%zmm31, %%zmm30, %%zmm11\n\t" ::
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                               "xmm11");
+                         "vpdpbusd %%zmm31, %%zmm30, %%zmm10\n\tvpdpbusd %%zmm31, %%zmm30, %%zmm11\n\t"
+                         :
+                         :
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                           "xmm11");
     }
 }
-static const double peak_work = 2e-9 * PEAK_STEPS * 12 * 64;
 #else
 static void run_peak(void *arg)
 {
     (void)arg;
 }
-static const double peak_work = 0;
 #endif
 
 static void run_f32(void *arg)
 {
     problem *p = arg;
-    ivf_panels_best(p->panels, p->x, p->n, p->best[0], p->score[0]);
+    ivf_panels_best(p->panels, p->x, p->n, p->best[0], p->score);
 }
 
 static void run_scan(void *arg)
@@ -66,11 +66,16 @@ static void run_scan(void *arg)
     ivf_coarse_nearest(p->coarse, ivf_coarse_all(p->coarse), &rows, p->best[1]);
 }
 
-static void run_coarse(void *arg)
+static void run_whole(void *arg)
 {
     problem *p = arg;
     (void)ivf_grid_round(&p->grid, p->x, p->n, p->q, NULL);
     p->taken = ivf_coarse_best(p->coarse, p->x, p->q, p->n, p->best[1], NULL);
+}
+
+static void run_idle(void *arg)
+{
+    (void)arg;
 }
 
 static void run_pack(void *arg)
@@ -79,43 +84,103 @@ static void run_pack(void *arg)
     ivf_coarse_pack(p->coarse, &p->grid, IVF_L2, p->centroids, p->nlist, NULL, 1);
 }
 
-static int measure(int d, int64_t nlist, int64_t n, int repetitions)
+static int make_problem(problem *p, const bench_vectors *v)
 {
-    problem p = {.n = n, .nlist = nlist, .d = d};
-    p.x = bench_values(n * d, 1);
-    p.centroids = bench_values(nlist * d, 2);
-    p.q = ivf_new(ivf_to_size(n * ivf_grid_stride(d)), 1);
-    for (int i = 0; i < 2; i++) {
-        p.best[i] = ivf_new(ivf_to_size(n), 4);
-        p.score[i] = ivf_new(ivf_to_size(n), 4);
+    const ivf_kmeans_params params = {.k = (int32_t)p->nlist, .d = p->d, .metric = IVF_L2, .iterations = 3, .seed = 1};
+    ivf_kmeans_report report;
+    p->centroids = ivf_new(ivf_to_size(p->nlist * p->d), sizeof *p->centroids);
+    p->q = ivf_new(ivf_to_size(p->n * ivf_grid_stride(p->d)), 1);
+    p->best[0] = ivf_new(ivf_to_size(p->n), sizeof *p->best[0]);
+    p->best[1] = ivf_new(ivf_to_size(p->n), sizeof *p->best[1]);
+    p->score = ivf_new(ivf_to_size(p->n), sizeof *p->score);
+    p->coarse = ivf_coarse_new(p->nlist, 1, p->d);
+    if (p->centroids == NULL || p->q == NULL || p->best[0] == NULL || p->best[1] == NULL || p->score == NULL ||
+        p->coarse == NULL || ivf_grid_fit(&p->grid, v->x, ivf_min_i64(v->n, 8192), p->d) != 0)
+        return EXIT_FAILURE;
+    if (ivf_kmeans(&params, v->x, ivf_min_i64(v->n, 32 * p->nlist), p->centroids, &report) != 0)
+        return EXIT_FAILURE;
+    p->panels = ivf_panels_new(p->centroids, p->nlist, p->d, IVF_L2);
+    run_pack(p);
+    (void)ivf_grid_round(&p->grid, p->x, p->n, p->q, NULL);
+    return p->panels == NULL ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Rows that get the same centroid in f32 and in 8 bits, by integers alone and checked. */
+static void show_agreement(problem *p)
+{
+    int64_t same[2] = {0, 0};
+    run_scan(p);
+    for (int64_t i = 0; i < p->n; i++)
+        same[0] += p->best[0][i] == p->best[1][i];
+    run_whole(p);
+    for (int64_t i = 0; i < p->n; i++)
+        same[1] += p->best[0][i] == p->best[1][i];
+    double rows = (double)p->n;
+    printf("same centroid as in f32: %.4f of rows, %.4f by integers alone; %.3f scores in f32 for each row\n",
+           (double)same[1] / rows, (double)same[0] / rows, (double)p->taken / rows);
+}
+
+static void measure(problem *p, int repetitions)
+{
+    enum { PEAK, F32, SCAN, WHOLE, PACK, WORKS };
+    bool vnni = ivf_simd_available(IVF_SIMD_VNNI);
+    bench_work *const works[WORKS] = {vnni ? run_peak : run_idle, run_f32, run_scan, run_whole, run_pack};
+    static const char *const names[WORKS] = {"peak of 8 bits", "f32", "8 bits, integers alone",
+                                             "8 bits, rounded, checked", "packing"};
+    bench_time t[WORKS];
+    bench_alternate(works, WORKS, p, repetitions, t);
+    double work = 1e-9 * OPS * (double)p->n * (double)p->nlist * p->d;
+    double peak = 1e-9 * OPS * PEAK_STEPS * PEAK_SUMS * PEAK_PRODUCTS / t[PEAK].best;
+    printf("                             GOP/s    best  of peak  times f32\n");
+    if (vnni)
+        printf("%-26s %7.1f %7.1f\n", names[PEAK], peak * t[PEAK].best / t[PEAK].median, peak);
+    for (int w = F32; w <= WHOLE; w++)
+        printf("%-26s %7.1f %7.1f  %7.3f    %7.2f\n", names[w], work / t[w].median, work / t[w].best,
+               vnni ? work / t[w].best / peak : 0, t[F32].best / t[w].best);
+    printf("%-26s %.2f ms\n", names[PACK], 1e3 * t[PACK].best);
+    show_agreement(p);
+}
+
+static int run(const char *input, problem *p, int repetitions)
+{
+    bench_vectors v = input != NULL ? bench_read_bytes(input) : bench_clusters(32 * p->nlist + p->n, p->d);
+    if (v.x == NULL || v.n < p->nlist + p->n) {
+        (void)fputs("too few rows for so many centroids\n", stderr);
+        return EXIT_FAILURE;
     }
-    if (ivf_grid_fit(&p.grid, p.x, n, d) != 0)
-        return 1;
-    p.panels = ivf_panels_new(p.centroids, nlist, d, IVF_L2);
-    p.coarse = ivf_coarse_new(nlist, 1, d);
-    run_pack(&p);
-    (void)ivf_grid_round(&p.grid, p.x, p.n, p.q, NULL);
-    static bench_work *const works[] = {run_peak, run_f32, run_scan, run_coarse, run_pack};
-    bench_time t[5];
-    bench_alternate(works, 5, &p, repetitions, t);
-    double work = 2e-9 * (double)n * (double)nlist * d;
-    int64_t same = 0;
-    for (int64_t i = 0; i < n; i++)
-        same += p.best[0][i] == p.best[1][i];
-    printf("best: scan %.3f of peak\n", work / t[2].best / (peak_work / t[0].best));
-    printf("%5d %6lld %7lld peak %7.1f f32 %7.1f scan %7.1f (%.3f of peak) whole %7.1f  ratio %.2f agree %.4f taken "
-           "%.3f pack %.4f\n",
-           d, (long long)nlist, (long long)n, peak_work / t[0].median, work / t[1].median, work / t[2].median,
-           work / t[2].median / (peak_work / t[0].median), work / t[3].median, t[1].median / t[3].median,
-           (double)same / (double)n, (double)p.taken / (double)n, t[4].median);
-    return 0;
+    p->d = v.d;
+    p->x = v.x + (v.n - p->n) * v.d;
+    if (make_problem(p, &v) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    printf("one thread, %s; %lld rows, %lld centroids, d = %d; by processor time, median and best of %d\n",
+           ivf_simd_name(ivf_simd_level()), (long long)p->n, (long long)p->nlist, p->d, repetitions);
+    measure(p, repetitions);
+    return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-    int d = argc > 1 ? atoi(argv[1]) : 128;
-    int64_t k = argc > 2 ? atoi(argv[2]) : 4096;
-    int64_t n = argc > 3 ? atoi(argv[3]) : 2048;
-    int r = argc > 4 ? atoi(argv[4]) : 9;
-    return measure(d, k, n, r);
+    static const struct option options[] = {
+        {"input", required_argument, NULL, 'i'},       {"d", required_argument, NULL, 'd'},
+        {"nlist", required_argument, NULL, 'k'},       {"n", required_argument, NULL, 'n'},
+        {"repetitions", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+    const char *input = NULL;
+    problem p = {.n = 2048, .nlist = 1024, .d = 128};
+    int repetitions = 9;
+    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'i')
+            input = optarg;
+        else if (option == 'd')
+            p.d = (int)bench_number("d", optarg, 1, IVF_COARSE_MAX_D);
+        else if (option == 'k')
+            p.nlist = bench_number("nlist", optarg, 1, 1000000);
+        else if (option == 'n')
+            p.n = bench_number("n", optarg, 1, 100000000);
+        else if (option == 'r')
+            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
+        else
+            return 2;
+    }
+    ivf_team_resize(1);
+    return run(input, &p, repetitions);
 }
