@@ -107,6 +107,21 @@ void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int c
     }
 }
 
+uint32_t ivf_coarse_near_avx2(const int32_t score[IVF_COARSE_LANES], int32_t margin)
+{
+    vec first = vec_load(score);
+    vec second = vec_load(score + LANES / VECS);
+    vec most = vec_max(first, second);
+    most = vec_max(most, _mm256_permute2x128_si256(most, most, 1));
+    most = vec_max(most, _mm256_shuffle_epi32(most, 0x4e));
+    most = vec_max(most, _mm256_shuffle_epi32(most, 0xb1));
+    int32_t largest = _mm256_cvtsi256_si32(most);
+    vec below = vec_set1(largest > INT32_MIN + margin ? largest - margin - 1 : INT32_MIN);
+    int low = _mm256_movemask_ps(_mm256_castsi256_ps(vec_greater(first, below)));
+    int high = _mm256_movemask_ps(_mm256_castsi256_ps(vec_greater(second, below)));
+    return (uint32_t)low | (uint32_t)high << (LANES / VECS);
+}
+
 int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads)
 {
     return square_distance(q, mean, quads);
@@ -137,6 +152,7 @@ const ivf_coarse_kernels ivf_coarse_avx2 = {.values = 2,
                                             .scores = scores,
                                             .rescore = ivf_coarse_rescore_avx2,
                                             .distance = ivf_coarse_distance_avx2,
+                                            .near = ivf_coarse_near_avx2,
                                             .choose = choose};
 
 #endif

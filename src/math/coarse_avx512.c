@@ -51,6 +51,7 @@ const ivf_coarse_kernels ivf_coarse_avx512 = {.values = 2,
                                               .scores = scores,
                                               .rescore = ivf_coarse_rescore_avx2,
                                               .distance = ivf_coarse_distance_avx2,
+                                              .near = ivf_coarse_near_avx2,
                                               .choose = ivf_coarse_choose_avx512};
 
 #endif

@@ -38,14 +38,6 @@ static int32_t number_at(const ivf_coarse *coarse, const ivf_coarse_found *found
     return coarse->number[(ptrdiff_t)found->tile[lane] * LANES + lane];
 }
 
-static int32_t largest(const ivf_coarse_found *found)
-{
-    int32_t best = INT32_MIN;
-    for (int lane = 0; lane < LANES; lane++)
-        best = found->score[lane] > best ? found->score[lane] : best;
-    return best;
-}
-
 /* By how much the integer scores of a row may be wrong. */
 static int32_t margin_of(const ivf_coarse *coarse, const int8_t *q)
 {
@@ -94,19 +86,6 @@ static void add_pair(pairs *p, int64_t row, const float *x, int32_t number)
         settle(p);
 }
 
-/* Lanes whose score is within the error of rounding of the best; how many. */
-static int near_lanes(const ivf_coarse *coarse, const int8_t *q, const ivf_coarse_found *found, int *lanes)
-{
-    int64_t bound = (int64_t)largest(found) - margin_of(coarse, q);
-    int32_t low = bound > INT32_MIN ? (int32_t)bound : INT32_MIN + 1;
-    int count = 0;
-    for (int lane = 0; lane < LANES; lane++) {
-        lanes[count] = lane;
-        count += found->score[lane] >= low;
-    }
-    return count;
-}
-
 /* At most BLOCK rows. */
 static int64_t finish_block(const ivf_coarse *coarse, const float *x, const int8_t *q, const ivf_coarse_found *found,
                             int64_t n, int32_t *best, float *score)
@@ -117,13 +96,15 @@ static int64_t finish_block(const ivf_coarse *coarse, const float *x, const int8
     p.score = score != NULL ? score : unwanted;
     int64_t taken = 0;
     for (int64_t row = 0; row < n; row++) {
-        int lanes[LANES + 1];
-        int count = near_lanes(coarse, q + row * coarse->quads * QUAD, found + row, lanes);
-        bool settled = count == 1 && score == NULL;
-        best[row] = settled ? number_at(coarse, found + row, lanes[0]) : -1;
-        for (int i = 0; i < count && !settled; i++)
-            add_pair(&p, row, x + row * coarse->d, number_at(coarse, found + row, lanes[i]));
-        taken += settled ? 0 : count;
+        const ivf_coarse_found *f = found + row;
+        uint32_t lanes = coarse->kernels->near(f->score, margin_of(coarse, q + row * coarse->quads * QUAD));
+        best[row] = -1;
+        if (score == NULL && lanes != 0 && (lanes & (lanes - 1)) == 0) {
+            best[row] = number_at(coarse, f, __builtin_ctz(lanes));
+            continue;
+        }
+        for (; lanes != 0; lanes &= lanes - 1, taken++)
+            add_pair(&p, row, x + row * coarse->d, number_at(coarse, f, __builtin_ctz(lanes)));
     }
     settle(&p);
     return taken;
@@ -179,11 +160,10 @@ int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *
 
 static int32_t best_of_lanes(const ivf_coarse *coarse, const ivf_coarse_found *found)
 {
-    int32_t top = largest(found);
     int32_t best = INT32_MAX;
-    for (int lane = 0; lane < LANES; lane++) {
-        if (found->score[lane] == top && top > INT32_MIN && number_at(coarse, found, lane) < best)
-            best = number_at(coarse, found, lane);
+    for (uint32_t lanes = coarse->kernels->near(found->score, 0); lanes != 0; lanes &= lanes - 1) {
+        int32_t number = number_at(coarse, found, __builtin_ctz(lanes));
+        best = number < best ? number : best;
     }
     return best;
 }

@@ -81,10 +81,23 @@ static int64_t collect(const int32_t *scores, int64_t slots, int32_t low, int32_
 
 #include "math/coarse_choose.h"
 
+static uint32_t near(const int32_t score[IVF_COARSE_LANES], int32_t margin)
+{
+    int32_t most = INT32_MIN;
+    for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
+        most = score[lane] > most ? score[lane] : most;
+    int32_t low = most > INT32_MIN + margin ? most - margin : INT32_MIN + 1;
+    uint32_t lanes = 0;
+    for (int lane = 0; lane < IVF_COARSE_LANES; lane++)
+        lanes |= (uint32_t)(score[lane] >= low) << lane;
+    return lanes;
+}
+
 const ivf_coarse_kernels ivf_coarse_reference = {.values = QUAD,
                                                  .pack = pack,
                                                  .scan = scan,
                                                  .scores = scores,
                                                  .rescore = rescore,
                                                  .distance = square_distance,
+                                                 .near = near,
                                                  .choose = choose};

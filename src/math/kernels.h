@@ -68,6 +68,8 @@ typedef struct {
     void (*rescore)(const float *const *x, const float *const *c, int count, int d, float *score);
     /* Squared, of rounded values. */
     int64_t (*distance)(const int8_t *q, const int8_t *mean, int quads);
+    /* Bits of the lanes whose score is at most `margin` below the largest; none where nothing was found (INT32_MIN). */
+    uint32_t (*near)(const int32_t score[IVF_COARSE_LANES], int32_t margin);
     /* See ivf_coarse_choose. */
     void (*choose)(const int32_t *scores, int64_t slots, int p, int32_t *best, void *scratch);
 } ivf_coarse_kernels;
@@ -128,6 +130,7 @@ extern const ivf_coarse_kernels ivf_coarse_avx512;
 extern const ivf_coarse_kernels ivf_coarse_vnni;
 int64_t ivf_coarse_distance_avx2(const int8_t *q, const int8_t *mean, int quads);
 void ivf_coarse_choose_avx512(const int32_t *scores, int64_t slots, int p, int32_t *best, void *scratch);
+uint32_t ivf_coarse_near_avx2(const int32_t score[IVF_COARSE_LANES], int32_t margin);
 void ivf_coarse_rescore_avx2(const float *const *x, const float *const *c, int count, int d, float *score);
 #endif
 
