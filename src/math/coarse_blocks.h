@@ -1,5 +1,5 @@
 /* Integer products of rounded rows with tiles of centroids, written once for any vector width: included by
- * coarse_avx2.c, coarse_avx512.c and coarse_vnni.c, which first define what a vector is:
+ * coarse_sse2.c, coarse_avx2.c, coarse_avx512.c and coarse_vnni.c, which first define what a vector is:
  *
  *   vec, mask                           of 32-bit integers, the outcome of comparing
  *   VECS                                vecs to a tile's lanes

@@ -9,11 +9,17 @@ typedef struct {
     const ivf_coarse_kernels *coarse;
 } kernel_set;
 
+#if defined(__x86_64__)
+#define PLAIN_COARSE (&ivf_coarse_sse2)
+#else
+#define PLAIN_COARSE (&ivf_coarse_reference)
+#endif
+
 static const kernel_set sets[IVF_SIMD_COUNT] = {
     [IVF_SIMD_REFERENCE] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_reference, &ivf_grid_reference,
                             &ivf_coarse_reference},
     [IVF_SIMD_BLAS] = {&ivf_distance_reference, &ivf_convert_reference, &ivf_panels_blas, &ivf_grid_reference,
-                       &ivf_coarse_reference},
+                       PLAIN_COARSE},
 #if defined(__x86_64__)
     [IVF_SIMD_AVX2] = {&ivf_distance_avx2, &ivf_convert_avx2, &ivf_panels_avx2, &ivf_grid_avx2, &ivf_coarse_avx2},
     [IVF_SIMD_AVX512] = {&ivf_distance_avx512, &ivf_convert_avx2, &ivf_panels_avx512, &ivf_grid_avx2,

@@ -125,6 +125,7 @@ extern const ivf_convert_kernels ivf_convert_avx2;
 extern const ivf_panels_kernels ivf_panels_avx2;
 extern const ivf_panels_kernels ivf_panels_avx512;
 extern const ivf_grid_kernels ivf_grid_avx2;
+extern const ivf_coarse_kernels ivf_coarse_sse2;
 extern const ivf_coarse_kernels ivf_coarse_avx2;
 extern const ivf_coarse_kernels ivf_coarse_avx512;
 extern const ivf_coarse_kernels ivf_coarse_vnni;
