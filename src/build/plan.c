@@ -119,6 +119,19 @@ static int name_build(const ivf_build_config *config, const ivf_dataset *dataset
     return MPIVF_OK;
 }
 
+/* Rotations can be trained, but neither models nor searches know them. */
+static int refuse_rotation(const ivf_factory *factory)
+{
+    char text[64];
+    char instead[64];
+    ivf_factory without = *factory;
+    without.opq_m = 0;
+    without.opq_d = 0;
+    ivf_factory_text(factory, text);
+    ivf_factory_text(&without, instead);
+    return ivf_fail(MPIVF_USAGE, "%s: indexes cannot hold a rotation; use %s", text, instead);
+}
+
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan)
 {
     *plan = (ivf_plan){.version = version,
@@ -126,6 +139,8 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                        .metric = config->metric,
                        .d = ivf_dataset_d(dataset),
                        .rows = ivf_dataset_rows(dataset)};
+    if (plan->factory.opq_m > 0)
+        return refuse_rotation(&plan->factory);
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);
     int rc = plan_codec(config, plan);

@@ -1,5 +1,5 @@
-/* The factory string, for the command line and the manifest. A string is cut at the commas outside parentheses; the
- * first part must be the lists, the second the encoding, and no third one may follow. Whatever else FAISS's grammar
+/* The factory string, for the command line and the manifest. A string is cut at the commas outside parentheses; a
+ * rotation may come first, then the lists, then the encoding, and nothing may follow. Whatever else FAISS's grammar
  * knows is in one table, so that it is refused by name rather than as a spelling mistake. Source of the grammar: FAISS
  * wiki, "The index factory", and faiss/index_factory.cpp. */
 #include "codec/factory.h"
@@ -17,6 +17,7 @@ enum {
     PQ_M_MAX = 1 << 16,
     PQ_BITS_MIN = 4,
     PQ_BITS_MAX = 8,
+    ROTATED_MAX = 1 << 20,
     QUOTED = 60, /* characters of the user's text that a message repeats */
 };
 
@@ -30,8 +31,6 @@ static const struct {
     const char *pattern;
     const char *what;
 } foreign[] = {
-    {"OPQ#", "a rotation before the index"},
-    {"OPQ#_#", "a rotation before the index"},
     {"RR", "a rotation before the index"},
     {"RR#", "a rotation before the index"},
     {"ITQ", "a rotation before the index"},
@@ -171,6 +170,17 @@ static bool skip_pq(part *p, int64_t *m, int64_t *bits)
     return true;
 }
 
+/* "OPQ32", "OPQ32_64": the whole part. */
+static bool read_rotation(part p, int64_t *m, int64_t *d)
+{
+    *d = 0;
+    if (!skip_word(&p, "OPQ") || !skip_number(&p, m))
+        return false;
+    if (skip_word(&p, "_") && !skip_number(&p, d))
+        return false;
+    return p.length == 0;
+}
+
 static bool read_plain(part p, ivf_codec_spec *spec)
 {
     for (size_t i = 0; i < sizeof plain_encodings / sizeof plain_encodings[0]; i++) {
@@ -210,6 +220,11 @@ static void suggest(const char *text, char suggestion[64])
             built.nlist = ivf_to_i32(nlist);
         int64_t m = 0;
         int64_t bits = 0;
+        int64_t d = 0;
+        if (read_rotation(p, &m, &d) && m > 0 && m <= PQ_M_MAX) {
+            built.opq_m = ivf_to_int(m);
+            built.opq_d = d <= ROTATED_MAX && d % m == 0 ? ivf_to_int(d) : 0;
+        }
         rest = p;
         if (!read_plain(p, &built.codec) && skip_pq(&rest, &m, &bits) && m > 0 && m <= PQ_M_MAX)
             built.codec = (ivf_codec_spec){IVF_CODEC_PQ, ivf_to_int(m),
@@ -250,6 +265,30 @@ static int refuse_unknown(const char *text, part p, const char *expected)
                         position);
     return ivf_fail(MPIVF_USAGE, "index '%.*s': expected %s at position %zu, found '%.*s' (capitals count)", QUOTED,
                     text, expected, position, quoted_length(p), p.text);
+}
+
+/* Takes *p, if it is a rotation, to the next part. */
+static int parse_rotation(const char *text, part *p, ivf_factory *parsed)
+{
+    int64_t m = 0;
+    int64_t d = 0;
+    if (!read_rotation(*p, &m, &d))
+        return MPIVF_OK;
+    if (m < 1 || m > PQ_M_MAX)
+        return refuse_range(text, *p, "the number of sub-vectors", 1, PQ_M_MAX);
+    const bool named = memchr(p->text, '_', p->length) != NULL;
+    if (named && (d < 1 || d > ROTATED_MAX))
+        return refuse_range(text, *p, "the number of values of a rotated row", 1, ROTATED_MAX);
+    if (d % m != 0)
+        return ivf_fail(MPIVF_USAGE,
+                        "index '%.*s': %.*s: rotated rows of %lld values cannot be cut into %lld equal parts; use a "
+                        "multiple of %lld",
+                        QUOTED, text, quoted_length(*p), p->text, (long long)d, (long long)m, (long long)m);
+    parsed->opq_m = ivf_to_int(m);
+    parsed->opq_d = ivf_to_int(d);
+    if (!next_part(text, p))
+        *p = (part){p->text + p->length, 0};
+    return MPIVF_OK;
 }
 
 static int parse_lists(const char *text, part p, int32_t *nlist)
@@ -293,7 +332,9 @@ int ivf_factory_parse(const char *text, ivf_factory *factory)
     ivf_factory parsed = {0};
     part p = {0};
     (void)next_part(text, &p);
-    int rc = parse_lists(text, p, &parsed.nlist);
+    int rc = parse_rotation(text, &p, &parsed);
+    if (rc == MPIVF_OK)
+        rc = parse_lists(text, p, &parsed.nlist);
     if (rc != MPIVF_OK)
         return rc;
     if (!next_part(text, &p))
@@ -310,9 +351,14 @@ int ivf_factory_parse(const char *text, ivf_factory *factory)
 void ivf_factory_text(const ivf_factory *factory, char text[64])
 {
     char codec[32];
+    char rotation[32] = "";
+    char lists[16] = "";
     ivf_codec_name(&factory->codec, codec);
+    if (factory->opq_d > 0)
+        (void)snprintf(rotation, sizeof rotation, "OPQ%d_%d,", factory->opq_m, factory->opq_d);
+    else if (factory->opq_m > 0)
+        (void)snprintf(rotation, sizeof rotation, "OPQ%d,", factory->opq_m);
     if (factory->nlist > 0)
-        (void)snprintf(text, 64, "IVF%d,%s", factory->nlist, codec);
-    else
-        (void)snprintf(text, 64, "IVF,%s", codec);
+        (void)snprintf(lists, sizeof lists, "%d", factory->nlist);
+    (void)snprintf(text, 64, "%.24sIVF%s,%.20s", rotation, lists, codec);
 }

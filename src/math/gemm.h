@@ -8,4 +8,10 @@
  * integer (ends the program otherwise: callers work in blocks). */
 void ivf_gemm_nt(int64_t m, int64_t n, int64_t d, const float *a, const float *b, float *c, int64_t ldc);
 
+/* Local, one thread. c[m][n] = a[k][m]^T . b[k][n]. The same. */
+void ivf_gemm_tn(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c);
+
+/* Local. Tells OpenBLAS to use one thread; every caller of BLAS or LAPACK in math/ does so first. */
+void ivf_gemm_settle(void);
+
 #endif

@@ -25,7 +25,7 @@ reserved() {
     cat <<'TABLE'
 ^comm/	(^|[^A-Za-z0-9_])(MPI_[A-Za-z_]+|<mpi\.h>)	MPI
 ^io/	(^|[^A-Za-z0-9_])(H5[A-Z]+[a-z_]|<hdf5[_a-z]*\.h>)	HDF5
-^math/	(^|[^A-Za-z0-9_])(cblas_|openblas_|LAPACKE?_|<cblas\.h>|<lapacke\.h>)	BLAS
+^math/	(^|[^A-Za-z0-9_])(cblas_|openblas_|LAPACKE?_|[sd](gesdd|syevd)_|<cblas\.h>|<lapacke\.h>)	BLAS
 ^math/	(^|[^A-Za-z0-9_])(_mm[0-9]*_|__m(128|256|512)|<[a-z]+intrin\.h>)	SIMD
 ^(base/team\.c:|io/stream\.c:|build/publisher\.c:)	(^|[^A-Za-z0-9_])pthread_create[ \t]*\(	threads
 ^cli/	(^|[^A-Za-z0-9_])(v?printf[ \t]*\(|puts[ \t]*\(|putchar|stdout)	printing to stdout

@@ -10,17 +10,28 @@ static const struct {
     const char *canonical;
     int32_t nlist;
     ivf_codec_spec codec;
+    int opq_m;
+    int opq_d;
 } accepted[] = {
-    {"IVF1024,PQ32", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}},
-    {"IVF1024,PQ32x8", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}},
-    {"IVF1024,PQ32np", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}},
-    {"IVF1024,PQ16x4", "IVF1024,PQ16x4", 1024, {IVF_CODEC_PQ, 16, 4}},
-    {"IVF1024,PQ16x5np", "IVF1024,PQ16x5", 1024, {IVF_CODEC_PQ, 16, 5}},
-    {"IVF,SQ8", "IVF,SQ8", 0, {IVF_CODEC_SQ, 0, 8}},
-    {"IVF1,SQ6", "IVF1,SQ6", 1, {IVF_CODEC_SQ, 0, 6}},
-    {"IVF67108864,SQ4", "IVF67108864,SQ4", 1 << 26, {IVF_CODEC_SQ, 0, 4}},
-    {"IVF64k,Flat", "IVF65536,Flat", 65536, {IVF_CODEC_FLAT, 0, 0}},
-    {"IVF1M,SQfp16", "IVF1048576,SQfp16", 1 << 20, {IVF_CODEC_FLAT16, 0, 0}},
+    {"IVF1024,PQ32", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}, 0, 0},
+    {"IVF1024,PQ32x8", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}, 0, 0},
+    {"IVF1024,PQ32np", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}, 0, 0},
+    {"IVF1024,PQ16x4", "IVF1024,PQ16x4", 1024, {IVF_CODEC_PQ, 16, 4}, 0, 0},
+    {"IVF1024,PQ16x5np", "IVF1024,PQ16x5", 1024, {IVF_CODEC_PQ, 16, 5}, 0, 0},
+    {"IVF,SQ8", "IVF,SQ8", 0, {IVF_CODEC_SQ, 0, 8}, 0, 0},
+    {"IVF1,SQ6", "IVF1,SQ6", 1, {IVF_CODEC_SQ, 0, 6}, 0, 0},
+    {"IVF67108864,SQ4", "IVF67108864,SQ4", 1 << 26, {IVF_CODEC_SQ, 0, 4}, 0, 0},
+    {"IVF64k,Flat", "IVF65536,Flat", 65536, {IVF_CODEC_FLAT, 0, 0}, 0, 0},
+    {"IVF1M,SQfp16", "IVF1048576,SQfp16", 1 << 20, {IVF_CODEC_FLAT16, 0, 0}, 0, 0},
+    {"OPQ32,IVF4096,PQ32", "OPQ32,IVF4096,PQ32", 4096, {IVF_CODEC_PQ, 32, 8}, 32, 0},
+    {"OPQ32_64,IVF4096,PQ16x4np", "OPQ32_64,IVF4096,PQ16x4", 4096, {IVF_CODEC_PQ, 16, 4}, 32, 64},
+    {"OPQ8,IVF,SQ8", "OPQ8,IVF,SQ8", 0, {IVF_CODEC_SQ, 0, 8}, 8, 0},
+    {"OPQ65536_1048576,IVF64M,PQ65536x4",
+     "OPQ65536_1048576,IVF67108864,PQ65536x4",
+     1 << 26,
+     {IVF_CODEC_PQ, 65536, 4},
+     65536,
+     1 << 20},
 };
 
 START_TEST(accepted_strings_round_trip)
@@ -32,6 +43,8 @@ START_TEST(accepted_strings_round_trip)
     ck_assert_int_eq(f.codec.kind, accepted[_i].codec.kind);
     ck_assert_int_eq(f.codec.m, accepted[_i].codec.m);
     ck_assert_int_eq(f.codec.bits, accepted[_i].codec.bits);
+    ck_assert_int_eq(f.opq_m, accepted[_i].opq_m);
+    ck_assert_int_eq(f.opq_d, accepted[_i].opq_d);
     ivf_factory_text(&f, text);
     ck_assert_str_eq(text, accepted[_i].canonical);
     ck_assert_int_eq(ivf_factory_parse(text, &f), MPIVF_OK);
@@ -42,8 +55,13 @@ END_TEST
 
 /* The text, the part that must be named, the remedy. */
 static const char *const refused[][3] = {
-    {"OPQ32,IVF1024,PQ32", "OPQ32 (a rotation", "use IVF1024,PQ32"},
-    {"OPQ32_128,IVF1024,PQ32x4fs", "OPQ32_128 (", "use IVF1024,PQ32x4"},
+    {"OPQ32_128,IVF1024,PQ32x4fs", "PQ32x4fs (", "use OPQ32_128,IVF1024,PQ32x4"},
+    {"OPQ32,PQ32", "PQ32 (an encoding without lists)", "use OPQ32,IVF,PQ32"},
+    {"OPQ0,IVF16,PQ8", "OPQ0: the number of sub-vectors must be 1 to", "use IVF16,PQ8"},
+    {"OPQ65537,IVF16,PQ8", "the number of sub-vectors must be 1 to", "use IVF16,PQ8"},
+    {"OPQ8_0,IVF16,PQ8", "OPQ8_0: the number of values of a rotated row must be 1 to", "use OPQ8,IVF16,PQ8"},
+    {"OPQ8_9999999999999,IVF16,PQ8", "a rotated row must be 1 to 1048576", "use OPQ8,IVF16,PQ8"},
+    {"OPQ8_60,IVF16,PQ8", "OPQ8_60: rotated rows of 60 values cannot be cut into 8", "use a multiple of 8"},
     {"PCA64,IVF1024,Flat", "PCA64 (a projection", "use IVF1024,Flat"},
     {"PCAR64,IVF1024,SQ8", "PCAR64 (", "use IVF1024,SQ8"},
     {"PCAW64,IVF1024,SQ8", "PCAW64 (", "use IVF1024,SQ8"},
@@ -120,6 +138,13 @@ static const char *const nonsense[][2] = {
     {"IVF16,PQ", "at position 7, found 'PQ'"},
     {"IVF16,PQ8x", "at position 7, found 'PQ8x'"},
     {"IVF16,SQ7", "at position 7, found 'SQ7'"},
+    {"OPQ8", "at position 5, found nothing"},
+    {"OPQ8,", "at position 6, found nothing"},
+    {"OPQ,IVF16,PQ8", "at position 1, found 'OPQ'"},
+    {"OPQ8_,IVF16,PQ8", "at position 1, found 'OPQ8_'"},
+    {"opq8,IVF16,PQ8", "at position 1, found 'opq8'"},
+    {"IVF16,OPQ8,PQ8", "at position 7, found 'OPQ8'"},
+    {"OPQ8,OPQ8,IVF16,PQ8", "at position 6, found 'OPQ8'"},
     {"IVF16,SQ8 ", "at position 7, found 'SQ8 '"},
     {"IVF16,Flat,", "expected the end at position 12"},
     {"IVF16,Flat,x", "expected the end at position 12, found 'x'"},

@@ -1,0 +1,49 @@
+/* A rotation of rows before they are coded, trained for a product quantizer: OPQ, as in Ge, He, Ke, Sun, "Optimized
+ * product quantization for approximate nearest neighbor search" (CVPR 2013). */
+#ifndef IVF_CODEC_OPQ_H
+#define IVF_CODEC_OPQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/share.h"
+#include "comm/context.h"
+
+enum { IVF_OPQ_ROWS = 65536, IVF_OPQ_ITERATIONS = 1000 };
+
+typedef struct {
+    int m; /* sub-vectors; divides d_out */
+    int d;
+    int d_out;      /* values of a rotated row: fewer than d (the rest is dropped), d, or more */
+    int iterations; /* at most; 0: the start alone; at most IVF_OPQ_ITERATIONS */
+    uint64_t seed;
+    bool exact; /* all iterations on all rows */
+} ivf_opq_params;
+
+typedef struct {
+    int iterations; /* done */
+    double start;   /* mean squared error of a row's code before the first of them, on the rows that it took, and */
+    double error;   /* in the last one, on all rows */
+} ivf_opq_report;
+
+/* Collective. The rotation[d_out][d] (rotated row = rotation . row): orthonormal rows, or columns when d_out > d. x
+ * holds this rank's rows of the share, of which only its part of the first IVF_OPQ_ROWS places is looked at; ranks 0 to
+ * share->size - 1 hold rows, in random order. Every rank gets the rotation, with the same bits for any number of
+ * holders and threads, on one kind of CPU: products and decompositions are OpenBLAS's.
+ *
+ * Start: principal components, dealt to the sub-vectors so that their variances have equal products (Ge's parametric
+ * solution; all there is for fewer than 1024 rows), or the rows as they are where d_out = d and 8 passes of k-means end
+ * better for them. Then iterations of: rotate and code the rows, move the codewords to their means, turn the rotation
+ * to the best one for these codes (SVD). The first two thirds of them take a quarter of the rows where that leaves 64
+ * for each codeword. They end early when they gain less than 0.01 %.
+ *
+ * MPIVF_BAD_INPUT: no rows, m does not divide d_out, a row's norm beyond 1e17.
+ * Cost of an iteration: 2 n d d_out + 256 n d_out multiply-adds over the holders, and an SVD on rank 0. Memory: d_out *
+ * 1024 * 8 bytes, 4 d^2 + 8 d d_out + 2048 d_out for each thread, m for each row.
+ * Communication of a rank, D = d_out: the start all-reduces 8 (d^2 + d + 1) bytes and broadcasts 4 d D and once or
+ * twice 1024 D; 8 first passes and every iteration all-reduce 8 (256 D + 256 m + 1), every iteration also 8 d D, and
+ * broadcasts 4 d D; and two agreements each. */
+int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float *x, const ivf_share *share,
+                  float *rotation, ivf_opq_report *report);
+
+#endif

@@ -1,0 +1,60 @@
+/* What the parts of OPQ's training share. Private to codec/. */
+#ifndef IVF_CODEC_OPQ_WORK_H
+#define IVF_CODEC_OPQ_WORK_H
+
+#include "base/array.h"
+#include "codec/codec.h"
+#include "codec/opq.h"
+
+enum { IVF_OPQ_WORDS = 256, IVF_OPQ_BLOCK = IVF_SHARE_BLOCK };
+
+typedef struct {
+    const ivf_ctx *ctx;
+    const ivf_opq_params *params;
+    const float *x;  /* this rank's rows */
+    ivf_share share; /* of the rows that are used */
+    float *rotation; /* [d_out][d] */
+    size_t d;
+    size_t d_out;
+    size_t m;
+    size_t dsub;
+
+    ivf_codec *codec; /* the product quantizer of rotated rows */
+    float *books;     /* [m][IVF_OPQ_WORDS][dsub]: the codec's, borrowed */
+    uint8_t *codes;   /* [this rank's rows][m] */
+    int64_t rows;     /* of this rank, that a pass takes: the first ones */
+
+    /* Units for each 1.0 of 64-bit sums that cannot overflow: of values, and of their products. */
+    double value_unit;
+    double product_unit;
+
+    int workers;
+    size_t scratch_bytes;
+    float *rotated;   /* [workers][IVF_OPQ_BLOCK][max(d, d_out)] */
+    float *product;   /* [workers][d][max(d, d_out)] */
+    uint8_t *scratch; /* [workers][scratch_bytes] */
+    int64_t *sums;    /* [workers][sums_length], all that a pass adds up: its parts are below */
+    size_t sums_length;
+} ivf_opq_work;
+
+/* Local. Where a sum of values lies in what a pass adds up. */
+static inline int64_t ivf_opq_fixed(double value, double unit)
+{
+    return (int64_t)__builtin_rint(value * unit);
+}
+
+/* Collective. The first worker's sums, over all rows of the first `prefix` places on all ranks: of products x x^T and
+ * of x, [d][d] then [d]. */
+int ivf_opq_sum_squares(ivf_opq_work *w, int64_t prefix);
+
+/* Collective. Rotates and codes: of rotated values by codeword, [m][IVF_OPQ_WORDS][dsub], then rows by codeword,
+ * [m][IVF_OPQ_WORDS], then squared norms. */
+int ivf_opq_sum_cells(ivf_opq_work *w, int64_t prefix);
+
+/* Collective. Of products of rows with their decoded codes, [d][d_out]. */
+int ivf_opq_sum_decoded(ivf_opq_work *w, int64_t prefix);
+
+/* Local. The rotation from the sums of squares of `rows` rows; destroys them. */
+int ivf_opq_start(ivf_opq_work *w, int64_t rows);
+
+#endif
