@@ -74,12 +74,11 @@ def run_kmeans(settings, peers, data, lists, say):
         contenders["superkmeans tree"] = theirs("superkmeans tree", "superkmeans", hierarchical=True, quantizer="f32")
     results, table.skipped = launch.alternate(contenders, settings, say)
     queries, truth = matrix.read(data.queries), data.truth()
-    objectives = {name: quality.inertia(data.x(), c) for name, c in centroids.items() if results[name]}
-    for name, seconds in results.items():
-        if seconds:
-            table.add("train", name, seconds, objective=objectives[name],
-                      vs_faiss=percent(objectives[name], objectives["faiss"]) if objectives.get("faiss") else None,
-                      **quality.lists_recall(data.x(), centroids[name], queries, truth, (16,), SHARES))
+    judged = {name: quality.judge_lists(data.x(), centroids[name], queries, truth, (16,), SHARES)
+              for name, seconds in results.items() if seconds}
+    faiss = judged["faiss"]["objective"] if "faiss" in judged else None
+    for name, figures in judged.items():
+        table.add("train", name, results[name], vs_faiss=percent(figures["objective"], faiss) if faiss else None, **figures)
     return table
 
 

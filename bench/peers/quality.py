@@ -3,7 +3,6 @@ numpy in blocks; none of it is timed."""
 import numpy as np
 
 BLOCK = 4096
-MOST_OPERATIONS = 2.5e12  # of one exact assignment; beyond it evenly spaced rows stand for all
 
 
 def best(x, centroids):
@@ -32,16 +31,10 @@ def distances(x, centroids, lists):
     return out
 
 
-def spaced(rows, nlist, d, most=MOST_OPERATIONS):
+def spaced(rows, nlist, d, most):
     """Numbers of evenly spaced rows, as many as an exact assignment can afford."""
     count = min(rows, max(1, int(most / (2.0 * nlist * d))))
     return np.linspace(0, rows - 1, count).astype(np.int64)
-
-
-def inertia(x, centroids):
-    """The k-means objective per vector over the base."""
-    rows = spaced(len(x), *centroids.shape)
-    return float(best(x if len(rows) == len(x) else x[rows], centroids)[1].mean())
 
 
 def nearest(x, queries, k):
@@ -57,10 +50,11 @@ def nearest(x, queries, k):
     return np.concatenate(tops)
 
 
-def lists_recall(x, centroids, queries, truth, nprobes, shares):
-    """What the lists alone allow: the share of the true neighbours that lie in the nprobe lists nearest to the query, at
-    fixed numbers of lists and at fixed mean shares of the base scanned (linear between numbers of lists)."""
-    lists, _ = best(x, centroids)
+def judge_lists(x, centroids, queries, truth, nprobes, shares):
+    """The k-means objective per vector over the base; and what the lists alone allow: the share of the true neighbours
+    that lie in the nprobe lists nearest to the query, at fixed numbers of lists and at fixed mean shares of the base
+    scanned (linear between numbers of lists)."""
+    lists, squares = best(x, centroids)
     sizes = np.bincount(lists, minlength=len(centroids))
     bias = 0.5 * np.einsum("ij,ij->i", centroids, centroids)
     order = np.argsort(bias[None, :] - queries @ centroids.T, axis=1, kind="stable")
@@ -69,7 +63,8 @@ def lists_recall(x, centroids, queries, truth, nprobes, shares):
     reached = np.take_along_axis(rank, lists[truth], axis=1)
     curve = np.searchsorted(np.sort(reached.ravel()), np.arange(1, len(centroids) + 1)) / reached.size
     scanned = sizes[order].cumsum(axis=1).mean(axis=0) / len(x)
-    at = {f"R10@np{p}": float(curve[min(p, len(curve)) - 1]) for p in nprobes}
+    at = {"objective": float(squares.mean())}
+    at |= {f"R10@np{p}": float(curve[min(p, len(curve)) - 1]) for p in nprobes}
     return at | at_shares(scanned, curve, shares)
 
 
