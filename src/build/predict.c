@@ -127,7 +127,7 @@ static void predict_train(const ivf_prediction_input *in, const links *l, double
     if (shared) /* cluster/kmeans.h */
         t[IVF_TERM_REDUCE] = broadcast(l, 4 * d * k) + (l->ranks - 1) * l->latency +
                              fmax(k, 256) * 4 * (d + 1) / l->bandwidth +
-                             in->iterations * (all_reduce(l, 8 * k * (d + 2) + 8) + agree(l));
+                             in->iterations * (all_reduce(l, 8 * k * (d + 3)) + agree(l));
     t[IVF_TERM_CODEC] = in->rates.codec;
     if (shared && in->codec_units > 0) { /* codec/codec.h */
         double rounds = ceil((double)in->codec_units / in->threads);

@@ -3,11 +3,14 @@
 #ifndef IVF_CLUSTER_INTERNAL_H
 #define IVF_CLUSTER_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "cluster/kmeans.h"
 #include "comm/transfer.h"
+#include "math/coarse.h"
+#include "math/grid.h"
 
 /* How far the rows of a cell are from its centroid, over all ranks. */
 typedef struct {
@@ -16,35 +19,79 @@ typedef struct {
     int64_t farthest; /* place */
 } ivf_kmeans_spread;
 
+/* Rows on an 8-bit grid. */
+typedef struct {
+    ivf_grid grid;
+    int threads;
+    size_t stride;     /* bytes from row to row */
+    int8_t *q;         /* [rows][stride] */
+    int32_t *parts;    /* [threads][d]: sums of rounded rows */
+    bool some_outside; /* of this rank's rows */
+    uint8_t *outside;  /* [rows]: 1 for rows that the grid does not hold, which are compared in f32 */
+    ivf_coarse *all;   /* the centroids */
+    ivf_coarse **near; /* [threads]: candidates of a group of rows */
+} ivf_kmeans_rounded;
+
+/* Candidates of groups of rows. */
+typedef struct {
+    int32_t groups;
+    int32_t width;    /* candidates of a group */
+    int32_t *numbers; /* [groups][width], ascending */
+    bool *wide;       /* [groups]: its rows must meet all centroids, because too many would miss their nearest */
+    atomic_int_fast64_t *missed; /* [groups]: rows that a full pass took to a centroid that is not listed */
+} ivf_kmeans_lists;
+
+/* How an iteration assigns rows. */
+typedef struct {
+    ivf_kmeans_lists *lists; /* NULL: none */
+    int64_t near;            /* this rank's first rows, which order and start hold by cell, meet the candidates of their
+                                cell; the others meet all centroids */
+    int64_t known; /* this rank's first rows that had a cell before: those that leave it for one that is not on
+                      its list are counted */
+    bool judge;    /* which lists are too short is wanted */
+    bool gaps;     /* gap is wanted */
+} ivf_kmeans_step;
+
 typedef struct {
     const ivf_kmeans_params *params;
     ivf_share share;
-    const float *x;   /* [n][d], borrowed: this rank's rows */
+    const float *x;   /* [rows][d], borrowed: this rank's rows */
     float *centroids; /* [k][d], borrowed */
-    int64_t n;        /* this rank's rows */
+    int64_t rows;     /* this rank's */
+    int64_t n;        /* of them in use: the first */
+    int64_t places;   /* in use over all ranks: the first */
     size_t d;
     int32_t k; /* cells in use: params->k, or the distinct rows when there are fewer and `spare` allows it */
     bool spherical;
 
-    float *norm;      /* [n]: squared norms of the rows */
-    int32_t *cell;    /* [n]: the row's cell */
-    uint32_t *order;  /* [n]: rows by cell, ascending inside one */
+    float *norm;      /* [rows]: squared norms of the rows */
+    int32_t *cell;    /* [rows]: the row's cell */
+    int32_t *order;   /* [rows]: rows by cell, ascending inside one */
     int64_t *start;   /* [k + 2]: cell c has order[start[c]] to order[start[c + 1] - 1] */
     float *direction; /* [threads][d] */
     int64_t *sums;    /* [slice][d] of the cells whose means are taken at once */
     int32_t slice;    /* cells, at least 1 */
+    float *picked;    /* [threads][width of lists][d]: candidates of a group in f32 */
+
+    ivf_kmeans_rounded *rounded; /* NULL: rows are compared in single precision */
+    bool exact_sums;             /* means are of the rows as they are, not of rounded ones */
 
     /* Over all ranks, the same on each. */
     bool *founded;              /* [k]: the cell was empty and has been given a row */
     double *share_of_objective; /* [k] */
-    int64_t *largest;           /* [k]: bits of the largest squared norm in each cell */
-    int64_t *size;              /* [k + 1]: rows of each cell; then the squared norms in fixed point */
-    double norms;               /* sum of squared norms */
+    double *spread;             /* [k]: squared distances of a cell's rows to its centroid before the last update */
+    atomic_int_fast64_t
+        *gap;         /* [k]: by how much the second best centroid of a cell's rows is worse, in steps of the grid */
+    int64_t *largest; /* [k]: bits of the largest squared norm in each cell */
+    int64_t *size;    /* [2 k]: rows of each cell; then their squared norms, in fixed point */
+    double norm_unit; /* of those */
     double objective; /* sum of squared distances to the centroids before the last update, or of minus the scores */
     bool moved;       /* the last update changed a centroid */
+    int64_t empty;    /* cells that the last assignment left without rows */
+    int64_t repaired; /* and how many of them were given one */
 } ivf_kmeans_work;
 
-/* Collective. Sums and maxima over the ranks. */
+/* Collective, as the work's context allows. */
 static inline void ivf_kmeans_allsum(const ivf_ctx *ctx, int64_t *values, int64_t n)
 {
     if (ctx != NULL)
@@ -57,9 +104,26 @@ static inline void ivf_kmeans_allmax(const ivf_ctx *ctx, int64_t *values, int64_
         ivf_allmax_i64(ctx, values, n);
 }
 
+static inline void ivf_kmeans_bcast(const ivf_ctx *ctx, void *data, size_t bytes)
+{
+    if (ctx != NULL)
+        ivf_bcast(ctx, data, bytes);
+}
+
 static inline int ivf_kmeans_agree(const ivf_ctx *ctx, int code)
 {
     return ctx != NULL ? ivf_agree(ctx, code) : code;
+}
+
+/* Local. This rank and how many there are. */
+static inline int ivf_kmeans_rank(const ivf_ctx *ctx)
+{
+    return ctx != NULL ? ivf_ctx_rank(ctx) : 0;
+}
+
+static inline int ivf_kmeans_ranks(const ivf_ctx *ctx)
+{
+    return ctx != NULL ? ivf_ctx_size(ctx) : 1;
 }
 
 /* Local. This rank's rows of a cell. */
@@ -75,6 +139,11 @@ int ivf_kmeans_exponent(double largest, int64_t count, int bits);
 int64_t ivf_kmeans_bits(float value);
 float ivf_kmeans_value(int64_t bits);
 
+/* Collective. The rows at places[count] to rank 0's rows[count][d]; at most ivf_kmeans_fetch_most at once, so that no
+ * more than 32 MiB (or one row) wait at either end. */
+int ivf_kmeans_fetch(const ivf_ctx *ctx, const ivf_kmeans_work *w, const int64_t *places, int64_t count, float *rows);
+int64_t ivf_kmeans_fetch_most(const ivf_kmeans_work *w);
+
 /* Local. The point that x[d] stands for as a centroid: itself, or its direction when spherical. Negative zeros become
  * positive, so that equal points have equal bits. False when it has no direction. */
 bool ivf_kmeans_point(const ivf_kmeans_work *w, const float *x, float *point);
@@ -83,16 +152,26 @@ bool ivf_kmeans_point(const ivf_kmeans_work *w, const float *x, float *point);
  * are. */
 int ivf_kmeans_seed(const ivf_ctx *ctx, ivf_kmeans_work *w);
 
+/* Local. Uses the first `places` of all rows from now on. */
+void ivf_kmeans_use(ivf_kmeans_work *w, int64_t places);
+
 /* Local, uses the team. norm. */
 void ivf_kmeans_norms(ivf_kmeans_work *w);
 
-/* Local, uses the team. cell from the centroids, in single precision. */
-int ivf_kmeans_assign(const ivf_kmeans_work *w);
+/* Local, uses the team. cell of the rows from step->near on, from all centroids: in single precision, or rounded. */
+int ivf_kmeans_assign_full(const ivf_kmeans_work *w, const ivf_kmeans_step *step);
 
-/* Local. order and start from cell. */
+/* Local. The nearest of c[count][d] to a row, in single precision (ties: the lowest). */
+int32_t ivf_kmeans_nearest(const ivf_kmeans_work *w, int64_t row, const float *c, int32_t count);
+
+/* Local, uses the team. cell of the rows that are sorted into groups by order and start, from the candidates of their
+ * group. */
+int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_lists *lists);
+
+/* Local. order and start from cell, for cells (or groups) 0 to k - 1. */
 void ivf_kmeans_sort(ivf_kmeans_work *w);
 
-/* Collective, uses the team. largest, size and norms. */
+/* Collective, uses the team. largest, size and norm_unit. */
 void ivf_kmeans_tally(const ivf_ctx *ctx, ivf_kmeans_work *w);
 
 /* Local. Cells without rows. */
@@ -105,5 +184,55 @@ int ivf_kmeans_repair(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t *repaired)
 /* Collective, uses the team. The centroids from the rows of each cell; cells without rows keep theirs. objective,
  * moved. */
 void ivf_kmeans_update(const ivf_ctx *ctx, ivf_kmeans_work *w);
+
+/* Collective. Moves up to `most` centroids that serve little to where the error is; gap and spread are of the last
+ * iteration. */
+int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t most);
+
+/* Collective, uses the team. Assigns, repairs and updates: empty, repaired and what these set. */
+int ivf_kmeans_iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step, ivf_kmeans_report *report);
+
+/* Local. Reports an iteration; its objective as if it were of all rows. */
+void ivf_kmeans_record(const ivf_kmeans_work *w, char letter, ivf_kmeans_report *report);
+
+/* Local. The failure to find rows for all cells. */
+int ivf_kmeans_refuse_close(const ivf_kmeans_work *w);
+
+/* Local. Why no iteration should follow, or NULL; those before `since` do not count. */
+const char *ivf_kmeans_reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans_report *report, int since);
+
+/* Collective, uses the team. Iterations until none meets an empty cell, or nothing can be done about it. */
+int ivf_kmeans_fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step,
+                          ivf_kmeans_report *report);
+
+/* Collective, uses the team. From the seeds to the end. */
+int ivf_kmeans_run_exact(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
+int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
+
+/* Collective, uses the team. Puts the rows on a grid and makes room for centroids and for lists of `width` candidates.
+ * w->rounded is NULL afterwards when the rows do not suit a grid. */
+int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width);
+void ivf_kmeans_rounded_free(ivf_kmeans_rounded *rounded);
+
+/* Local. The first of `count` things that are rank's when they are spread evenly. */
+static inline int64_t ivf_kmeans_first_of(int64_t count, int rank, int ranks)
+{
+    return count * rank / ranks;
+}
+
+/* Collective. The `count` things of `bytes` bytes each that ivf_kmeans_first_of gives to the ranks reach all of them.
+ */
+int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes);
+
+/* Local. `width` is at most the centroids that are chosen from. */
+int ivf_kmeans_lists_new(ivf_kmeans_lists *lists, int32_t groups, int32_t width);
+void ivf_kmeans_lists_free(ivf_kmeans_lists *lists);
+
+/* Collective, uses the team. Each centroid's nearest, itself among them. */
+int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_lists *lists);
+
+/* Collective. Decides which lists are too short, from what a full pass has counted; size is still of the assignment
+ * before it. */
+int ivf_kmeans_judge(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_lists *lists);
 
 #endif

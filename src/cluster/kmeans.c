@@ -7,7 +7,6 @@
  * empty cells, passes of the same kind follow until an assignment meets none. Collectives and memory: kmeans.h. */
 #include "cluster/kmeans.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -16,10 +15,7 @@
 #include "base/team.h"
 #include "cluster/internal.h"
 
-enum {
-    REPAIR_PASSES = 16,   /* each can double the cells in use */
-    SUM_BYTES = 32 << 20, /* that sums take, or one cell's */
-};
+enum { SUM_BYTES = 32 << 20 }; /* that sums take, or one cell's */
 
 static int check(const ivf_kmeans_params *params, int64_t n)
 {
@@ -29,9 +25,9 @@ static int check(const ivf_kmeans_params *params, int64_t n)
     if (params->iterations < 1 || params->iterations > IVF_KMEANS_ITERATIONS)
         return ivf_fail(MPIVF_USAGE, "k-means: %d iterations; 1 to %d are possible", params->iterations,
                         IVF_KMEANS_ITERATIONS);
-    if (n < 1 || n > UINT32_MAX)
+    if (n < 1 || n > INT32_MAX)
         return ivf_fail(MPIVF_BAD_INPUT, "k-means: %lld training rows; 1 to %lld are possible", (long long)n,
-                        (long long)UINT32_MAX);
+                        (long long)INT32_MAX);
     return MPIVF_OK;
 }
 
@@ -46,7 +42,7 @@ static int refuse_few(const ivf_kmeans_work *w)
 
 static int make_rows(ivf_kmeans_work *w)
 {
-    size_t n = (size_t)w->n;
+    size_t n = (size_t)w->rows;
     w->norm = ivf_new(n, sizeof *w->norm);
     w->cell = ivf_new(n, sizeof *w->cell);
     w->order = ivf_new(n, sizeof *w->order);
@@ -61,11 +57,13 @@ static int make_cells(ivf_kmeans_work *w)
     w->sums = ivf_new((size_t)w->slice * w->d, sizeof *w->sums);
     w->start = ivf_new(k + 2, sizeof *w->start);
     w->largest = ivf_new(k, sizeof *w->largest);
-    w->size = ivf_new(k + 1, sizeof *w->size);
+    w->size = ivf_new(2 * k, sizeof *w->size);
+    w->spread = ivf_new(k, sizeof *w->spread);
+    w->gap = ivf_new(k, sizeof *w->gap);
     w->founded = ivf_new_zero(k, sizeof *w->founded);
     w->share_of_objective = ivf_new(k, sizeof *w->share_of_objective);
     return w->sums == NULL || w->start == NULL || w->largest == NULL || w->size == NULL || w->founded == NULL ||
-                   w->share_of_objective == NULL
+                   w->share_of_objective == NULL || w->spread == NULL || w->gap == NULL
                ? MPIVF_FAILED
                : MPIVF_OK;
 }
@@ -74,6 +72,8 @@ static void drop(ivf_kmeans_work *w)
 {
     ivf_free(w->norm);
     ivf_free(w->founded);
+    ivf_free(w->spread);
+    ivf_free(w->gap);
     ivf_free(w->share_of_objective);
     ivf_free(w->cell);
     ivf_free(w->order);
@@ -82,79 +82,8 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->start);
     ivf_free(w->largest);
     ivf_free(w->size);
-}
-
-static double imbalance(const ivf_kmeans_work *w)
-{
-    double squares = 0;
-    for (int32_t c = 0; c < w->k; c++)
-        squares += (double)w->size[c] * (double)w->size[c];
-    return squares * w->params->k / ((double)w->share.total * (double)w->share.total);
-}
-
-/* One iteration. *empty: cells without rows after the assignment; *repaired: how many of them were given one. */
-static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t *empty, int64_t *repaired)
-{
-    int rc = ivf_kmeans_agree(ctx, ivf_kmeans_assign(w));
-    if (rc != MPIVF_OK)
-        return rc;
-    ivf_kmeans_sort(w);
-    ivf_kmeans_tally(ctx, w);
-    report->imbalance = imbalance(w);
-    *repaired = 0;
-    *empty = ivf_kmeans_empty(w);
-    if (*empty > 0)
-        rc = ivf_kmeans_repair(ctx, w, repaired);
-    if (rc != MPIVF_OK)
-        return rc;
-    report->repairs += *repaired;
-    ivf_kmeans_update(ctx, w);
-    return MPIVF_OK;
-}
-
-static const char *reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans_report *report, int64_t repaired)
-{
-    int done = report->iterations;
-    if (repaired == 0 && !w->moved)
-        return "settled";
-    if (done > 1) {
-        double before = report->objective[done - 2];
-        double fall = before - report->objective[done - 1];
-        if (w->params->tolerance > 0 && fall < w->params->tolerance * fabs(before))
-            return "tolerance";
-    }
-    return done == w->params->iterations ? "iterations" : NULL;
-}
-
-static int fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, int64_t empty)
-{
-    int64_t repaired = 1;
-    for (int pass = 0; pass < REPAIR_PASSES && empty > 0 && repaired > 0; pass++) {
-        int rc = iterate(ctx, w, report, &empty, &repaired);
-        if (rc != MPIVF_OK)
-            return rc;
-    }
-    if (empty == 0 || w->params->spare)
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_BAD_INPUT,
-                    "k-means: %lld of %d cells stay empty, because the %lld training rows are too close together for "
-                    "single precision; ask for fewer cells",
-                    (long long)empty, w->k, (long long)w->share.total);
-}
-
-static int run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
-{
-    int64_t empty = 0;
-    int64_t repaired = 0;
-    while (report->stopped == NULL) {
-        int rc = iterate(ctx, w, report, &empty, &repaired);
-        if (rc != MPIVF_OK)
-            return rc;
-        report->steps[report->iterations] = 'F';
-        report->objective[report->iterations++] = w->objective;
-        report->stopped = reason_to_stop(w, report, repaired);
-    }
-    return empty > 0 ? fill_empty(ctx, w, report, empty) : MPIVF_OK;
+    ivf_free(w->picked);
+    ivf_kmeans_rounded_free(w->rounded);
 }
 
 static int seed_and_run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
@@ -169,7 +98,7 @@ static int seed_and_run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repor
     ivf_kmeans_norms(w);
     rc = ivf_kmeans_agree(ctx, make_cells(w));
     if (rc == MPIVF_OK)
-        rc = run(ctx, w, report);
+        rc = (w->params->mode == IVF_KMEANS_FAST ? ivf_kmeans_run_fast : ivf_kmeans_run_exact)(ctx, w, report);
     for (size_t spare = (size_t)w->k; spare < (size_t)w->params->k && rc == MPIVF_OK; spare++)
         memcpy(w->centroids + spare * w->d, w->centroids, w->d * sizeof(float));
     return rc;
@@ -186,9 +115,10 @@ static int train(const ivf_ctx *ctx, const ivf_kmeans_params *params, const floa
         .params = params,
         .share = *share,
         .x = x,
-        .n = ivf_share_count(share),
+        .rows = ivf_share_count(share),
         .d = (size_t)params->d,
         .spherical = params->metric != IVF_L2,
+        .exact_sums = true,
     };
     work.centroids = centroids;
     rc = seed_and_run(ctx, &work, report);

@@ -11,6 +11,7 @@
 
 typedef enum {
     IVF_KMEANS_EXACT, /* every iteration compares all rows with all centroids in single precision */
+    IVF_KMEANS_FAST,  /* 8-bit arithmetic, a part of the rows first, later the centroids near a row's last one */
 } ivf_kmeans_mode;
 
 typedef struct {
@@ -19,7 +20,7 @@ typedef struct {
     ivf_metric metric; /* IVF_COSINE, IVF_IP: spherical, centroids scaled to norm 1 (rows are normalised by the caller
                           for IVF_COSINE) */
     ivf_kmeans_mode mode;
-    int iterations;   /* at most; 1 to IVF_KMEANS_ITERATIONS */
+    int iterations;   /* over all rows, at most; 1 to IVF_KMEANS_ITERATIONS */
     double tolerance; /* stops when the objective falls by less than this share in one iteration; 0: only when no
                          centroid moves any more */
     uint64_t seed;
@@ -28,40 +29,55 @@ typedef struct {
                         (to the lowest number) never choose; for codebooks, not for lists */
 } ivf_kmeans_params;
 
-enum { IVF_KMEANS_ITERATIONS = 1000 }; /* largest that is accepted */
+enum {
+    IVF_KMEANS_ITERATIONS = 1000, /* largest that is accepted */
+    IVF_KMEANS_STEPS = IVF_KMEANS_ITERATIONS + 8,
+};
 
 typedef struct {
-    int iterations;                          /* done */
-    double objective[IVF_KMEANS_ITERATIONS]; /* sum over rows of the squared distance (or of minus the score) before
-                                                each update, after repairs */
-    char steps[IVF_KMEANS_ITERATIONS + 1];   /* what each iteration was, a letter each: F, all rows to all centroids in
-                                                single precision */
-    int64_t repairs;                         /* empty cells that were given a row of another cell */
-    const char *stopped;                     /* "iterations", "tolerance", "settled"; static storage */
-    double imbalance;                        /* k * sum(size^2) / n^2 of the last assignment: 1 is perfectly even */
+    int iterations;                     /* done, those over a part of the rows included */
+    double objective[IVF_KMEANS_STEPS]; /* sum over rows of the squared distance (or of minus the score) before each
+                                           update, after repairs; for a part of the rows as if it were all */
+    char steps[IVF_KMEANS_STEPS + 1];   /* what each iteration was, a letter each: F full, in single precision; Q full,
+                                           in 8 bits; R restricted to near centroids; m full, in 8 bits, and centroids
+                                           that serve little were moved; small letters: over a part of the rows (but m,
+                                           which may be either) */
+    int64_t repairs;                    /* empty cells that were given a row of another cell */
+    const char *stopped;                /* "iterations", "tolerance", "settled"; static storage */
+    double imbalance;                   /* k * sum(size^2) / n^2 of the last assignment: 1 is perfectly even */
 } ivf_kmeans_report;
 
 /* Local, uses the team. Lloyd's iterations from k distinct rows of x[n][d] drawn with the seed (spherical: rows of
- * distinct direction); centroids[k][d] out. Empty cells take the farthest row of the cell with the largest objective,
- * one per cell, never one that equals that cell's centroid. Fails with MPIVF_BAD_INPUT when x has fewer than k distinct
- * rows (names both numbers) or rows so close that single precision cannot keep k cells apart, unless `spare`. x is
- * finite and n below 2^32. Bit-identical for any number of threads: assignments by math/panels.h, all sums in 64-bit
- * fixed point. Cost: iterations * n * k * d multiply-adds; memory: 12 n + k * (4 d + 40) bytes, 4 d for each thread,
- * and for sums 8 k d bytes or 32 MiB, whichever is less. */
+ * distinct direction); centroids[k][d] out, means of their rows. Empty cells take the farthest row of the cell with the
+ * largest objective, one per cell, never one that equals that cell's centroid. Fails with MPIVF_BAD_INPUT when x has
+ * fewer than k distinct rows (names both numbers) or rows so close that single precision cannot keep k cells apart,
+ * unless `spare`. x is finite and n below 2^31; fast mode wants rows in random order, for its part of them is the
+ * first. Bit-identical for any number of threads: all sums are of integers.
+ *
+ * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
+ * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 4 n k d in 8 bits, and k * k * d
+ * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 400) bytes more, and for each thread 64 * 6 d and
+ * 110 k. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
-/* Collective. The same over the rows of all ranks: x holds this rank's by `share` (places below 2^32; the same total
+/* Collective. The same over the rows of all ranks: x holds this rank's by `share` (places below 2^31; the same total
  * and size on every rank), and every rank gets the centroids and the report: those that the local form gives for the
  * rows in the order of their places, bit for bit, whatever the number of ranks and threads. Every rank computes its
  * share of the work, and fails alike.
  *
- * Communication of a rank, as bytes that it hands to collectives, for k cells:
+ * Communication of a rank, as bytes that it hands to collectives, for k cells; what grows with n is only where rows
+ * are copies of each other:
  *     seeds:      4 d k broadcast; for each round 8 broadcast, 8 gathered and 4 (d + 1) more for each of the round's
  *                 candidates that it holds. A round has as many candidates as are missing, but at least 256 and at most
  *                 32 MiB of them; more rounds follow only for want of memory and when some were copies
- *     iteration:  8 k (d + 2) + 8 in all-reduces
- *     repair:     32 k + 8 in all-reduces, after an assignment that left cells empty
- * and 4 for each agreement: 4 in all, one for each round, iteration and repair. */
+ *     iteration:  8 k (d + 3) in all-reduces
+ *     repair:     40 k in all-reduces, after an assignment that left cells empty
+ *     fast, once: 16384 d broadcast (or 4 d total, if there are fewer rows), 4 (d + 1) gathered for each of the first
+ *                 4096 places that it holds, 16 in all-reduces; at the end 8 k d in all-reduces
+ *     m:          8 k in all-reduces; with M = ceil(0.15 k): at most 16 M and 4 (d + 1) for each founder that it holds
+ *                 gathered, at most 4 M (d + 4) broadcast
+ *     Q, R with k >= 512: 256 k / ranks in an all-gather of 256 k; the second Q 8 k in all-reduces
+ * and 4 for each agreement: a fixed number for each of these. */
 int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
                    float *centroids, ivf_kmeans_report *report);
 

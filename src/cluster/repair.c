@@ -33,10 +33,10 @@ static double unit_of(const ivf_kmeans_work *w, int64_t proposal)
 }
 
 /* Of a row's point to its centroid; 0 for a row that stands for none. */
-static float distance_of(const ivf_kmeans_work *w, int32_t cell, uint32_t row, int worker)
+static float distance_of(const ivf_kmeans_work *w, int32_t cell, int32_t row, int worker)
 {
     float *point = w->direction + (size_t)worker * w->d;
-    bool sound = ivf_kmeans_point(w, w->x + row * w->d, point);
+    bool sound = ivf_kmeans_point(w, w->x + (size_t)row * w->d, point);
     return sound ? ivf_l2_sqr(point, w->centroids + (size_t)cell * w->d, w->params->d) : 0;
 }
 
@@ -46,7 +46,7 @@ static int measure_cell(void *arg, int64_t number, int worker)
     const ivf_kmeans_work *w = job->work;
     job->farthest[number] = 0;
     for (int64_t i = w->start[number]; i < w->start[number + 1]; i++) {
-        uint32_t row = w->order[i];
+        int32_t row = w->order[i];
         float distance = distance_of(w, (int32_t)number, row, worker);
         if (distance > 0)
             job->farthest[number] =

@@ -15,7 +15,7 @@
 #include "math/distance.h"
 #include "math/rows.h"
 
-enum { ROUND_LEAST = 256, ROUND_BYTES = 32 << 20 };
+enum { ROUND_LEAST = 256 };
 
 bool ivf_kmeans_point(const ivf_kmeans_work *w, const float *x, float *point)
 {
@@ -58,88 +58,60 @@ static bool set_add(point_set *set, uint32_t number)
     return true;
 }
 
-/* A round looks at the rows whose places are the images of first to first + count - 1. A candidate travels as its index
- * in the round followed by its values. */
+/* A round looks at the rows whose places are the images of first to first + count - 1. */
 typedef struct {
     ivf_permutation shuffle;
     int64_t first;
     int64_t count;
     int64_t most;    /* of count */
-    size_t record;   /* bytes */
-    char *mine;      /* [most] records */
-    size_t bytes;    /* of them in use */
-    const char **at; /* [most]: rank 0's records by index */
+    int64_t *places; /* [most] */
+    float *rows;     /* [most][d], rank 0's */
 } seed_round;
 
 static int round_make(const ivf_kmeans_work *w, seed_round *round)
 {
+    int64_t most = ivf_min_i64(ivf_max_i64(w->params->k, ROUND_LEAST), ivf_kmeans_fetch_most(w));
     *round = (seed_round){
         .shuffle = ivf_permutation_make((uint64_t)w->share.total, w->params->seed, w->params->stream),
-        .record = sizeof(uint32_t) + w->d * sizeof(float),
+        .most = ivf_min_i64(most, w->share.total),
     };
-    round->most = ivf_max_i64(
-        1, ivf_min_i64(ivf_max_i64(w->params->k, ROUND_LEAST), (int64_t)((size_t)ROUND_BYTES / round->record)));
-    round->most = ivf_min_i64(round->most, w->share.total);
-    round->mine = ivf_new((size_t)round->most, round->record);
-    round->at = ivf_new((size_t)round->most, sizeof *round->at);
-    return round->mine == NULL || round->at == NULL ? MPIVF_FAILED : MPIVF_OK;
+    round->places = ivf_new((size_t)round->most, sizeof *round->places);
+    round->rows = ivf_new((size_t)round->most, w->d * sizeof *round->rows);
+    return round->places == NULL || round->rows == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
 static void round_drop(seed_round *round)
 {
-    ivf_free(round->mine);
-    ivf_free(round->at);
-}
-
-static void round_fill(const ivf_kmeans_work *w, seed_round *round)
-{
-    int64_t missing = ivf_max_i64(w->params->k - w->k, ROUND_LEAST);
-    round->count = ivf_min_i64(ivf_min_i64(round->most, missing), w->share.total - round->first);
-    round->bytes = 0;
-    for (uint32_t i = 0; i < round->count; i++) {
-        int64_t place = ivf_to_i64(ivf_permutation_at(&round->shuffle, (uint64_t)round->first + i));
-        if (ivf_share_owner(&w->share, place) != w->share.rank)
-            continue;
-        char *to = round->mine + round->bytes;
-        memcpy(to, &i, sizeof i);
-        memcpy(to + sizeof i, w->x + (size_t)ivf_share_row(&w->share, place) * w->d, w->d * sizeof(float));
-        round->bytes += round->record;
-    }
+    ivf_free(round->places);
+    ivf_free(round->rows);
 }
 
 /* Rank 0's part. */
-static void take_new(ivf_kmeans_work *w, seed_round *round, point_set *set, const char *records)
+static void take_new(ivf_kmeans_work *w, const seed_round *round, point_set *set)
 {
-    for (int64_t i = 0; i < round->count; i++) {
-        uint32_t index;
-        const char *record = records + (size_t)i * round->record;
-        memcpy(&index, record, sizeof index);
-        round->at[index] = record + sizeof index;
-    }
     for (int64_t i = 0; i < round->count && w->k < w->params->k; i++)
-        if (ivf_kmeans_point(w, (const float *)(const void *)round->at[i], w->centroids + (size_t)w->k * w->d) &&
+        if (ivf_kmeans_point(w, round->rows + (size_t)i * w->d, w->centroids + (size_t)w->k * w->d) &&
             set_add(set, (uint32_t)w->k))
             w->k++;
 }
 
 static int run_round(const ivf_ctx *ctx, ivf_kmeans_work *w, seed_round *round, point_set *set)
 {
-    ivf_gathered gathered = {0};
-    round_fill(w, round);
-    if (ctx == NULL) {
-        take_new(w, round, set, round->mine);
-    } else {
-        int rc = ivf_gather_bytes(ctx, round->mine, round->bytes, &gathered);
-        if (rc != MPIVF_OK)
-            return rc;
-        if (ivf_ctx_is_root(ctx))
-            take_new(w, round, set, (const char *)gathered.data);
-        ivf_gathered_free(&gathered);
-        int64_t taken = w->k;
-        ivf_bcast(ctx, &taken, sizeof taken);
-        w->k = (int32_t)taken;
-    }
+    int64_t missing = ivf_max_i64(w->params->k - w->k, ROUND_LEAST);
+    round->count = ivf_min_i64(ivf_min_i64(round->most, missing), w->share.total - round->first);
+    for (int64_t i = 0; i < round->count; i++)
+        round->places[i] = ivf_to_i64(ivf_permutation_at(&round->shuffle, (uint64_t)(round->first + i)));
     round->first += round->count;
+    int rc = ivf_kmeans_fetch(ctx, w, round->places, round->count, round->rows);
+    if (rc != MPIVF_OK)
+        return rc;
+    int64_t taken = w->k;
+    if (ctx == NULL || ivf_ctx_is_root(ctx)) {
+        take_new(w, round, set);
+        taken = w->k;
+    }
+    ivf_kmeans_bcast(ctx, &taken, sizeof taken);
+    w->k = (int32_t)taken;
     return MPIVF_OK;
 }
 
@@ -154,8 +126,8 @@ int ivf_kmeans_seed(const ivf_ctx *ctx, ivf_kmeans_work *w)
     w->k = 0;
     while (rc == MPIVF_OK && set.slots != NULL && w->k < w->params->k && round.first < w->share.total)
         rc = run_round(ctx, w, &round, &set);
-    if (rc == MPIVF_OK && ctx != NULL)
-        ivf_bcast(ctx, w->centroids, (size_t)w->k * w->d * sizeof(float));
+    if (rc == MPIVF_OK)
+        ivf_kmeans_bcast(ctx, w->centroids, (size_t)w->k * w->d * sizeof(float));
     ivf_free(set.slots);
     round_drop(&round);
     return rc;

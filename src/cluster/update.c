@@ -27,6 +27,9 @@ static const double ROUND = 0x1.8p52;
 /* Squared norms underflow for values below this; sums then use it as the bound. */
 static const double SMALLEST_BOUND = 0x1p-62;
 
+/* Of a grid, that a value outside it can be off the centre. */
+static const double MOST_STEPS = 0x1p30;
+
 typedef struct {
     ivf_kmeans_work *work;
     int32_t first; /* cell of the slice */
@@ -50,52 +53,98 @@ static double cell_scale(const ivf_kmeans_work *w, int32_t cell)
     return ldexp(1, (sum_fits < value_fits ? sum_fits : value_fits) - 2);
 }
 
-static int sum_cell(void *arg, int64_t task, int worker)
+static void sum_exact(const ivf_kmeans_work *w, int32_t cell, int64_t *restrict sums)
 {
-    (void)worker;
-    const update_job *job = arg;
-    const ivf_kmeans_work *w = job->work;
     const int64_t zero = double_bits(ROUND);
     const size_t d = w->d;
-    const int32_t cell = job->first + (int32_t)task;
     const double scale = cell_scale(w, cell);
-    int64_t *restrict sums = w->sums + (size_t)task * d;
-    memset(sums, 0, d * sizeof *sums);
     for (int64_t i = w->start[cell]; i < w->start[cell + 1]; i++) {
         const float *restrict x = w->x + (size_t)w->order[i] * d;
         for (size_t j = 0; j < d; j++)
             sums[j] += double_bits((double)x[j] * scale + ROUND) - zero;
     }
+}
+
+/* A row outside the grid counts as the steps from the centre that it is, not as those that it was clipped to. */
+static void add_clipped(const ivf_kmeans_work *w, int32_t row, int64_t *sums)
+{
+    const ivf_grid *grid = &w->rounded->grid;
+    const float *x = w->x + (size_t)row * w->d;
+    const int8_t *q = w->rounded->q + (size_t)row * w->rounded->stride;
+    for (size_t j = 0; j < w->d; j++) {
+        double steps = ((double)x[j] - (double)grid->centre[j]) / (double)grid->step;
+        sums[j] += llrint(fmin(fmax(steps, -MOST_STEPS), MOST_STEPS)) - q[j];
+    }
+}
+
+static void sum_rounded(const ivf_kmeans_work *w, int32_t cell, int worker, int64_t *restrict sums)
+{
+    enum { ROWS = 1 << 23 }; /* whose sums fit 32 bits */
+    const ivf_kmeans_rounded *r = w->rounded;
+    const int64_t end = w->start[cell + 1];
+    int32_t *part = r->parts + (size_t)worker * w->d;
+    for (int64_t from = w->start[cell]; from < end; from += ROWS) {
+        memset(part, 0, w->d * sizeof *part);
+        ivf_grid_add(r->q, w->params->d, w->order + from, ivf_min_i64(ROWS, end - from), part);
+        for (size_t j = 0; j < w->d; j++)
+            sums[j] += part[j];
+    }
+    for (int64_t i = w->start[cell]; r->some_outside && i < end; i++)
+        if (r->outside[w->order[i]])
+            add_clipped(w, w->order[i], sums);
+}
+
+static int sum_cell(void *arg, int64_t task, int worker)
+{
+    const update_job *job = arg;
+    const ivf_kmeans_work *w = job->work;
+    const int32_t cell = job->first + (int32_t)task;
+    int64_t *sums = w->sums + (size_t)task * w->d;
+    memset(sums, 0, w->d * sizeof *sums);
+    if (w->exact_sums)
+        sum_exact(w, cell, sums);
+    else
+        sum_rounded(w, cell, worker, sums);
     return MPIVF_OK;
 }
 
-/* What a sum is divided by; 0 when there is no direction to take. */
-static double divisor(const ivf_kmeans_work *w, const int64_t *sums, int32_t cell)
+/* One of a cell's sums as a number. */
+static double sum_at(const ivf_kmeans_work *w, const int64_t *sums, double scale, int32_t cell, size_t j)
 {
-    if (!w->spherical)
-        return cell_scale(w, cell) * (double)w->size[cell];
-    double squares = 0;
-    for (size_t j = 0; j < w->d; j++)
-        squares += (double)sums[j] * (double)sums[j];
-    return sqrt(squares);
+    if (w->exact_sums)
+        return (double)sums[j] / scale;
+    const ivf_grid *grid = &w->rounded->grid;
+    return (double)w->size[cell] * (double)grid->centre[j] + (double)grid->step * (double)sums[j];
 }
 
-/* What the cell adds to the objective but for the norms of its rows. A row that has founded a cell is where its
- * centroid will be. */
-static double objective_of(const ivf_kmeans_work *w, const int64_t *sums, int32_t cell)
+/* What the cell adds to the objective. A row that has founded a cell is where its centroid will be. */
+static void measure(const ivf_kmeans_work *w, const int64_t *sums, double scale, int32_t cell)
 {
     const float *centroid = w->centroids + (size_t)cell * w->d;
-    const double scale = cell_scale(w, cell);
     const double size = (double)w->size[cell];
     double product = 0;
     double square = 0;
     for (size_t j = 0; j < w->d; j++) {
-        double sum = (double)sums[j] / scale;
+        double sum = sum_at(w, sums, scale, cell, j);
         double at = w->founded[cell] ? sum / size : (double)centroid[j];
         product += at * sum;
         square += at * at;
     }
-    return w->spherical ? -product : size * square - 2 * product;
+    w->spread[cell] = fmax(0, (double)w->size[w->k + cell] / w->norm_unit + size * square - 2 * product);
+    w->share_of_objective[cell] = w->spherical ? -product : w->spread[cell];
+}
+
+/* What a sum is divided by; 0 when there is no direction to take. */
+static double divisor(const ivf_kmeans_work *w, const int64_t *sums, double scale, int32_t cell)
+{
+    if (!w->spherical)
+        return (double)w->size[cell];
+    double squares = 0;
+    for (size_t j = 0; j < w->d; j++) {
+        double sum = sum_at(w, sums, scale, cell, j);
+        squares += sum * sum;
+    }
+    return sqrt(squares);
 }
 
 static int move_cell(void *arg, int64_t task, int worker)
@@ -106,16 +155,18 @@ static int move_cell(void *arg, int64_t task, int worker)
     const int32_t cell = job->first + (int32_t)task;
     const int64_t *sums = w->sums + (size_t)task * w->d;
     w->share_of_objective[cell] = 0;
+    w->spread[cell] = 0;
     if (w->size[cell] == 0)
         return MPIVF_OK;
-    double by = divisor(w, sums, cell);
-    w->share_of_objective[cell] = objective_of(w, sums, cell);
+    double scale = w->exact_sums ? cell_scale(w, cell) : 1;
+    double by = divisor(w, sums, scale, cell);
+    measure(w, sums, scale, cell);
     if (by == 0)
         return MPIVF_OK;
     float *centroid = w->centroids + (size_t)cell * w->d;
     bool moved = false;
     for (size_t j = 0; j < w->d; j++) {
-        float mean = (float)((double)sums[j] / by);
+        float mean = (float)(sum_at(w, sums, scale, cell, j) / by);
         moved |= mean != centroid[j];
         centroid[j] = mean;
     }
@@ -126,10 +177,10 @@ static int move_cell(void *arg, int64_t task, int worker)
 
 static double objective(const ivf_kmeans_work *w)
 {
-    double sum = w->spherical ? 0 : w->norms;
+    double sum = 0;
     for (int32_t c = 0; c < w->k; c++)
         sum += w->share_of_objective[c];
-    return w->spherical ? sum : fmax(0, sum);
+    return sum;
 }
 
 void ivf_kmeans_update(const ivf_ctx *ctx, ivf_kmeans_work *w)

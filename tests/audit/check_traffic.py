@@ -91,7 +91,7 @@ for rank in range(np):
           f"train: rank {rank} hands over {mine} bytes for n rows, {twice} for 2 n")
     # One iteration: what k-means says of it (cluster/kmeans.h), an agreement, and its objective in the model.
     step = longer.collective("train", rank) - mine
-    check(step == 8 * k * (d + 2) + 8 + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
+    check(step == 8 * k * (d + 3) + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
 between = abs(small.bytes["train", "message"] - large.bytes["train", "message"])
 check(between <= seeds, f"train: {between} bytes of messages more or less for 2 n rows")
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/numbers.h"
 #include "base/team.h"
+#include "math/rows.h"
 
 static ivf_kmeans_report local_report;
 
@@ -128,6 +129,31 @@ START_TEST(seeds_among_copies_are_the_same)
 }
 END_TEST
 
+/* All kinds of passes, rows that the grid does not hold, and cells that are moved. */
+START_TEST(fast_ones_are_the_same)
+{
+    enum { N = 40000, D = 11, K = 520, CLUSTERS = 900 };
+    static const ivf_metric metrics[] = {IVF_L2, IVF_COSINE};
+    ivf_kmeans_params params = params_of(K, D);
+    params.metric = metrics[_i];
+    params.mode = IVF_KMEANS_FAST;
+    params.iterations = 5;
+    float *x = normals(N, D, 25);
+    float *centres = normals(CLUSTERS, D, 26);
+    for (int64_t row = 0; row < N; row++) {
+        int64_t cluster = ivf_to_i64(ivf_rng_below(27, IVF_RNG_TEST, (uint64_t)row, CLUSTERS));
+        for (int j = 0; j < D; j++)
+            x[row * D + j] = 2 * centres[cluster / 2 * D + j] + x[row * D + j] * (row % 8000 == 3 ? 40.0F : 1.0F);
+    }
+    if (params.metric == IVF_COSINE)
+        ivf_rows_normalise(x, N, D);
+    same_as_local(&params, x, N);
+    test_all(strcmp(report.steps, "mmmmqQQRRR") == 0);
+    ivf_free(centres);
+    ivf_free(x);
+}
+END_TEST
+
 START_TEST(too_few_rows_fail_on_every_rank)
 {
     enum { N = 3000, D = 2, K = 8 };
@@ -162,6 +188,7 @@ int main(void)
     tcase_add_test(tests, scales_do_not_change_a_bit);
     tcase_add_test(tests, repairs_are_the_same);
     tcase_add_test(tests, seeds_among_copies_are_the_same);
+    tcase_add_loop_test(tests, fast_ones_are_the_same, 0, 2);
     tcase_add_test(tests, too_few_rows_fail_on_every_rank);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);

@@ -51,16 +51,18 @@ START_TEST(empty_cells_take_the_farthest_rows_of_the_worst_cells)
     int32_t cell[N] = {0, 0, 1, 1, 2, 0, 1, 6, 6};
     float norm[N] = {0};
     bool founded[K] = {false};
-    uint32_t order[N];
+    int32_t order[N];
     int64_t start[K + 2];
     int64_t largest[K];
-    int64_t size[K + 1];
+    int64_t size[2 * K];
     float direction[1];
     ivf_kmeans_params params = params_of(K, 1);
     ivf_kmeans_work work = {.params = &params,
                             .share = {.total = N, .rank = 0, .size = 1},
                             .x = x,
+                            .rows = N,
                             .n = N,
+                            .places = N,
                             .d = 1,
                             .k = K,
                             .norm = norm,

@@ -1,0 +1,25 @@
+/* From the lists' centroids to a tree over them. */
+#ifndef IVF_CLUSTER_TREE_GROW_H
+#define IVF_CLUSTER_TREE_GROW_H
+
+#include "cluster/tree.h"
+#include "comm/context.h"
+
+typedef struct {
+    int levels; /* 1 to IVF_LEVELS; 0: by the number of lists */
+    ivf_metric metric;
+    uint64_t seed;
+} ivf_tree_growth;
+
+/* Local. The levels that `lists` lists get when it is left open: 1, 2 from 8192 on, 3 from 2^19 on. */
+int ivf_tree_levels(int32_t lists);
+
+/* Collective, uses the team. Grows `tree` (1 level: the lists' centroids, the same on every rank) to the levels that
+ * are wanted: the nodes of each level are the centres of k-means over the level below, about 4 sqrt(lists) of them with
+ * two levels, 4 lists^(2/3) and 4 lists^(1/3) with three. Nodes that are nearest to nothing are left out. The lists are
+ * renumbered, so that children follow each other. Ranks share the work; all get the same bytes, whatever their number.
+ * After a failure the tree has one level, its lists numbered as they were. Memory: 4 d bytes for each list, while it
+ * runs; communication: that of ivf_kmeans_all for each level above the lists, and 4 bytes a node. */
+int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *tree);
+
+#endif
