@@ -109,8 +109,12 @@ static float fit_range(work *w)
     qsort(value, (size_t)rows * w->dsub, sizeof *value, by_value);
     const float bulk = (float)BULK_REACH * value[(size_t)rows * w->dsub * BULK_PERCENT / 100];
     float largest = 0;
-    for (size_t i = 0; i < (size_t)w->n * w->dsub; i++)
-        largest = fmaxf(largest, fabsf(w->x[i] - w->centre[i % w->dsub]));
+    for (size_t row = 0; row < (size_t)w->n; row++) {
+        for (size_t j = 0; j < w->dsub; j++) {
+            const float from = fabsf(w->x[row * w->dsub + j] - w->centre[j]);
+            largest = from > largest ? from : largest;
+        }
+    }
     ivf_free(value);
     return bulk > 0 && bulk < largest ? bulk : largest;
 }

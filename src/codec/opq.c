@@ -20,8 +20,8 @@ enum {
     LEAST_ROWS = 1024,   /* that iterations make sense for; all of them are in the first block, which rank 0 holds */
     PART = 4,            /* early iterations take one row in so many */
     LEAST_PER_WORD = 64, /* if that leaves so many for each codeword */
-    FIRST_PASSES = 8,    /* of k-means before the rotation turns */
-    SUM_BITS = 61,       /* of the largest sum that can come */
+    FIRST_PASSES = 4,    /* of k-means before the rotation turns */
+    VALUE_BITS = 40,     /* of the largest value, and product of two, that can come */
 };
 
 static const double LARGEST_NORM = 1e17; /* squares of it, a block of them, fit single precision */
@@ -103,8 +103,8 @@ static int choose_units(ivf_opq_work *w)
         return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d: a row's norm is %g; at most %g can be rotated", w->params->m,
                         sqrt(squared), LARGEST_NORM);
     squared = fmax(squared, (double)FLT_MIN);
-    /* Rounding adds a little to rotated values and to products. */
-    const double room = ldexp(0.5, SUM_BITS) / (double)ivf_round_up(w->share.total, IVF_OPQ_BLOCK);
+    /* Values of all rows are added up in 64 bits; a block's product is below 2^51 before (ivf_opq_fixed). */
+    const double room = ldexp(1, VALUE_BITS);
     w->value_unit = room / sqrt(squared);
     w->product_unit = room / squared;
     return MPIVF_OK;

@@ -32,7 +32,7 @@ typedef struct {
  * holders and threads, on one kind of CPU: products and decompositions are OpenBLAS's.
  *
  * Start: principal components, dealt to the sub-vectors so that their variances have equal products (Ge's parametric
- * solution; all there is for fewer than 1024 rows), or the rows as they are where d_out = d and 8 passes of k-means end
+ * solution; all there is for fewer than 1024 rows), or the rows as they are where d_out = d and 4 passes of k-means end
  * better for them. Then iterations of: rotate and code the rows, move the codewords to their means, turn the rotation
  * to the best one for these codes (SVD). The first two thirds of them take a quarter of the rows where that leaves 64
  * for each codeword. They end early when they gain less than 0.01 %.
@@ -40,9 +40,9 @@ typedef struct {
  * MPIVF_BAD_INPUT: no rows, m does not divide d_out, a row's norm beyond 1e17.
  * Cost of an iteration: 2 n d d_out + 256 n d_out multiply-adds over the holders, and an SVD on rank 0. Memory: d_out *
  * 1024 * 8 bytes, 4 d^2 + 8 d d_out + 2048 d_out for each thread, m for each row.
- * Communication of a rank, D = d_out: the start all-reduces 8 (d^2 + d + 1) bytes and broadcasts 4 d D and once or
- * twice 1024 D; 8 first passes and every iteration all-reduce 8 (256 D + 256 m + 1), every iteration also 8 d D, and
- * broadcasts 4 d D; and two agreements each. */
+ * Communication of a rank, D = d_out: the start all-reduces 8 (d^2 + d + 1) bytes and broadcasts 4 d D, and for each of
+ * its one or two candidates 1024 D; their 4 passes each and every iteration all-reduce 8 (256 D + 256 m + 1), every
+ * iteration also 8 d D, and broadcasts 4 d D. Agreements (8 bytes): 5, 9 to 20 more for the start, 4 an iteration. */
 int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float *x, const ivf_share *share,
                   float *rotation, ivf_opq_report *report);
 

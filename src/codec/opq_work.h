@@ -2,6 +2,8 @@
 #ifndef IVF_CODEC_OPQ_WORK_H
 #define IVF_CODEC_OPQ_WORK_H
 
+#include <string.h>
+
 #include "base/array.h"
 #include "codec/codec.h"
 #include "codec/opq.h"
@@ -37,10 +39,17 @@ typedef struct {
     size_t sums_length;
 } ivf_opq_work;
 
-/* Local. Where a sum of values lies in what a pass adds up. */
+/* Local. A value in units, rounded. Adding 1.5 * 2^52 to a double below 2^51 leaves its nearest integer in the low
+ * bits, in every vector unit. */
 static inline int64_t ivf_opq_fixed(double value, double unit)
 {
-    return (int64_t)__builtin_rint(value * unit);
+    const double magic = 0x1.8p52;
+    const double shifted = value * unit + magic;
+    int64_t bits;
+    int64_t zero;
+    memcpy(&bits, &shifted, sizeof bits);
+    memcpy(&zero, &magic, sizeof zero);
+    return bits - zero;
 }
 
 /* Collective. The first worker's sums, over all rows of the first `prefix` places on all ranks: of products x x^T and
