@@ -34,6 +34,9 @@ static int check(const ivf_opq_params *params, const ivf_share *share)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "OPQ%d_%d: rotated rows of %d values cannot be cut into %d equal parts; use a multiple of %d",
                         params->m, params->d_out, params->d_out, params->m, params->m);
+    if (params->d > IVF_OPQ_VALUES || params->d_out > IVF_OPQ_VALUES)
+        return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d_%d: rows of %d values; a rotation takes and gives %d at most",
+                        params->m, params->d_out, params->d, IVF_OPQ_VALUES);
     if (params->iterations < 0 || params->iterations > IVF_OPQ_ITERATIONS)
         return ivf_fail(MPIVF_USAGE, "OPQ%d: %d iterations; 0 to %d are possible", params->m, params->iterations,
                         IVF_OPQ_ITERATIONS);
@@ -141,7 +144,7 @@ static int seed_words(ivf_opq_work *w)
         }
     }
     int rc = spread(w, MPIVF_OK, w->books, w->d_out * IVF_OPQ_WORDS);
-    return rc == MPIVF_OK ? ivf_codec_ready(w->codec) : rc;
+    return rc == MPIVF_OK ? ivf_agree(w->ctx, ivf_codec_ready(w->codec)) : rc;
 }
 
 /* Words without rows take half of the largest cell, as in FAISS: both copies of its word, moved apart. */

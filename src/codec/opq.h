@@ -9,7 +9,7 @@
 #include "base/share.h"
 #include "comm/context.h"
 
-enum { IVF_OPQ_ROWS = 65536, IVF_OPQ_ITERATIONS = 1000 };
+enum { IVF_OPQ_ROWS = 65536, IVF_OPQ_ITERATIONS = 1000, IVF_OPQ_VALUES = 16384 };
 
 typedef struct {
     int m; /* sub-vectors; divides d_out */
@@ -37,7 +37,7 @@ typedef struct {
  * to the best one for these codes (SVD). The first two thirds of them take a quarter of the rows where that leaves 64
  * for each codeword. They end early when they gain less than 0.01 %.
  *
- * MPIVF_BAD_INPUT: no rows, m does not divide d_out, a row's norm beyond 1e17.
+ * MPIVF_BAD_INPUT: no rows, m does not divide d_out, more than IVF_OPQ_VALUES, a row's norm beyond 1e17.
  * Cost of an iteration: 2 n d d_out + 256 n d_out multiply-adds over the holders, and an SVD on rank 0. Memory: d_out *
  * 1024 * 8 bytes, 4 d^2 + 8 d d_out + 2048 d_out for each thread, m for each row.
  * Communication of a rank, D = d_out: the start all-reduces 8 (d^2 + d + 1) bytes and broadcasts 4 d D, and for each of

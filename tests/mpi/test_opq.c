@@ -209,6 +209,10 @@ START_TEST(what_cannot_be_rotated_is_refused)
     params.d_out = M + 1;
     test_all(ivf_opq_train(test_ctx, &params, x, &share, rotation, &report) == MPIVF_BAD_INPUT);
     test_all(strstr(ivf_error_last()->text, "multiple of 6") != NULL);
+    params.d_out = 1 << 20;
+    params.m = 2;
+    test_all(ivf_opq_train(test_ctx, &params, x, &share, rotation, &report) == MPIVF_BAD_INPUT);
+    params.m = M;
     params.d_out = D;
     params.iterations = -1;
     test_all(ivf_opq_train(test_ctx, &params, x, &share, rotation, &report) == MPIVF_USAGE);
