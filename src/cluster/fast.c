@@ -66,7 +66,7 @@ static int run_part(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmean
 {
     int64_t parts = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
     int rc = MPIVF_OK;
-    if (parts < 2 || w->params->iterations < 2)
+    if (parts < 2 || w->params->iterations < 2 || w->share.total <= IVF_SHARE_BLOCK)
         return rc;
     ivf_kmeans_use(w, ivf_round_up(w->share.total / parts, IVF_SHARE_BLOCK));
     for (int i = 0; i <= RELOCATIONS && rc == MPIVF_OK; i++) {

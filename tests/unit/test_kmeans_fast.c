@@ -54,8 +54,8 @@ static double no_worse_than_exact(ivf_kmeans_params params, const float *x, int6
     float *fast = ivf_new(values, sizeof *fast);
     float *exact = ivf_new(values, sizeof *exact);
     ck_assert_int_eq(ivf_kmeans(&params, x, n, fast, &report), MPIVF_OK);
-    ck_assert_str_eq(report.steps, steps);
-    ck_assert_uint_eq((size_t)report.iterations, strlen(steps));
+    ck_assert_uint_eq((size_t)report.iterations, strlen(report.steps));
+    ck_assert_msg(strncmp(report.steps, steps, strlen(steps)) == 0, "%s", report.steps);
     double reported = report.objective[report.iterations - 1];
     params.mode = IVF_KMEANS_EXACT;
     ck_assert_int_eq(ivf_kmeans(&params, x, n, exact, &report), MPIVF_OK);
@@ -171,6 +171,16 @@ START_TEST(crowds_are_told_apart)
 }
 END_TEST
 
+/* Fewer rows than a part of them would have. */
+START_TEST(very_few_rows)
+{
+    enum { N = 300, D = 4, K = 3 };
+    float *x = clustered(N, D, 3, 9);
+    (void)no_worse_than_exact(fast_of(K, D), x, N, "Q", 1, 1.001);
+    ivf_free(x);
+}
+END_TEST
+
 START_TEST(every_row_its_own_cell)
 {
     enum { N = 600, D = 6 };
@@ -243,6 +253,7 @@ int main(void)
     tcase_add_test(tests, rows_outside_the_grid);
     tcase_add_test(tests, centroids_are_means_of_rows);
     tcase_add_test(tests, crowds_are_told_apart);
+    tcase_add_test(tests, very_few_rows);
     tcase_add_test(tests, every_row_its_own_cell);
     tcase_add_test(tests, threads_do_not_change_a_bit);
     tcase_add_test(tests, memory_is_what_the_header_says);
