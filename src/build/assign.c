@@ -18,19 +18,14 @@
 
 enum { BLOCK_ROWS = 1024, BLOCKS_AHEAD = 3 };
 
-/* Rows of a block: some tasks for every thread of the team. Where blocks end does not change what becomes of a row. */
-static int64_t block_rows(void)
-{
-    return ivf_max_i64(BLOCK_ROWS, (int64_t)2 * IVF_ENCODER_ROWS * ivf_team_size());
-}
-
 /* What one rank's loop works with. */
 typedef struct {
     ivf_build_state *build;
     ivf_tickets *tickets;
     ivf_progress *progress;
-    ivf_stream *stream;
     ivf_encoder *encoder;
+    int64_t block_rows; /* some tasks for every thread; where blocks end does not change what becomes of a row */
+    ivf_stream *stream;
     ivf_publisher *publisher;
     /* The fragment under way, in the order of its rows. */
     int32_t *list;    /* [fragment_rows] */
@@ -52,7 +47,8 @@ static int open_work(assign_state *s)
     s->encoder = ivf_encoder_new(s->build->model, plan);
     if (s->encoder == NULL)
         return MPIVF_FAILED;
-    s->stream = ivf_stream_open(s->build->dataset, block_rows(), BLOCKS_AHEAD);
+    s->block_rows = ivf_max_i64(BLOCK_ROWS, 2 * ivf_encoder_rows(s->encoder) * ivf_team_size());
+    s->stream = ivf_stream_open(s->build->dataset, s->block_rows, BLOCKS_AHEAD);
     if (s->stream == NULL)
         return ivf_error_last()->code;
     s->publisher = ivf_publisher_open(s->build->config->index);
@@ -145,7 +141,7 @@ static int take_rows(assign_state *s, int64_t rows, int64_t *next)
     int rc = MPIVF_OK;
     for (int64_t at = 0; rc == MPIVF_OK && at < rows; at += block.n) {
         rc = ivf_stream_next(s->stream, &block);
-        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= BLOCKS_AHEAD * block_rows()) {
+        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= BLOCKS_AHEAD * s->block_rows) {
             rc = draw_next(s, next);
             drawn = true;
         }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/metric.h"
+#include "cluster/nearest.h"
 #include "codec/factory.h"
 #include "comm/account.h"
 #include "comm/context.h"
@@ -26,8 +27,12 @@ typedef struct {
     int64_t sample_rows;   /* 0: chosen from nlist and codec */
     int64_t fragment_rows; /* 0: chosen from rows and codec */
     ivf_train_on train_on; /* changes no byte of the result */
+    bool train_exact;      /* plain passes in single precision over the whole sample */
     int iterations;        /* of k-means */
     int pq_iterations;
+    int levels;                        /* of the tree of centroids; 0: chosen from nlist */
+    ivf_nearest_kind assign;           /* IVF_NEAREST_KINDS: chosen, and checked on rows of the sample */
+    int32_t assign_probes[IVF_LEVELS]; /* of each upper level, for IVF_NEAREST_TREE; 0: the usual */
     double tolerance;
     bool skip_bad_rows;   /* else the first one fails the build */
     bool replace;         /* an index that exists gets a new version */

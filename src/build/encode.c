@@ -1,5 +1,7 @@
 #include "build/encode.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -9,29 +11,53 @@
 #include "math/panels.h"
 #include "math/rows.h"
 
+/* Rows whose residuals and codes are made at a time: few enough that they stay in the cache. */
+enum { CODED_ROWS = 256 };
+
 struct ivf_encoder {
     const ivf_model *model; /* borrowed */
     const ivf_plan *plan;   /* borrowed */
-    ivf_panels *panels;
-    float *residuals; /* [workers][IVF_ENCODER_ROWS][d], residual codecs only */
+    ivf_panels *rotation;   /* NULL: none */
+    ivf_nearest *nearest;
+    int64_t task_rows;
+    float *rotated;   /* [workers][task_rows][d], with a rotation only */
+    float *residuals; /* [workers][CODED_ROWS][d], residual codecs only */
+    float *scores;    /* [workers][task_rows] */
     uint8_t *scratch; /* [workers][scratch_bytes] */
     size_t scratch_bytes;
 };
 
+static int make_rooms(ivf_encoder *e)
+{
+    const ivf_model *model = e->model;
+    size_t workers = (size_t)ivf_team_size();
+    size_t row_bytes = (size_t)model->d * sizeof(float);
+    size_t coding = ivf_codec_encode_scratch(model->codec, CODED_ROWS);
+    size_t finding = ivf_nearest_scratch(e->nearest);
+    e->task_rows = ivf_nearest_rows(e->nearest);
+    e->scratch_bytes = (size_t)ivf_round_up((int64_t)(coding > finding ? coding : finding), 64);
+    e->residuals = ivf_new(workers * (ivf_codec_is_residual(model->codec) ? CODED_ROWS : 0), row_bytes);
+    e->rotated = ivf_new(workers * (model->rotation != NULL ? (size_t)e->task_rows : 0), row_bytes);
+    e->scores = ivf_new(workers * (size_t)e->task_rows, sizeof *e->scores);
+    e->scratch = ivf_new(workers, e->scratch_bytes);
+    return e->residuals == NULL || e->rotated == NULL || e->scores == NULL || e->scratch == NULL ? MPIVF_FAILED
+                                                                                                 : MPIVF_OK;
+}
+
 ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan)
 {
-    size_t workers = (size_t)ivf_team_size();
-    size_t rows = ivf_codec_is_residual(model->codec) ? IVF_ENCODER_ROWS : 0;
     ivf_encoder *e = ivf_new_zero(1, sizeof *e);
     if (e == NULL)
         return NULL;
     e->model = model;
     e->plan = plan;
-    e->scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_codec_encode_scratch(model->codec, IVF_ENCODER_ROWS), 64);
-    e->panels = ivf_panels_new(ivf_model_centroids(model), model->nlist, model->d, model->metric);
-    e->residuals = ivf_new(workers * rows, (size_t)model->d * sizeof *e->residuals);
-    e->scratch = ivf_new(workers, e->scratch_bytes);
-    if (e->panels == NULL || e->residuals == NULL || e->scratch == NULL) {
+    e->nearest = ivf_nearest_new(&model->tree, model->metric, &model->grid, &model->way);
+    int rc = e->nearest == NULL ? MPIVF_FAILED : make_rooms(e);
+    if (rc == MPIVF_OK && model->rotation != NULL) {
+        e->rotation = ivf_model_pack_rotation(model);
+        rc = e->rotation == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    if (rc != MPIVF_OK) {
         ivf_encoder_free(e);
         return NULL;
     }
@@ -42,8 +68,11 @@ void ivf_encoder_free(ivf_encoder *encoder)
 {
     if (encoder == NULL)
         return;
-    ivf_panels_free(encoder->panels);
+    ivf_panels_free(encoder->rotation);
+    ivf_free(encoder->rotated);
+    ivf_nearest_free(encoder->nearest);
     ivf_free(encoder->residuals);
+    ivf_free(encoder->scores);
     ivf_free(encoder->scratch);
     ivf_free(encoder);
 }
@@ -73,37 +102,65 @@ static void normalise_good_rows(float *x, int64_t n, int d, const uint8_t *reaso
             ivf_rows_normalise(x + i * d, 1, d);
 }
 
+/* Checks x[n][d_in] and brings it into the form in which it is compared; returns how many rows are unusable. */
+static int64_t prepare_rows(const ivf_encoder *e, float *x, int64_t n, uint8_t *reasons)
+{
+    const ivf_model *model = e->model;
+    int64_t bad = ivf_rows_check(x, n, model->d_in, model->metric, e->plan->value_limit, reasons);
+    if (bad > 0)
+        blank_bad_rows(x, n, model->d_in, reasons);
+    if (model->metric == IVF_COSINE)
+        normalise_good_rows(x, n, model->d_in, reasons);
+    return bad;
+}
+
+/* Codes of x[n][d], whose lists are known. */
+static void code_rows(const ivf_encoder *e, const float *x, int64_t n, const int32_t *list, uint8_t *codes, int worker)
+{
+    const ivf_model *model = e->model;
+    float *residuals = e->residuals + (ptrdiff_t)worker * CODED_ROWS * model->d;
+    uint8_t *scratch = e->scratch + (size_t)worker * e->scratch_bytes;
+    bool residual = ivf_codec_is_residual(model->codec);
+    for (int64_t first = 0; first < n; first += CODED_ROWS) {
+        int64_t rows = ivf_min_i64(CODED_ROWS, n - first);
+        const float *coded = x + first * model->d;
+        if (residual) {
+            ivf_rows_residual(coded, rows, model->d, ivf_model_centroids(model), list + first, residuals);
+            coded = residuals;
+        }
+        ivf_codec_encode(model->codec, coded, rows, codes + (size_t)first * e->plan->code_size, scratch);
+    }
+}
+
 static int encode_task(void *arg, int64_t task, int worker)
 {
     run_state *s = arg;
     ivf_encoder *e = s->encoder;
     const ivf_model *model = e->model;
-    int d = model->d;
-    int64_t first = task * IVF_ENCODER_ROWS;
-    int64_t n = ivf_min_i64(IVF_ENCODER_ROWS, s->n - first);
-    float *x = s->x + first * d;
+    int64_t first = task * e->task_rows;
+    int64_t n = ivf_min_i64(e->task_rows, s->n - first);
+    float *x = s->x + first * model->d_in;
     int32_t *list = s->list + first;
     uint8_t *reasons = s->reasons + first;
-    float score[IVF_ENCODER_ROWS];
 
-    int64_t bad = ivf_rows_check(x, n, d, model->metric, e->plan->value_limit, reasons);
-    if (bad > 0)
-        blank_bad_rows(x, n, d, reasons);
-    if (model->metric == IVF_COSINE)
-        normalise_good_rows(x, n, d, reasons);
-    ivf_panels_best(e->panels, x, n, list, score);
-    const float *coded = x;
-    if (ivf_codec_is_residual(model->codec)) {
-        float *residuals = e->residuals + (size_t)worker * IVF_ENCODER_ROWS * (size_t)d;
-        ivf_rows_residual(x, n, d, ivf_model_centroids(model), list, residuals);
-        coded = residuals;
+    int64_t bad = prepare_rows(e, x, n, reasons);
+    if (e->rotation != NULL) {
+        float *rotated = e->rotated + worker * e->task_rows * model->d;
+        ivf_panels_scores(e->rotation, x, n, rotated);
+        x = rotated;
     }
-    ivf_codec_encode(model->codec, coded, n, s->codes + (size_t)first * e->plan->code_size,
+    ivf_nearest_best(e->nearest, x, n, list, e->scores + worker * e->task_rows,
                      e->scratch + (size_t)worker * e->scratch_bytes);
+    code_rows(e, x, n, list, s->codes + (size_t)first * e->plan->code_size, worker);
     for (int64_t i = 0; bad > 0 && i < n; i++)
         if (reasons[i] != IVF_ROW_OK)
             list[i] = -1;
     return MPIVF_OK;
+}
+
+int64_t ivf_encoder_rows(const ivf_encoder *encoder)
+{
+    return encoder->task_rows;
 }
 
 int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, uint8_t *reasons, uint8_t *codes)
@@ -113,5 +170,5 @@ int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, ui
     s.list = list;
     s.reasons = reasons;
     s.codes = codes;
-    return ivf_team_run(ivf_ceil_div(n, IVF_ENCODER_ROWS), encode_task, &s);
+    return ivf_team_run(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
 }

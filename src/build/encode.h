@@ -9,12 +9,12 @@
 
 typedef struct ivf_encoder ivf_encoder;
 
-/* Rows of a task: enough to use a panel of centroids well, few enough that rows and residuals stay in the cache. */
-enum { IVF_ENCODER_ROWS = 256 };
-
 /* Local. Packs the model's centroids and makes room for every thread of the team. NULL with a failure recorded. */
 ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan);
 void ivf_encoder_free(ivf_encoder *encoder);
+
+/* Local. Rows that one thread takes at a time. */
+int64_t ivf_encoder_rows(const ivf_encoder *encoder);
 
 /* Local, uses the team. x[n][d] (changed: normalised for cosine) to list[n] (-1: not to be indexed), reasons[n]
  * (ivf_row_reason), codes[n][code_size]. Each row's outcome depends on the row alone. */

@@ -10,12 +10,14 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/text.h"
+#include "cluster/tree_grow.h"
 
 static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid */
 static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid */
 static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
 static const int64_t MOST_SAMPLED = UINT32_MAX; /* k-means numbers its rows in 32 bits */
 static const int64_t MOST_FRAGMENTS = 1000000;  /* a record of each is held by every rank, and by the manifest */
+static const int32_t LEAST_FOR_TREE = 64;       /* lists: fewer have no more upper nodes than that to be found among */
 static const int64_t FRAGMENT_GRAIN = 4096;
 static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
 static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
@@ -40,11 +42,19 @@ int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size)
     return ivf_min_i64(ivf_max_i64(share, least), most);
 }
 
+static int check_rotation(const ivf_plan *plan)
+{
+    if (plan->factory.opq_m > 0 && plan->d_rotated % plan->factory.opq_m != 0)
+        return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d cannot divide %d values; use a divisor of %d", plan->factory.opq_m,
+                        plan->d_rotated, plan->d_rotated);
+    return MPIVF_OK;
+}
+
 /* Decides what depends on the codec; the codec itself is made only to ask it. */
 static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
 {
     ivf_codec *codec = NULL;
-    int rc = ivf_codec_new(&plan->factory.codec, plan->d, &codec);
+    int rc = ivf_codec_new(&plan->factory.codec, plan->d_rotated, &codec);
     if (rc != MPIVF_OK)
         return rc;
     int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
@@ -54,6 +64,25 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
         wanted = ivf_min_i64(wanted, MOST_SAMPLED);
     plan->sample_rows = ivf_min_i64(config->sample_rows > 0 ? config->sample_rows : wanted, plan->rows);
     ivf_codec_free(codec);
+    return MPIVF_OK;
+}
+
+static int check_tree(const ivf_build_config *config, const ivf_plan *plan)
+{
+    if (plan->levels > 1 && plan->factory.nlist < LEAST_FOR_TREE)
+        return ivf_fail(MPIVF_USAGE, "--levels %d: %d lists are too few for a tree; use at least %d, or --levels 1",
+                        plan->levels, plan->factory.nlist, LEAST_FOR_TREE);
+    if (config->assign == IVF_NEAREST_TREE && plan->levels == 1)
+        return ivf_fail(MPIVF_USAGE,
+                        "--assign tree needs a tree, but the %d lists have 1 level; use --levels 2, or --assign auto",
+                        plan->factory.nlist);
+    for (int l = plan->levels; l < IVF_LEVELS; l++)
+        if (config->assign_probes[l] > 0)
+            return ivf_fail(
+                MPIVF_USAGE,
+                "--assign-probes: %d numbers, but the tree has %d level%s above its lists; use --levels %d, "
+                "or fewer numbers",
+                l, plan->levels - 1, plan->levels == 2 ? "" : "s", l + 1);
     return MPIVF_OK;
 }
 
@@ -103,8 +132,18 @@ static int name_build(const ivf_build_config *config, const ivf_dataset *dataset
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
-    const int64_t numbers[] = {plan->version,      (int64_t)config->seed, plan->sample_rows,    plan->fragment_rows,
-                               config->iterations, config->pq_iterations, config->skip_bad_rows};
+    const int64_t numbers[] = {plan->version,
+                               (int64_t)config->seed,
+                               plan->sample_rows,
+                               plan->fragment_rows,
+                               config->iterations,
+                               config->pq_iterations,
+                               plan->levels,
+                               config->train_exact,
+                               config->assign,
+                               config->assign_probes[1],
+                               config->assign_probes[2],
+                               config->skip_bad_rows};
     ivf_factory_text(&plan->factory, factory);
     hash_string(hasher, factory);
     hash_string(hasher, ivf_metric_name(plan->metric));
@@ -119,19 +158,6 @@ static int name_build(const ivf_build_config *config, const ivf_dataset *dataset
     return MPIVF_OK;
 }
 
-/* Rotations can be trained, but neither models nor searches know them. */
-static int refuse_rotation(const ivf_factory *factory)
-{
-    char text[64];
-    char instead[64];
-    ivf_factory without = *factory;
-    without.opq_m = 0;
-    without.opq_d = 0;
-    ivf_factory_text(factory, text);
-    ivf_factory_text(&without, instead);
-    return ivf_fail(MPIVF_USAGE, "%s: indexes cannot hold a rotation; use %s", text, instead);
-}
-
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan)
 {
     *plan = (ivf_plan){.version = version,
@@ -139,11 +165,13 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                        .metric = config->metric,
                        .d = ivf_dataset_d(dataset),
                        .rows = ivf_dataset_rows(dataset)};
-    if (plan->factory.opq_m > 0)
-        return refuse_rotation(&plan->factory);
+    plan->d_rotated = ivf_factory_rotated(&plan->factory, plan->d);
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);
-    int rc = plan_codec(config, plan);
+    plan->levels = config->levels > 0 ? config->levels : ivf_tree_levels(plan->factory.nlist);
+    int rc = check_rotation(plan);
+    if (rc == MPIVF_OK)
+        rc = plan_codec(config, plan);
     if (rc != MPIVF_OK)
         return rc;
     plan->fragment_rows = config->fragment_rows > 0
@@ -151,6 +179,8 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                               : ivf_plan_fragment_rows(plan->rows, plan->factory.nlist, plan->code_size);
     plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
     rc = check_sizes(config, plan);
+    if (rc == MPIVF_OK)
+        rc = check_tree(config, plan);
     return rc == MPIVF_OK ? name_build(config, dataset, plan) : rc;
 }
 
@@ -177,8 +207,9 @@ void ivf_plan_print(const ivf_plan *plan, const ivf_dataset *dataset)
     ivf_info("input: %d shard%s, %" PRId64 " rows of %d x %s", ivf_dataset_shards(dataset),
              ivf_dataset_shards(dataset) == 1 ? "" : "s", plan->rows, plan->d,
              ivf_element_name(ivf_dataset_type(dataset)));
-    ivf_info("plan: %s, metric %s, sample of %" PRId64 " rows, %" PRId64 " fragments of %" PRId64
-             " rows, %zu bytes a code, about %s on disk",
-             factory, ivf_metric_name(plan->metric), plan->sample_rows, plan->fragments, plan->fragment_rows,
-             plan->code_size, ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
+    ivf_info("plan: %s, metric %s, %d level%s of centroids, sample of %" PRId64 " rows, %" PRId64
+             " fragments of %" PRId64 " rows, %zu bytes a code, about %s on disk",
+             factory, ivf_metric_name(plan->metric), plan->levels, plan->levels == 1 ? "" : "s", plan->sample_rows,
+             plan->fragments, plan->fragment_rows, plan->code_size,
+             ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
 }

@@ -13,7 +13,9 @@ typedef struct {
     char build_id[IVF_ID_BYTES]; /* names the fragments: a checksum of the plan and the input's identity */
     ivf_factory factory;         /* nlist decided */
     ivf_metric metric;
-    int d;
+    int d;         /* of a row as it is read */
+    int d_rotated; /* as lists and codec see it */
+    int levels;    /* of the tree of centroids */
     int64_t rows;
     int64_t sample_rows;
     int64_t fragment_rows;

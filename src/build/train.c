@@ -13,9 +13,11 @@
 #include "base/rng.h"
 #include "base/team.h"
 #include "base/text.h"
+#include "build/rotate.h"
+#include "build/way.h"
 #include "cluster/kmeans.h"
+#include "cluster/tree_grow.h"
 #include "comm/transfer.h"
-#include "math/panels.h"
 #include "math/rows.h"
 
 static int keep_record(ivf_training_record *record, const ivf_kmeans_report *report)
@@ -24,6 +26,7 @@ static int keep_record(ivf_training_record *record, const ivf_kmeans_report *rep
     record->repairs = report->repairs;
     record->imbalance = report->imbalance;
     (void)snprintf(record->stopped, sizeof record->stopped, "%s", report->stopped);
+    memcpy(record->steps, report->steps, sizeof record->steps);
     record->objective = ivf_new((size_t)report->iterations, sizeof *record->objective);
     if (record->objective == NULL)
         return MPIVF_FAILED;
@@ -45,8 +48,9 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
     const ivf_kmeans_params params = {.k = plan->factory.nlist,
-                                      .d = plan->d,
+                                      .d = plan->d_rotated,
                                       .metric = plan->metric,
+                                      .mode = build->config->train_exact ? IVF_KMEANS_EXACT : IVF_KMEANS_FAST,
                                       .iterations = build->config->iterations,
                                       .tolerance = build->config->tolerance,
                                       .seed = build->config->seed,
@@ -64,12 +68,29 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
     return rc;
 }
 
+/* Collective. The levels above the lists, which are renumbered. */
+static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    const ivf_tree_growth growth = {
+        .levels = build->plan.levels, .metric = build->plan.metric, .seed = build->config->seed};
+    const ivf_tree *tree = &build->model->tree;
+    char took[24];
+    double started = ivf_clock();
+    int rc = ivf_tree_grow(ctx, &growth, &build->model->tree);
+    if (rc == MPIVF_OK && tree->levels > 1)
+        ivf_info("train: a tree of %d levels, %d nodes right above the lists, in %s", tree->levels, tree->count[1],
+                 ivf_text_duration(ivf_clock() - started, took));
+    return rc;
+}
+
 /* Residuals of this rank's first rows of the sample. */
-enum { RESIDUAL_ROWS = 256 };
+enum { RESIDUAL_ROWS = 1024 };
 
 typedef struct {
-    const ivf_panels *panels;
+    const ivf_nearest *nearest;
     const ivf_build_state *build;
+    size_t scratch_bytes;
+    uint8_t *scratch; /* [workers] */
     float *out;
     int64_t n;
 } residual_state;
@@ -77,28 +98,30 @@ typedef struct {
 static int residual_task(void *arg, int64_t task, int worker)
 {
     residual_state *s = arg;
-    int d = s->build->plan.d;
+    int d = s->build->plan.d_rotated;
     int64_t first = task * RESIDUAL_ROWS;
     int64_t n = ivf_min_i64(RESIDUAL_ROWS, s->n - first);
     int32_t list[RESIDUAL_ROWS];
     float score[RESIDUAL_ROWS];
     const float *x = s->build->sample + first * d;
-    (void)worker;
-    ivf_panels_best(s->panels, x, n, list, score);
+    ivf_nearest_best(s->nearest, x, n, list, score, s->scratch + (size_t)worker * s->scratch_bytes);
     ivf_rows_residual(x, n, d, ivf_model_centroids(s->build->model), list, s->out + first * d);
     return MPIVF_OK;
 }
 
 static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
 {
-    const ivf_plan *plan = &build->plan;
-    ivf_panels *panels = ivf_panels_new(ivf_model_centroids(build->model), plan->factory.nlist, plan->d, plan->metric);
-    if (panels == NULL)
+    const ivf_model *model = build->model;
+    ivf_nearest *nearest = ivf_nearest_new(&model->tree, model->metric, &model->grid, &model->way);
+    if (nearest == NULL)
         return MPIVF_FAILED;
-    residual_state s = {.panels = panels, .build = build, .n = n};
+    residual_state s = {.nearest = nearest, .build = build, .n = n};
+    s.scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_nearest_scratch(nearest), 64);
+    s.scratch = ivf_new((size_t)ivf_team_size(), s.scratch_bytes);
     s.out = out;
-    int rc = ivf_team_run(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
-    ivf_panels_free(panels);
+    int rc = s.scratch == NULL ? MPIVF_FAILED : ivf_team_run(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
+    ivf_free(s.scratch);
+    ivf_nearest_free(nearest);
     return rc;
 }
 
@@ -106,7 +129,8 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
 static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
 {
     ivf_codec *codec = build->model->codec;
-    const ivf_codec_training training = {.seed = build->config->seed, .iterations = build->config->pq_iterations};
+    const ivf_codec_training training = {
+        .seed = build->config->seed, .iterations = build->config->pq_iterations, .exact = build->config->train_exact};
     ivf_share share = build->share;
     char took[24];
     double started = ivf_clock();
@@ -114,7 +138,7 @@ static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
     if (share.total == 0 || !ivf_codec_is_residual(codec))
         return ivf_codec_train(ctx, codec, build->sample, &share, &training);
     int64_t n = ivf_share_count(&share);
-    float *residuals = ivf_new(ivf_to_size(n), (size_t)build->plan.d * sizeof *residuals);
+    float *residuals = ivf_new(ivf_to_size(n), (size_t)build->plan.d_rotated * sizeof *residuals);
     int rc = residuals == NULL ? MPIVF_FAILED : make_residuals(build, n, residuals);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
@@ -158,7 +182,13 @@ int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)
     const ivf_plan *plan = &build->plan;
     int rc = ivf_agree(ctx, ivf_model_new(&plan->factory, plan->d, plan->metric, &build->model));
     if (rc == MPIVF_OK)
+        rc = ivf_rotate_train(ctx, build);
+    if (rc == MPIVF_OK)
         rc = train_lists(ctx, build);
+    if (rc == MPIVF_OK)
+        rc = grow_tree(ctx, build);
+    if (rc == MPIVF_OK)
+        rc = ivf_way_fit(ctx, build);
     if (rc == MPIVF_OK)
         rc = train_codec(ctx, build);
     ivf_free(build->sample);

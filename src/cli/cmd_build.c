@@ -18,6 +18,27 @@ static ivf_train_on read_train_on(const ivf_options *options)
     return strcmp(text, "all") == 0 ? IVF_TRAIN_ON_ALL : IVF_TRAIN_ON_ROOT;
 }
 
+/* How rows find their lists. Probes stand in the order of a descent, from the top. */
+static int read_assign(const ivf_options *options, ivf_build_config *config)
+{
+    const char *text = ivf_options_text(options, IVF_OPTION_ASSIGN);
+    const ivf_option_value *probes = ivf_options_value(options, IVF_OPTION_ASSIGN_PROBES);
+    config->levels = ivf_to_int(ivf_options_integer(options, IVF_OPTION_LEVELS));
+    config->assign = IVF_NEAREST_EXACT;
+    while (config->assign < IVF_NEAREST_KINDS && strcmp(text, ivf_nearest_name(config->assign)) != 0)
+        config->assign++;
+    if (!ivf_options_differs(options, IVF_OPTION_ASSIGN_PROBES))
+        return MPIVF_OK;
+    if (config->assign != IVF_NEAREST_TREE)
+        return ivf_fail(MPIVF_USAGE, "--assign-probes has no effect with --assign %s; use --assign tree", text);
+    if (probes->count >= IVF_LEVELS)
+        return ivf_fail(MPIVF_USAGE, "--assign-probes: %d numbers; a tree has at most %d levels above its lists",
+                        probes->count, IVF_LEVELS - 1);
+    for (int i = 0; i < probes->count; i++)
+        config->assign_probes[probes->count - i] = ivf_to_i32(probes->integers[i]);
+    return MPIVF_OK;
+}
+
 int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
 {
     *config = (ivf_build_config){
@@ -26,6 +47,7 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
         .ids_h5 = ivf_options_text(options, IVF_OPTION_IDS_DATASET),
         .seed = (uint64_t)ivf_options_integer(options, IVF_OPTION_SEED),
         .train_on = read_train_on(options),
+        .train_exact = strcmp(ivf_options_text(options, IVF_OPTION_TRAIN_MODE), "exact") == 0,
         .sample_rows = ivf_options_integer(options, IVF_OPTION_SAMPLE),
         .fragment_rows = ivf_options_integer(options, IVF_OPTION_FRAGMENT_ROWS),
         .iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_ITERATIONS)),
@@ -36,6 +58,8 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
     };
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &config->metric);
     int rc = ivf_load_input(options, &config->input);
+    if (rc == MPIVF_OK)
+        rc = read_assign(options, config);
     if (rc == MPIVF_OK)
         rc = ivf_load_check_ids(options);
     if (rc == MPIVF_OK)

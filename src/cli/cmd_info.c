@@ -94,19 +94,37 @@ static json_t *training_to_json(const ivf_training_record *t)
     json_t *objective = json_array();
     for (int32_t i = 0; i < t->iterations; i++)
         ivf_output_append(&objective, json_real(t->objective[i]));
-    return json_pack("{s:I, s:I, s:i, s:s, s:I, s:f, s:o}", "sample_rows", (json_int_t)t->sample_rows, "seed",
-                     (json_int_t)t->seed, "iterations", (int)t->iterations, "stopped", t->stopped, "repairs",
-                     (json_int_t)t->repairs, "imbalance", t->imbalance, "objective", objective);
+    return json_pack("{s:I, s:I, s:i, s:s, s:s, s:I, s:f, s:o}", "sample_rows", (json_int_t)t->sample_rows, "seed",
+                     (json_int_t)t->seed, "iterations", (int)t->iterations, "steps", t->steps, "stopped", t->stopped,
+                     "repairs", (json_int_t)t->repairs, "imbalance", t->imbalance, "objective", objective);
+}
+
+static double share_of_same(const ivf_nearest_agreement *agreement)
+{
+    return agreement->rows == 0 ? 1 : (double)agreement->same / (double)agreement->rows;
+}
+
+static json_t *assign_to_json(const ivf_model *model)
+{
+    json_t *nodes = json_array();
+    json_t *probes = json_array();
+    for (int l = model->tree.levels - 1; l > 0; l--) {
+        ivf_output_append(&nodes, json_integer(model->tree.count[l]));
+        ivf_output_append(&probes, json_integer(model->way.probes[l]));
+    }
+    return json_pack("{s:s, s:o, s:o, s:I, s:f, s:f}", "way", ivf_nearest_name(model->way.kind), "nodes", nodes,
+                     "probes", probes, "rows", (json_int_t)model->agreement.rows, "agreement",
+                     share_of_same(&model->agreement), "excess", model->agreement.excess);
 }
 
 static json_t *model_to_json(const ivf_manifest *m, const ivf_model *model)
 {
     char factory[64];
     ivf_factory_text(&m->factory, factory);
-    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:I, s:I, s:o}", "id", m->model_id, "factory", factory, "d", m->d,
-                     "metric", ivf_metric_name(m->metric), "nlist", (int)m->factory.nlist, "code_bytes",
-                     (json_int_t)m->code_size, "bytes", (json_int_t)m->model_bytes, "training",
-                     training_to_json(&model->training));
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:o, s:o}", "id", m->model_id, "factory", factory, "d",
+                     m->d, "metric", ivf_metric_name(m->metric), "nlist", (int)m->factory.nlist, "levels",
+                     model->tree.levels, "code_bytes", (json_int_t)m->code_size, "bytes", (json_int_t)m->model_bytes,
+                     "training", training_to_json(&model->training), "assign", assign_to_json(model));
 }
 
 static json_t *fragments_to_json(const ivf_manifest *m)
@@ -159,6 +177,11 @@ static void add_model(ivf_text *out, const ivf_manifest *m, const ivf_model *mod
     if (t->iterations > 0)
         ivf_text_add(out, ", objective %.6g to %.6g", t->objective[0], t->objective[t->iterations - 1]);
     ivf_text_add(out, ", %" PRId64 " empty lists repaired\n", t->repairs);
+    ivf_text_add(out, "assignment    %s", ivf_nearest_name(model->way.kind));
+    for (int l = model->tree.levels - 1; l > 0 && model->way.kind == IVF_NEAREST_TREE; l--)
+        ivf_text_add(out, ", %d of %d nodes", model->way.probes[l], model->tree.count[l]);
+    ivf_text_add(out, "; %.2f %% of %" PRId64 " rows in their nearest list, objective %+.3f %%\n",
+                 100 * share_of_same(&model->agreement), model->agreement.rows, 100 * model->agreement.excess);
 }
 
 static void info_to_text(ivf_text *out, const char *index, const ivf_manifest *m, const ivf_model *model,

@@ -257,6 +257,16 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                              .choices = "root,all,auto",
                              .help = "Who trains: rank 0 alone, all ranks, or all when the work is worth the messages. "
                                      "Makes no difference to the index."},
+    [IVF_OPTION_TRAIN_MODE] = {.name = "train-mode",
+                               .type = IVF_TYPE_CHOICE,
+                               .commands = BUILDING,
+                               .argument = "MODE",
+                               .fallback = "fast",
+                               .choices = "fast,exact",
+                               .help =
+                                   "fast: most comparisons of training in 8 and 16 bits, with the nearest centroids "
+                                   "only, or on a part of the sample, to the same quality; exact: every iteration "
+                                   "compares all rows with all centroids in single precision."},
     [IVF_OPTION_ITERATIONS] = {.name = "iterations",
                                .type = IVF_TYPE_INTEGER,
                                .commands = BUILDING,
@@ -282,6 +292,37 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                               .real_max = 1,
                               .help = "The k-means that places the lists stops when its objective falls by less than "
                                       "this share in one iteration; 0: never."},
+    [IVF_OPTION_LEVELS] = {.name = "levels",
+                           .type = IVF_TYPE_INTEGER,
+                           .commands = BUILDING,
+                           .has_auto = true,
+                           .argument = "COUNT",
+                           .fallback = "auto",
+                           .min = 1,
+                           .max = 3,
+                           .help = "Levels of the tree of centroids, the lists' own included; auto: chosen from the "
+                                   "number of lists, 1 for less than 8192."},
+    [IVF_OPTION_ASSIGN] = {.name = "assign",
+                           .type = IVF_TYPE_CHOICE,
+                           .commands = BUILDING,
+                           .argument = "WAY",
+                           .fallback = "auto",
+                           .choices = "auto,exact,rounded,tree",
+                           .help =
+                               "How the nearest list of a row is found: by comparing it with all of them in single "
+                               "precision (exact) or in 8 bits with a check of the best (rounded), or by descending "
+                               "the tree of centroids (tree); auto: the fastest of these that agrees with exact, "
+                               "which is measured on rows of the sample."},
+    [IVF_OPTION_ASSIGN_PROBES] = {.name = "assign-probes",
+                                  .type = IVF_TYPE_INTEGERS,
+                                  .commands = BUILDING,
+                                  .has_auto = true,
+                                  .argument = "NODES,...",
+                                  .fallback = "auto",
+                                  .min = 1,
+                                  .max = INT32_MAX,
+                                  .help = "With --assign tree, how many nodes of each upper level a row descends into, "
+                                          "the top level first; auto: one in 32, at least 16."},
     [IVF_OPTION_FRAGMENT_ROWS] = {.name = "fragment-rows",
                                   .type = IVF_TYPE_INTEGER,
                                   .commands = BUILDING,

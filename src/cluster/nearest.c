@@ -31,18 +31,21 @@ static int32_t probes_of(int32_t nodes)
     return probes < nodes ? probes : nodes;
 }
 
-ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree)
+ivf_nearest_way ivf_nearest_usual(const ivf_tree *tree, ivf_nearest_kind kind)
 {
-    ivf_nearest_way way = {.kind = IVF_NEAREST_EXACT};
-    if (tree->d > IVF_COARSE_MAX_D || (int64_t)tree->count[0] * tree->d < WORTH_ROUNDING)
-        return way;
-    way.kind = IVF_NEAREST_ROUNDED;
-    if (tree->levels == 1 || tree->count[0] < WORTH_DESCENDING)
-        return way;
-    way.kind = IVF_NEAREST_TREE;
-    for (int level = 1; level < tree->levels; level++)
+    ivf_nearest_way way = {.kind = kind};
+    for (int level = 1; level < tree->levels && kind == IVF_NEAREST_TREE; level++)
         way.probes[level] = probes_of(tree->count[level]);
     return way;
+}
+
+ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree)
+{
+    if (tree->d > IVF_COARSE_MAX_D || (int64_t)tree->count[0] * tree->d < WORTH_ROUNDING)
+        return ivf_nearest_usual(tree, IVF_NEAREST_EXACT);
+    if (tree->levels == 1 || tree->count[0] < WORTH_DESCENDING)
+        return ivf_nearest_usual(tree, IVF_NEAREST_ROUNDED);
+    return ivf_nearest_usual(tree, IVF_NEAREST_TREE);
 }
 
 static bool pack_level(ivf_nearest *nearest, int level)

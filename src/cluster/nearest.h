@@ -36,6 +36,9 @@ typedef struct ivf_nearest ivf_nearest;
 /* Local. "exact", "rounded", "tree". */
 const char *ivf_nearest_name(ivf_nearest_kind kind);
 
+/* Local. That way through a tree, whose levels must allow it, with the usual number of probes. */
+ivf_nearest_way ivf_nearest_usual(const ivf_tree *tree, ivf_nearest_kind kind);
+
 /* Local. The way for a tree of that shape, by rules that were measured (bench/coarse.c, bench/nearest.c). */
 ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree);
 

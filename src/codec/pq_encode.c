@@ -55,19 +55,22 @@ typedef struct {
     uint8_t *numbers; /* [rows][m] */
 } block_space;
 
-static size_t width_of(const ivf_pq_state *s)
+/* 16-bit values of a rounded row, also while the codec is not trained yet. */
+static size_t width_of(const ivf_codec *codec)
 {
-    return s->integers == NULL ? 0 : ivf_words_width(s->integers);
+    const ivf_pq_state *s = codec->state;
+    return s->dsub <= IVF_WORDS_VALUES ? (size_t)codec->spec.m * (size_t)ivf_round_up(s->dsub, 2) : 0;
 }
 
-static block_space cut(const ivf_pq_state *s, size_t rows, void *scratch)
+static block_space cut(const ivf_codec *codec, size_t rows, void *scratch)
 {
+    const ivf_pq_state *s = codec->state;
     block_space b;
     b.slice = scratch;
     b.score = b.slice + rows * (size_t)s->dsub;
     b.best = (int32_t *)(void *)(b.score + rows);
     b.rounded = (int16_t *)(void *)(b.best + rows);
-    b.outside = (uint8_t *)(b.rounded + rows * width_of(s));
+    b.outside = (uint8_t *)(b.rounded + rows * width_of(codec));
     b.numbers = b.outside + rows;
     return b;
 }
@@ -76,7 +79,7 @@ size_t ivf_pq_encode_scratch(const ivf_codec *codec, int64_t n)
 {
     const ivf_pq_state *s = codec->state;
     const size_t row = (size_t)s->dsub * sizeof(float) + sizeof(float) + sizeof(int32_t) +
-                       width_of(s) * sizeof(int16_t) + 1 + (size_t)codec->spec.m;
+                       width_of(codec) * sizeof(int16_t) + 1 + (size_t)codec->spec.m;
     return ivf_to_size(ivf_min_i64(n, BLOCK)) * row;
 }
 
@@ -118,13 +121,13 @@ static void find_numbers(const ivf_codec *codec, const float *x, size_t n, const
     }
     for (size_t row = 0; row < n && outside > 0; row++)
         if (b->outside[row])
-            correct_row(codec, x + row * (size_t)codec->d, b->rounded + row * width_of(s), b, numbers + row * m);
+            correct_row(codec, x + row * (size_t)codec->d, b->rounded + row * width_of(codec), b, numbers + row * m);
 }
 
 static void encode_block(const ivf_codec *codec, const float *x, size_t n, uint8_t *codes, void *scratch)
 {
     const size_t m = (size_t)codec->spec.m;
-    const block_space b = cut(codec->state, n, scratch);
+    const block_space b = cut(codec, n, scratch);
     if (codec->spec.bits == 8) {
         find_numbers(codec, x, n, &b, codes);
         return;

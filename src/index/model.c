@@ -10,19 +10,29 @@
 #include "base/memory.h"
 #include "comm/transfer.h"
 
-int ivf_model_new(const ivf_factory *factory, int d, ivf_metric metric, ivf_model **model)
+int ivf_model_new(const ivf_factory *factory, int d_in, ivf_metric metric, ivf_model **model)
 {
     *model = NULL;
     ivf_model *made = ivf_new_zero(1, sizeof *made);
     if (made == NULL)
         return MPIVF_FAILED;
-    made->d = d;
+    made->d_in = d_in;
+    made->d = ivf_factory_rotated(factory, d_in);
     made->nlist = factory->nlist;
     made->metric = metric;
     made->factory = *factory;
-    int rc = ivf_codec_new(&factory->codec, d, &made->codec);
+    int rc = ivf_codec_new(&factory->codec, made->d, &made->codec);
     if (rc == MPIVF_OK)
-        rc = ivf_tree_make(&made->tree, 1, d, &made->nlist);
+        rc = ivf_tree_make(&made->tree, 1, made->d, &made->nlist);
+    if (rc == MPIVF_OK) {
+        made->grid = (ivf_grid){.d = made->d, .step = 1};
+        made->grid.centre = ivf_new_zero((size_t)made->d, sizeof *made->grid.centre);
+        rc = made->grid.centre == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    if (rc == MPIVF_OK && factory->opq_m > 0) {
+        made->rotation = ivf_new_zero((size_t)made->d * (size_t)d_in, sizeof *made->rotation);
+        rc = made->rotation == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
     if (rc != MPIVF_OK) {
         ivf_model_free(made);
         return rc;
@@ -36,6 +46,8 @@ void ivf_model_free(ivf_model *model)
     if (model == NULL)
         return;
     ivf_codec_free(model->codec);
+    ivf_free(model->rotation);
+    ivf_grid_free(&model->grid);
     ivf_tree_free(&model->tree);
     ivf_free(model->training.objective);
     ivf_free(model);
@@ -67,13 +79,25 @@ static void list_level(const ivf_tree *tree, int level, ivf_model_arrays *all)
                                .data = tree->first[level]});
 }
 
-void ivf_model_list_arrays(const ivf_model *model, ivf_model_arrays *all)
+void ivf_model_list_arrays(ivf_model *model, ivf_model_arrays *all)
 {
     ivf_array codec[IVF_CODEC_ARRAYS];
     int codec_count = ivf_codec_arrays(model->codec, codec);
     all->count = 0;
+    if (model->rotation != NULL)
+        list_array(all, "",
+                   (ivf_array){.name = "rotation",
+                               .type = IVF_F32,
+                               .rank = 2,
+                               .dims = {model->d, model->d_in},
+                               .data = model->rotation});
     for (int l = 0; l < model->tree.levels; l++)
         list_level(&model->tree, l, all);
+    list_array(
+        all, "grid/",
+        (ivf_array){.name = "centre", .type = IVF_F32, .rank = 1, .dims = {model->d}, .data = model->grid.centre});
+    list_array(all, "grid/",
+               (ivf_array){.name = "step", .type = IVF_F32, .rank = 1, .dims = {1}, .data = &model->grid.step});
     list_array(all, "",
                (ivf_array){.name = "objective",
                            .type = IVF_F64,
@@ -94,18 +118,25 @@ int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes)
     return model->training.objective == NULL ? MPIVF_FAILED : rc;
 }
 
+ivf_panels *ivf_model_pack_rotation(const ivf_model *model)
+{
+    return ivf_panels_new(model->rotation, model->d, model->d_in, IVF_IP);
+}
+
 int ivf_model_seal(ivf_model *model)
 {
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
-    char head[192] = {0};
+    char head[256] = {0};
     char factory[64];
     ivf_model_arrays all;
     ivf_factory_text(&model->factory, factory);
-    (void)snprintf(head, sizeof head, "%s %s %d %" PRId64 " %" PRIu64 " %d %" PRId64, factory,
-                   ivf_metric_name(model->metric), model->d, model->training.sample_rows, model->training.seed,
-                   model->training.iterations, model->training.repairs);
+    (void)snprintf(head, sizeof head, "%s %s %d %" PRId64 " %" PRIu64 " %d %" PRId64 " %s %d %d %" PRId64 " %" PRId64,
+                   factory, ivf_metric_name(model->metric), model->d_in, model->training.sample_rows,
+                   model->training.seed, model->training.iterations, model->training.repairs,
+                   ivf_nearest_name(model->way.kind), model->way.probes[1], model->way.probes[2], model->agreement.rows,
+                   model->agreement.same);
     ivf_hasher_add(hasher, head, sizeof head);
     ivf_model_list_arrays(model, &all);
     for (int i = 0; i < all.count; i++)
@@ -144,6 +175,8 @@ int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
         return rc;
     ivf_bcast(ctx, model->id, sizeof model->id);
     bcast_training(ctx, &model->training);
+    ivf_bcast(ctx, &model->way, sizeof model->way);
+    ivf_bcast(ctx, &model->agreement, sizeof model->agreement);
     ivf_model_list_arrays(model, &all);
     for (int i = 0; i < all.count; i++)
         ivf_bcast(ctx, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
@@ -154,7 +187,7 @@ int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
 typedef struct {
     ivf_factory factory;
     ivf_metric metric;
-    int d;
+    int d_in;
 } model_shape;
 
 int ivf_model_open(const ivf_ctx *ctx, const char *index, const char *id, ivf_model **model)
@@ -163,13 +196,13 @@ int ivf_model_open(const ivf_ctx *ctx, const char *index, const char *id, ivf_mo
     model_shape shape = {0};
     int rc = ivf_ctx_is_root(ctx) ? ivf_model_read(index, id, model) : MPIVF_OK;
     if (*model != NULL)
-        shape = (model_shape){(*model)->factory, (*model)->metric, (*model)->d};
+        shape = (model_shape){(*model)->factory, (*model)->metric, (*model)->d_in};
     rc = ivf_agree(ctx, rc);
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, &shape, sizeof shape);
     if (!ivf_ctx_is_root(ctx))
-        rc = ivf_model_new(&shape.factory, shape.d, shape.metric, model);
+        rc = ivf_model_new(&shape.factory, shape.d_in, shape.metric, model);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK && *model != NULL)
         rc = ivf_model_bcast(ctx, *model);

@@ -6,11 +6,15 @@
 
 #include "base/array.h"
 #include "base/metric.h"
+#include "cluster/kmeans.h"
+#include "cluster/nearest.h"
 #include "cluster/tree.h"
 #include "codec/codec.h"
 #include "codec/factory.h"
 #include "comm/context.h"
 #include "index/layout.h"
+#include "math/grid.h"
+#include "math/panels.h"
 
 /* How training went; kept in the model. */
 typedef struct {
@@ -19,23 +23,29 @@ typedef struct {
     int32_t iterations;
     int64_t repairs; /* empty cells given a row of another */
     double imbalance;
-    char stopped[16];  /* why: "iterations", "tolerance" */
-    double *objective; /* [iterations], owned */
+    char steps[IVF_KMEANS_STEPS + 1]; /* what each iteration was (cluster/kmeans.h), a letter each */
+    char stopped[16];                 /* why: "iterations", "tolerance", "settled" */
+    double *objective;                /* [iterations], owned */
 } ivf_training_record;
 
 typedef struct {
     char id[IVF_ID_BYTES];
-    int d;
+    int d_in; /* values of a row or query as it comes */
+    int d;    /* as centroids and codec see it, after the rotation */
     int32_t nlist;
     ivf_metric metric;
     ivf_factory factory;
-    ivf_tree tree;    /* level 0: the lists' centroids */
-    ivf_codec *codec; /* owned */
+    float *rotation;                 /* [d][d_in], owned; NULL: none, and d = d_in */
+    ivf_tree tree;                   /* level 0: the lists' centroids */
+    ivf_grid grid;                   /* on which rows are rounded while their lists are looked for */
+    ivf_nearest_way way;             /* in which they are looked for */
+    ivf_nearest_agreement agreement; /* of that way, on rows of the sample */
+    ivf_codec *codec;                /* owned */
     ivf_training_record training;
 } ivf_model;
 
-/* Local. An empty model of that shape: one level of centroids, not set; codec untrained. */
-int ivf_model_new(const ivf_factory *factory, int d, ivf_metric metric, ivf_model **model);
+/* Local. An empty model of that shape for rows of d_in values: one level of centroids, not set; codec untrained. */
+int ivf_model_new(const ivf_factory *factory, int d_in, ivf_metric metric, ivf_model **model);
 void ivf_model_free(ivf_model *model);
 
 /* Local. The lists' centroids, [nlist][d]. */
@@ -44,9 +54,13 @@ static inline const float *ivf_model_centroids(const ivf_model *model)
     return model->tree.centroids[0];
 }
 
+/* Local. The rotation, packed: ivf_panels_scores of it rotates x[n][d_in] to out[n][d]. NULL with a failure recorded.
+ */
+ivf_panels *ivf_model_pack_rotation(const ivf_model *model);
+
 /* Local. All that the model holds beside plain numbers, as views named as in FORMAT.md, contents writable; returns how
  * many. `names` keeps those that are put together. */
-enum { IVF_MODEL_ARRAYS = IVF_CODEC_ARRAYS + 2 * IVF_LEVELS, IVF_MODEL_NAME = 32 };
+enum { IVF_MODEL_ARRAYS = IVF_CODEC_ARRAYS + 2 * IVF_LEVELS + 3, IVF_MODEL_NAME = 32 };
 
 typedef struct {
     ivf_array arrays[IVF_MODEL_ARRAYS];
@@ -54,7 +68,7 @@ typedef struct {
     int count;
 } ivf_model_arrays;
 
-void ivf_model_list_arrays(const ivf_model *model, ivf_model_arrays *all);
+void ivf_model_list_arrays(ivf_model *model, ivf_model_arrays *all);
 
 /* Local. The sizes of the arrays that factory and d do not settle. */
 typedef struct {
@@ -73,7 +87,7 @@ int ivf_model_seal(ivf_model *model);
 int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model);
 
 /* Local. Publishes models/<id>.h5; reports its bytes and checksum. */
-int ivf_model_write(const ivf_model *model, const char *index, int64_t *bytes, uint64_t *checksum);
+int ivf_model_write(ivf_model *model, const char *index, int64_t *bytes, uint64_t *checksum);
 
 /* Local. Reads and checks models/<id>.h5 (shapes, finiteness, id). MPIVF_CORRUPT names what is wrong. */
 int ivf_model_read(const char *index, const char *id, ivf_model **model);

@@ -84,10 +84,11 @@ static int verify_model(verify_state *s)
         rc = check_file(s, path, m->model_bytes, m->model_checksum);
     if (rc == MPIVF_OK)
         rc = ivf_model_read(s->index, m->model_id, &model);
-    if (rc == MPIVF_OK && (model->d != m->d || model->nlist != m->factory.nlist || model->metric != m->metric ||
+    if (rc == MPIVF_OK && (model->d_in != m->d || model->nlist != m->factory.nlist || model->metric != m->metric ||
                            ivf_codec_code_size(model->codec) != m->code_size))
         rc = ivf_fail(MPIVF_CORRUPT, "%s: d %d, %d lists, %zu bytes a code; the manifest says %d, %d, %zu", path,
-                      model->d, model->nlist, ivf_codec_code_size(model->codec), m->d, m->factory.nlist, m->code_size);
+                      model->d_in, model->nlist, ivf_codec_code_size(model->codec), m->d, m->factory.nlist,
+                      m->code_size);
     ivf_model_free(model);
     return note(s, rc);
 }

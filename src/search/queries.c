@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/team.h"
 #include "math/rows.h"
 
 enum { CHECK_ROWS = 1024 };
@@ -44,6 +45,38 @@ int ivf_queries_open(const float *queries, int64_t nq, int d, ivf_metric metric,
     ivf_rows_normalise(prepared->copy, nq, d);
     prepared->x = prepared->copy;
     return MPIVF_OK;
+}
+
+typedef struct {
+    const ivf_panels *rotation;
+    const float *x; /* [nq][d] */
+    int d;
+    float *out; /* [nq][rotated] */
+    int rotated;
+    int64_t nq;
+} rotate_job;
+
+static int rotate_task(void *arg, int64_t task, int worker)
+{
+    const rotate_job *job = arg;
+    int64_t first = task * CHECK_ROWS;
+    (void)worker;
+    ivf_panels_scores(job->rotation, job->x + first * job->d, ivf_min_i64(CHECK_ROWS, job->nq - first),
+                      job->out + first * job->rotated);
+    return MPIVF_OK;
+}
+
+int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, int d, const ivf_panels *rotation, int rotated)
+{
+    rotate_job job = {.rotation = rotation, .x = prepared->x, .d = d, .rotated = rotated, .nq = nq};
+    job.out = ivf_new(ivf_to_size(nq) * (size_t)rotated, sizeof *job.out);
+    if (job.out == NULL)
+        return MPIVF_FAILED;
+    int rc = ivf_team_run(ivf_ceil_div(nq, CHECK_ROWS), rotate_task, &job);
+    ivf_free(prepared->copy);
+    prepared->copy = job.out;
+    prepared->x = job.out;
+    return rc;
 }
 
 void ivf_queries_close(ivf_queries *prepared)

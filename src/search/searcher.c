@@ -32,19 +32,20 @@ struct ivf_searcher {
     ivf_manifest *manifest;
     ivf_model *model;
     ivf_panels *centroids;
+    ivf_panels *rotation; /* NULL: none */
     ivf_postings postings;
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
 static int check_model(const char *index, const ivf_manifest *manifest, const ivf_model *model)
 {
-    if (model->d == manifest->d && model->nlist == manifest->factory.nlist && model->metric == manifest->metric &&
+    if (model->d_in == manifest->d && model->nlist == manifest->factory.nlist && model->metric == manifest->metric &&
         ivf_codec_code_size(model->codec) == manifest->code_size)
         return MPIVF_OK;
     return ivf_fail(MPIVF_CORRUPT,
                     "%s: model %s (d %d, %d lists, %s, codes of %zu bytes) is not what the manifest says (d %d, %d "
                     "lists, %s, codes of %zu bytes); build the index again",
-                    index, model->id, model->d, model->nlist, ivf_metric_name(model->metric),
+                    index, model->id, model->d_in, model->nlist, ivf_metric_name(model->metric),
                     ivf_codec_code_size(model->codec), manifest->d, manifest->factory.nlist,
                     ivf_metric_name(manifest->metric), manifest->code_size);
 }
@@ -60,6 +61,11 @@ static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
     s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
     if (s->centroids == NULL)
         return MPIVF_FAILED;
+    if (s->model->rotation != NULL) {
+        s->rotation = ivf_model_pack_rotation(s->model);
+        if (s->rotation == NULL)
+            return MPIVF_FAILED;
+    }
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
     return ivf_postings_load(index, s->manifest, from, to, &s->postings);
 }
@@ -91,6 +97,7 @@ void ivf_searcher_close(ivf_searcher *searcher)
         return;
     ivf_postings_free(&searcher->postings);
     ivf_panels_free(searcher->centroids);
+    ivf_panels_free(searcher->rotation);
     ivf_model_free(searcher->model);
     ivf_manifest_free(searcher->manifest);
     ivf_free(searcher);
@@ -130,7 +137,9 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     const ivf_model *model = run->searcher->model;
     run->k = params->k;
     run->batch = choose_batch(nq, params);
-    int rc = ivf_queries_open(queries, nq, model->d, model->metric, &run->queries);
+    int rc = ivf_queries_open(queries, nq, model->d_in, model->metric, &run->queries);
+    if (rc == MPIVF_OK && run->searcher->rotation != NULL)
+        rc = ivf_queries_rotate(&run->queries, nq, model->d_in, run->searcher->rotation, model->d);
     if (rc == MPIVF_OK)
         rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
     if (rc == MPIVF_OK && !ivf_ctx_is_root(ctx)) {

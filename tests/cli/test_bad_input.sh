@@ -95,6 +95,14 @@ printf 'factory: IVF8,Flat\niteratoins: 5\n' >typo.yaml
 refused 2 'typo\.yaml' iteratoins iterations -- --input good.fbin --config typo.yaml
 refused 2 '--input' --
 
+# Ways to the lists that a tree does not have.
+refused 2 '--assign-probes' '--assign tree' -- --input good.fbin --assign-probes 3
+refused 2 '--assign tree' '8 lists' '--levels 2' -- --input good.fbin --factory IVF8,Flat --assign tree
+refused 2 '--levels 2' '8 lists' 64 -- --input good.fbin --factory IVF8,Flat --levels 2
+refused 2 '--assign-probes' '2 numbers' '--levels 3' -- --input good.fbin --factory IVF64,Flat --levels 2 \
+    --assign tree --assign-probes 3,4
+refused 2 '--assign-probes' '3 numbers' -- --input good.fbin --assign tree --assign-probes 3,4,5
+
 # Fewer rows than ranks is no failure.
 head -c $((8 + 2 * 64)) good.fbin >two.fbin
 u32 2 | patch two.fbin 0

@@ -16,6 +16,7 @@
 #include "build/plan.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
+#include "index/model.h"
 #include "index/verify.h"
 #include "io/lock.h"
 #include "mpi_suite.h"
@@ -28,7 +29,8 @@ static char input_path[PATH];
 static char index_path[PATH];
 static const char *inputs[1];
 static json_t *no_options;
-static float input_scale; /* of every value written */
+static float input_scale;   /* of every value written */
+static float input_outlier; /* added to the first value of every third row */
 
 /* Rank 0 writes ROWS clustered rows as .fbin; `spoil` marks rows that get a NaN. */
 static void write_input(const int64_t *spoil, int spoiled)
@@ -45,6 +47,8 @@ static void write_input(const int64_t *spoil, int spoiled)
         x[i] = input_scale *
                (float)(10 * ivf_rng_normal(6, IVF_RNG_TEST, centre * D + i % D) + ivf_rng_normal(7, IVF_RNG_TEST, i));
     }
+    for (int64_t i = 0; i < ROWS; i += 3)
+        x[i * D] += input_outlier;
     for (int i = 0; i < spoiled; i++)
         x[spoil[i] * D + 3] = NAN;
     test_write_file(input_path, data, bytes);
@@ -59,6 +63,7 @@ static void setup(void)
     (void)snprintf(index_path, sizeof index_path, "%s/index", folder);
     inputs[0] = input_path;
     input_scale = 1;
+    input_outlier = 0;
     write_input(NULL, 0);
     ivf_barrier(test_ctx);
 }
@@ -77,6 +82,7 @@ static ivf_build_config configure(const char *factory, ivf_metric metric)
                                .fragment_rows = 700,
                                .iterations = 5,
                                .pq_iterations = 5,
+                               .assign = IVF_NEAREST_KINDS,
                                .config = no_options};
     if (ivf_factory_parse(factory, &config.factory) != MPIVF_OK)
         abort();
@@ -100,9 +106,8 @@ static int same_contents(const char *a, const char *b)
 }
 
 /* Built by all ranks with the threads they have, and again by rank 0 alone with three threads into another folder. */
-static void check_same_bytes(const char *factory, ivf_metric metric)
+static void check_same_bytes(ivf_build_config config)
 {
-    ivf_build_config config = configure(factory, metric);
     ivf_build_result result;
     char alone_path[PATH];
     config.replace = true;
@@ -127,16 +132,21 @@ static void check_same_bytes(const char *factory, ivf_metric metric)
     test_all(same);
 }
 
+static void remove_index(void)
+{
+    ivf_barrier(test_ctx);
+    if (ivf_ctx_is_root(test_ctx))
+        test_temp_remove(index_path);
+    ivf_barrier(test_ctx);
+}
+
 START_TEST(any_number_of_ranks_makes_the_same_bytes)
 {
     static const char *const factories[] = {"IVF16,Flat", "IVF16,SQfp16", "IVF16,SQ8",
                                             "IVF16,SQ6",  "IVF16,PQ4",    "IVF16,PQ8x4"};
     for (size_t i = 0; i < sizeof factories / sizeof factories[0]; i++) {
-        check_same_bytes(factories[i], (ivf_metric)(i % 3));
-        ivf_barrier(test_ctx);
-        if (ivf_ctx_is_root(test_ctx))
-            test_temp_remove(index_path);
-        ivf_barrier(test_ctx);
+        check_same_bytes(configure(factories[i], (ivf_metric)(i % 3)));
+        remove_index();
     }
 }
 END_TEST
@@ -148,6 +158,69 @@ static int verify_finds(int64_t findings)
     ivf_free(report.text);
     return report.findings == findings && rc == (findings == 0 ? MPIVF_OK : MPIVF_CORRUPT);
 }
+
+START_TEST(every_way_of_training_and_assigning_makes_the_same_bytes)
+{
+    for (int i = 0; i < IVF_NEAREST_KINDS; i++) {
+        ivf_build_config config = configure("IVF128,SQ8", (ivf_metric)i);
+        config.assign = (ivf_nearest_kind)i;
+        config.levels = 1 + i;
+        config.train_exact = i % 2 == 0;
+        check_same_bytes(config);
+        remove_index();
+    }
+}
+END_TEST
+
+static ivf_model *read_model(void)
+{
+    ivf_manifest *m = NULL;
+    ivf_model *model = NULL;
+    if (ivf_manifest_read(index_path, &m) != MPIVF_OK || ivf_model_read(index_path, m->model_id, &model) != MPIVF_OK)
+        abort();
+    ivf_manifest_free(m);
+    return model;
+}
+
+START_TEST(the_model_tells_how_rows_are_assigned)
+{
+    ivf_build_config config = configure("IVF256,SQ8", IVF_L2);
+    ivf_build_result result;
+    config.levels = 3;
+    config.assign = IVF_NEAREST_TREE;
+    config.assign_probes[1] = 5;
+    config.assign_probes[2] = 1;
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    int right = 1;
+    if (ivf_ctx_is_root(test_ctx)) {
+        ivf_model *model = read_model();
+        right = model->tree.levels == 3 && model->way.kind == IVF_NEAREST_TREE && model->way.probes[1] == 5 &&
+                model->way.probes[2] == 1 && model->agreement.rows == ROWS && model->agreement.same > ROWS / 2 &&
+                model->agreement.same < ROWS && model->agreement.excess > 0;
+        ivf_model_free(model);
+    }
+    test_all(right);
+}
+END_TEST
+
+START_TEST(rows_that_8_bits_cannot_tell_apart_are_assigned_exactly)
+{
+    ivf_build_config config = configure("IVF64,Flat", IVF_L2);
+    ivf_build_result result;
+    input_outlier = 1e6F;
+    write_input(NULL, 0);
+    ivf_barrier(test_ctx);
+    test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK);
+    int right = 1;
+    if (ivf_ctx_is_root(test_ctx)) {
+        ivf_model *model = read_model();
+        right = model->agreement.same * 1000 >= model->agreement.rows * 995;
+        ivf_model_free(model);
+    }
+    test_all(right);
+    test_all(verify_finds(0));
+}
+END_TEST
 
 START_TEST(a_build_verifies_and_damage_is_found)
 {
@@ -382,6 +455,9 @@ int main(void)
     no_options = json_object();
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, any_number_of_ranks_makes_the_same_bytes);
+    tcase_add_test(tests, every_way_of_training_and_assigning_makes_the_same_bytes);
+    tcase_add_test(tests, the_model_tells_how_rows_are_assigned);
+    tcase_add_test(tests, rows_that_8_bits_cannot_tell_apart_are_assigned_exactly);
     tcase_add_test(tests, a_build_verifies_and_damage_is_found);
     tcase_add_test(tests, an_index_is_replaced_only_on_demand);
     tcase_add_test(tests, half_precision_limits_what_is_coded_not_what_is_read);

@@ -92,14 +92,14 @@ def check_conservation(m, rows):
         first += fragment["rows"]
     total = sum(int(f["digest_in"], 16) for f in m["fragments"]) % 2**64
     assert m["digest_in"] == m["digest_out"] == "%016x" % total
-    assert m["factory"] == "IVF%d,%s" % (m["nlist"], m["factory"].split(",")[1])
+    assert "IVF%d" % m["nlist"] in m["factory"].split(",")
 
 
 def check_tree(file, m, nodes):
     """Every node stands under the nearest node of the level above."""
     for level in range(1, file.attrs["levels"]):
         count = file[f"level{level}/centroids"].shape[0]
-        parents = array(file, f"level{level}/centroids", "<f4", (count, m["d"]))
+        parents = array(file, f"level{level}/centroids", "<f4", (count, nodes.shape[1]))
         first = array(file, f"level{level}/first", "<i4", (count + 1,))
         assert first[0] == 0 and first[-1] == len(nodes) and (np.diff(first) >= 0).all()
         parent = np.repeat(np.arange(count), np.diff(first))
@@ -121,19 +121,29 @@ def read_model(index, m):
             assert file.attrs[name] == m[name], name
         objective = array(file, "objective", "<f8", (file.attrs["iterations"],))
         assert np.isfinite(objective).all() and len(objective) >= 1
-        model = {"centroids": array(file, "centroids", "<f4", (m["nlist"], m["d"]))}
+        model = {}
+        width = m["d"]
+        if m["factory"].startswith("OPQ"):
+            width = file["rotation"].shape[0]
+            model["rotation"] = array(file, "rotation", "<f4", (width, m["d"]))
+        model["centroids"] = array(file, "centroids", "<f4", (m["nlist"], width))
         check_tree(file, m, model["centroids"])
+        step = array(file, "grid/step", "<f4", (1,))
+        assert step[0] > 0 and np.isfinite(array(file, "grid/centre", "<f4", (width,))).all()
+        way = text(file, "assign")
+        assert way in ("exact", "rounded", "tree") and file.attrs["assign_same"] <= file.attrs["assign_rows"]
+        model["apart"] = {"exact": 0, "rounded": 0.01, "tree": 0.05}[way]
         model["residual"] = bool(file.attrs["by_residual"])
-        codec = m["factory"].split(",")[1]
+        codec = m["factory"].split(",")[-1]
         if codec.startswith("PQ"):
             size, bits = (codec[2:].split("x") + ["8"])[:2]
             model["m"], model["bits"] = int(size), int(bits)
-            shape = (model["m"], 2 ** model["bits"], m["d"] // model["m"])
+            shape = (model["m"], 2 ** model["bits"], width // model["m"])
             model["codebooks"] = array(file, "codec/codebooks", "<f4", shape)
         elif codec.startswith("SQ") and codec != "SQfp16":
             model["bits"] = int(codec[2:])
-            model["min"] = array(file, "codec/sq_min", "<f4", (m["d"],))
-            model["span"] = array(file, "codec/sq_span", "<f4", (m["d"],))
+            model["min"] = array(file, "codec/sq_min", "<f4", (width,))
+            model["span"] = array(file, "codec/sq_span", "<f4", (width,))
         else:
             assert "codec" not in file
     for value in model.values():
@@ -149,32 +159,32 @@ def unpack(codes, count, bits):
 
 
 def decode(model, m, codes):
-    codec = m["factory"].split(",")[1]
+    codec = m["factory"].split(",")[-1]
     if codec == "Flat":
         return codes.copy().view("<f4")
     if codec == "SQfp16":
         return codes.copy().view("<f2").astype("f4")
     if codec.startswith("SQ"):
-        numbers = unpack(codes, m["d"], model["bits"])
+        numbers = unpack(codes, model["centroids"].shape[1], model["bits"])
         return model["min"] + (numbers + 0.5) / (2 ** model["bits"] - 1) * model["span"]
     numbers = unpack(codes, model["m"], model["bits"])
     return np.concatenate([model["codebooks"][i][numbers[:, i]] for i in range(model["m"])], axis=1)
 
 
 def check_lists(model, m, x, lists):
-    """Each row is in the list of its nearest centroid."""
+    """Each row is in the list of its nearest centroid, but for as many as the way of assigning them may get wrong."""
     centroids = model["centroids"].astype("f8")
     score = -x.astype("f8") @ centroids.T
     if m["metric"] == "l2":
         score = 2 * score + (centroids**2).sum(1)
     mine = score[np.arange(len(x)), lists]
     wrong = (mine > score.min(1) + 1e-5 * np.abs(score).max()).sum()
-    assert wrong == 0, f"{wrong} rows are not in their nearest list"
+    assert wrong <= model["apart"] * len(x), f"{wrong} of {len(x)} rows are not in their nearest list"
 
 
 def check_codes(model, m, x, lists, codes):
     """Each code is one that encoding can give."""
-    codec = m["factory"].split(",")[1]
+    codec = m["factory"].split(",")[-1]
     target = x - model["centroids"][lists] if model["residual"] else x
     decoded = decode(model, m, codes)
     if codec == "Flat":
@@ -187,7 +197,7 @@ def check_codes(model, m, x, lists, codes):
         assert (np.abs(decoded - inside) <= 0.5001 * step + 1e-5 * np.abs(inside).max()).all()
     else:
         books = model["codebooks"].astype("f8")
-        width = m["d"] // model["m"]
+        width = x.shape[1] // model["m"]
         numbers = unpack(codes, model["m"], model["bits"])
         for i in range(model["m"]):
             part = target[:, i * width : (i + 1) * width].astype("f8")
@@ -226,6 +236,8 @@ def check_fragment(index, m, model, record, rows, ids):
     assert np.isfinite(usable).all()
     if m["metric"] == "cosine":
         usable = (usable / np.linalg.norm(usable.astype("f8"), axis=1, keepdims=True)).astype("f4")
+    if "rotation" in model:
+        usable = (usable.astype("f8") @ model["rotation"].T.astype("f8")).astype("f4")
     check_lists(model, m, usable, lists)
     check_codes(model, m, usable, lists, codes)
     return np.diff(offsets)

@@ -11,7 +11,7 @@
 #include "cli/help.h"
 #include "cli/parse.h"
 
-enum { MOST_WORDS = 24 };
+enum { MOST_WORDS = 48 };
 
 static ivf_options options;
 static ivf_request request;
@@ -100,7 +100,8 @@ END_TEST
 START_TEST(values_come_from_the_command_line)
 {
     ck_assert_int_eq(parse_and_finish("build -i a.npy --input=b.npy out.ivf --metric ip --iterations 3 -f IVF9,Flat "
-                                      "--tolerance 1e-3 --replace --train-on all --sample auto --fragment-rows 7"),
+                                      "--tolerance 1e-3 --replace --train-on all --train-mode exact --levels 2 "
+                                      "--assign tree --assign-probes 12,50 --sample auto --fragment-rows 7"),
                      MPIVF_OK);
     ck_assert_int_eq(options.command, IVF_COMMAND_BUILD);
     const ivf_option_value *inputs = ivf_options_value(&options, IVF_OPTION_INPUT);

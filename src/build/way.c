@@ -1,0 +1,105 @@
+#include "build/way.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/transfer.h"
+
+static const int64_t WORK = (int64_t)1 << 33; /* multiply-adds that an exact comparison may take */
+static const int64_t MOST_ROWS = 16 * IVF_SHARE_BLOCK;
+
+static int64_t rows_to_try(const ivf_build_state *build)
+{
+    int64_t affordable = WORK / ((int64_t)build->model->nlist * build->model->d);
+    int64_t wanted = ivf_max_i64(IVF_SHARE_BLOCK, ivf_min_i64(MOST_ROWS, affordable));
+    return ivf_min_i64(build->share.total, wanted);
+}
+
+/* Rank 0: what every holder sent, each its rows of the prefix in ascending order, into the order of places. */
+static void merge_prefix(const ivf_share *share, const ivf_gathered *parts, int64_t n, size_t row_bytes, float *x)
+{
+    for (int64_t place = 0; place < n; place++) {
+        const uint8_t *part = parts->data + parts->offsets[ivf_share_owner(share, place)];
+        memcpy((char *)x + (size_t)place * row_bytes, part + (size_t)ivf_share_row(share, place) * row_bytes,
+               row_bytes);
+    }
+}
+
+/* Collective. The first n rows of the sample, [n][d] on rank 0, NULL elsewhere. */
+static int gather_prefix(const ivf_ctx *ctx, const ivf_build_state *build, int64_t n, float **x)
+{
+    size_t row_bytes = (size_t)build->model->d * sizeof **x;
+    ivf_gathered parts = {0};
+    *x = NULL;
+    int rc = ivf_gather_bytes(ctx, build->sample, ivf_to_size(ivf_share_prefix(&build->share, n)) * row_bytes, &parts);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx)) {
+        *x = ivf_new(ivf_to_size(n), row_bytes);
+        if (*x == NULL)
+            rc = MPIVF_FAILED;
+        else
+            merge_prefix(&build->share, &parts, n, row_bytes, *x);
+    }
+    ivf_gathered_free(&parts);
+    return ivf_agree(ctx, rc);
+}
+
+/* The way that the configuration asks for, and how it does. */
+static int take_way(const ivf_build_config *config, ivf_model *model, const float *x, int64_t n)
+{
+    const ivf_tree *tree = &model->tree;
+    model->way = ivf_nearest_usual(tree, config->assign);
+    for (int l = 1; l < tree->levels; l++)
+        if (config->assign_probes[l] > 0)
+            model->way.probes[l] =
+                config->assign_probes[l] < tree->count[l] ? config->assign_probes[l] : tree->count[l];
+    ivf_nearest *nearest = ivf_nearest_new(tree, model->metric, &model->grid, &model->way);
+    int rc = nearest == NULL ? MPIVF_FAILED : ivf_nearest_compare(nearest, x, n, &model->agreement);
+    ivf_nearest_free(nearest);
+    return rc;
+}
+
+/* Rank 0's part. */
+static int fit(ivf_build_state *build, const float *x, int64_t n)
+{
+    ivf_model *model = build->model;
+    ivf_grid_free(&model->grid);
+    int rc = ivf_grid_fit(&model->grid, x, n, model->d);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (build->config->assign == IVF_NEAREST_KINDS)
+        rc = ivf_nearest_fit(&model->tree, model->metric, &model->grid, x, n, &model->way, &model->agreement);
+    else
+        rc = take_way(build->config, model, x, n);
+    if (rc == MPIVF_OK)
+        ivf_info("train: rows will be assigned in the way \"%s\": %.2f %% of %" PRId64
+                 " rows in their nearest list, objective %+.3f %%",
+                 ivf_nearest_name(model->way.kind), 100 * (double)model->agreement.same / (double)model->agreement.rows,
+                 model->agreement.rows, 100 * model->agreement.excess);
+    return rc;
+}
+
+/* Collective. What rank 0 has found. */
+static void share_way(const ivf_ctx *ctx, ivf_model *model)
+{
+    ivf_bcast(ctx, model->grid.centre, (size_t)model->d * sizeof *model->grid.centre);
+    ivf_bcast(ctx, &model->grid.step, sizeof model->grid.step);
+    ivf_bcast(ctx, &model->way, sizeof model->way);
+    ivf_bcast(ctx, &model->agreement, sizeof model->agreement);
+}
+
+int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    float *x = NULL;
+    int64_t n = rows_to_try(build);
+    int rc = gather_prefix(ctx, build, n, &x);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? fit(build, x, n) : MPIVF_OK);
+    ivf_free(x);
+    if (rc == MPIVF_OK)
+        share_way(ctx, build->model);
+    return rc;
+}

@@ -1,0 +1,12 @@
+/* How rows will find their lists: the 8-bit grid, and the way through the tree of centroids. */
+#ifndef IVF_BUILD_WAY_H
+#define IVF_BUILD_WAY_H
+
+#include "build/state.h"
+
+/* Collective. From the trained tree and the first rows of the sample (at least 1024, as many as 2^33 multiply-adds
+ * compare with all lists, at most 16384), which travel to rank 0: sets the model's grid, the way that the configuration
+ * asks for or that agrees well enough with the exact one, and the agreement that was measured, on every rank. */
+int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build);
+
+#endif
