@@ -68,6 +68,9 @@ int main(int argc, char **argv)
                                 .d = d,
                                 .metric = o.spherical ? IVF_IP : IVF_L2,
                                 .mode = strcmp(o.mode, "exact") == 0 ? IVF_KMEANS_EXACT : IVF_KMEANS_FAST,
+                                .shape = strcmp(o.mode, "flat") == 0   ? IVF_KMEANS_FLAT
+                                         : strcmp(o.mode, "deep") == 0 ? IVF_KMEANS_HIERARCHICAL
+                                                                       : IVF_KMEANS_BY_SIZE,
                                 .iterations = (int)o.iterations,
                                 .seed = 42,
                                 .stream = IVF_RNG_KMEANS};

@@ -1,14 +1,15 @@
 /* Fast k-means: the order of cheap and dear iterations.
  *
- *     part of the rows   full 8-bit passes; after each but the last, centroids that serve little are moved (relocate.c)
- *     all rows           two full 8-bit passes, the second of which finds out where a row's next cell may be (judge.c)
+ *     part of the rows   full passes; after each but the last, centroids that serve little are moved (relocate.c)
+ *     all rows           two full passes, the second of which finds out where a row's next cell may be (judge.c)
  *                        restricted passes (near.c), as many as iterations are left
  *
  * and then the means of the rows themselves, in place of those of rounded rows. The part is a quarter of the rows where
  * that leaves 32 for each centroid: there a full pass costs a quarter too, and means of so many rows are good enough to
- * find the places for centroids. Rows that do not suit an 8-bit grid go through the same order in single precision, but
- * centroids stay where they are. The figures were chosen by measurement (bench/kmeans.c): at the same objective or a
- * lower one than 10 exact iterations, for a fifth to a tenth of their time. */
+ * find the places for centroids. Full passes are in 8 bits; with many centroids they descend a tree over them
+ * (upper.c). Rows that do not suit an 8-bit grid go the same way in single precision. The figures were chosen by
+ * measurement (bench/kmeans.c): at the same objective or a lower one than 10 exact iterations, for a fifth to a tenth
+ * of their time. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -20,7 +21,8 @@ enum {
     RESTRICTED = 512, /* centroids from which restricted passes pay */
     MOST_PARTS = 4,   /* the part is no less than one in so many rows */
     PART_ROWS = 32,   /* of the part for each centroid, at least */
-    RELOCATIONS = 4,
+    PART_PASSES = 5,
+    DEEP = 12288,   /* centroids from which a tree over them pays */
     RELOCATED = 15, /* of 100 centroids, at most, each time */
     FULL_PASSES = 2,
     FILLING_PASSES = 16,
@@ -29,36 +31,57 @@ enum {
 typedef enum { RELOCATING, FULL, NEAR } pass_kind;
 
 typedef struct {
-    ivf_kmeans_lists lists; /* width 0: none */
+    ivf_kmeans_lists lists;
+    bool restricted;        /* restricted passes pay */
+    bool deep;              /* a tree stands in for comparing with all centroids */
+    ivf_kmeans_upper upper; /* when deep */
     int64_t placed;         /* rows, over all ranks, that are in cells: the first */
 } course;
 
-static char letter_of(const ivf_kmeans_work *w, pass_kind kind)
+static char letter_of(const ivf_kmeans_work *w, const course *c, pass_kind kind)
 {
-    static const char letters[2][3] = {{'f', 'f', 'r'}, {'m', 'q', 'r'}};
-    char letter = letters[w->rounded != NULL][kind];
-    return (char)(w->places == w->share.total && kind != RELOCATING ? letter - 'a' + 'A' : letter);
+    const bool all = w->places == w->share.total;
+    if (kind == RELOCATING)
+        return 'm';
+    if (kind == NEAR)
+        return all ? 'R' : 'r';
+    if (w->rounded == NULL)
+        return all ? 'F' : 'f';
+    if (c->deep)
+        return all ? 'T' : 't';
+    return all ? 'Q' : 'q';
+}
+
+static int list_neighbours(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c)
+{
+    if (w->rounded != NULL)
+        ivf_kmeans_pack(w);
+    return ivf_kmeans_neighbours(ctx, w, c->deep ? &c->upper : NULL, &c->lists);
 }
 
 static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind kind, ivf_kmeans_report *report)
 {
-    const bool listed = c->lists.width > 0 && kind != RELOCATING && c->placed > 0;
     const int64_t known = ivf_share_prefix(&w->share, c->placed);
-    const ivf_kmeans_step step = {.lists = listed ? &c->lists : NULL,
-                                  .near = listed && kind == NEAR ? known : 0,
-                                  .known = known,
-                                  .judge = listed && kind == FULL,
-                                  .gaps = kind == RELOCATING && w->rounded != NULL};
+    const bool near = c->restricted && kind == NEAR;
+    ivf_kmeans_step step = {.known = known, .near = near ? known : 0, .moving = kind == RELOCATING};
     int rc = MPIVF_OK;
-    if (w->rounded != NULL)
-        ivf_coarse_pack(w->rounded->all, &w->rounded->grid, w->params->metric, w->centroids, w->k, NULL, 1);
-    if (listed)
-        rc = ivf_kmeans_neighbours(ctx, w, &c->lists);
+    if (c->deep && !near) {
+        step.upper = &c->upper;
+        rc = ivf_kmeans_grow_upper(ctx, w, &c->upper);
+    } else if (near || (c->restricted && kind == FULL && c->placed > 0)) {
+        step.lists = &c->lists;
+        step.judge = !near;
+        rc = list_neighbours(ctx, w, c);
+    } else if (w->rounded != NULL) {
+        ivf_kmeans_pack(w);
+    }
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_iterate(ctx, w, &step, report);
     c->placed = w->places;
-    if (rc == MPIVF_OK && step.gaps)
-        rc = ivf_kmeans_relocate(ctx, w, ivf_ceil_div((int64_t)w->k * RELOCATED, 100));
+    if (rc == MPIVF_OK && kind == RELOCATING)
+        rc = list_neighbours(ctx, w, c);
+    if (rc == MPIVF_OK && kind == RELOCATING)
+        rc = ivf_kmeans_relocate(ctx, w, &c->lists, ivf_ceil_div((int64_t)w->k * RELOCATED, 100));
     return rc;
 }
 
@@ -69,11 +92,11 @@ static int run_part(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmean
     if (parts < 2 || w->params->iterations < 2 || w->share.total <= IVF_SHARE_BLOCK)
         return rc;
     ivf_kmeans_use(w, ivf_round_up(w->share.total / parts, IVF_SHARE_BLOCK));
-    for (int i = 0; i <= RELOCATIONS && rc == MPIVF_OK; i++) {
-        pass_kind kind = i < RELOCATIONS ? RELOCATING : FULL;
+    for (int i = 1; i <= PART_PASSES && rc == MPIVF_OK; i++) {
+        pass_kind kind = i < PART_PASSES ? RELOCATING : FULL;
         rc = iterate(ctx, w, c, kind, report);
         if (rc == MPIVF_OK)
-            ivf_kmeans_record(w, letter_of(w, kind), report);
+            ivf_kmeans_record(w, letter_of(w, c, kind), report);
     }
     return rc;
 }
@@ -84,10 +107,10 @@ static int run_all(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans
     int rc = MPIVF_OK;
     ivf_kmeans_use(w, w->share.total);
     while (report->stopped == NULL && rc == MPIVF_OK) {
-        pass_kind kind = report->iterations - since < FULL_PASSES || c->lists.width == 0 ? FULL : NEAR;
+        pass_kind kind = report->iterations - since < FULL_PASSES || !c->restricted ? FULL : NEAR;
         rc = iterate(ctx, w, c, kind, report);
         if (rc == MPIVF_OK) {
-            ivf_kmeans_record(w, letter_of(w, kind), report);
+            ivf_kmeans_record(w, letter_of(w, c, kind), report);
             report->stopped = ivf_kmeans_reason_to_stop(w, report, since);
         }
     }
@@ -103,6 +126,7 @@ static int fill(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_re
         rc = iterate(ctx, w, c, NEAR, report);
     if (rc != MPIVF_OK || w->empty == 0)
         return rc;
+    c->deep = false;
     ivf_kmeans_rounded_free(w->rounded);
     w->rounded = NULL;
     w->exact_sums = true;
@@ -119,18 +143,23 @@ static void settle(const ivf_ctx *ctx, ivf_kmeans_work *w)
     ivf_kmeans_update(ctx, w);
 }
 
+static bool is_deep(const ivf_kmeans_work *w)
+{
+    bool wanted = w->params->shape == IVF_KMEANS_BY_SIZE ? w->k >= DEEP : w->params->shape == IVF_KMEANS_HIERARCHICAL;
+    return wanted && w->rounded != NULL && w->k >= RESTRICTED;
+}
+
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
-    course c = {0};
-    int rc = MPIVF_OK;
-    if (w->k >= RESTRICTED) {
-        w->picked = ivf_new((size_t)ivf_team_size() * WIDTH, w->d * sizeof *w->picked);
-        rc = w->picked == NULL ? MPIVF_FAILED : ivf_kmeans_lists_new(&c.lists, w->k, WIDTH);
-    }
-    rc = ivf_kmeans_agree(ctx, rc);
+    const int32_t width = (int32_t)ivf_min_i64(w->k, WIDTH);
+    course c = {.restricted = w->k >= RESTRICTED};
+    int rc = ivf_kmeans_lists_new(&c.lists, w->k, width);
+    w->picked = ivf_new((size_t)ivf_team_size() * (size_t)width, w->d * sizeof *w->picked);
+    rc = ivf_kmeans_agree(ctx, w->picked == NULL ? MPIVF_FAILED : rc);
     if (rc == MPIVF_OK)
-        rc = ivf_kmeans_round(ctx, w, ivf_max_i64(1, c.lists.width));
+        rc = ivf_kmeans_round(ctx, w, width);
     w->exact_sums = w->rounded == NULL;
+    c.deep = is_deep(w);
     if (rc == MPIVF_OK)
         rc = run_part(ctx, w, &c, report);
     if (rc == MPIVF_OK)
@@ -140,5 +169,6 @@ int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repor
     if (rc == MPIVF_OK)
         settle(ctx, w);
     ivf_kmeans_lists_free(&c.lists);
+    ivf_kmeans_upper_free(&c.upper);
     return rc;
 }

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "cluster/kmeans.h"
+#include "cluster/nearest.h"
+#include "cluster/tree.h"
 #include "comm/transfer.h"
 #include "math/coarse.h"
 #include "math/grid.h"
@@ -41,15 +43,26 @@ typedef struct {
     atomic_int_fast64_t *missed; /* [groups]: rows that a full pass took to a centroid that is not listed */
 } ivf_kmeans_lists;
 
+/* A tree over many centroids. */
+typedef struct {
+    ivf_tree tree; /* 2 levels; level 0 has the centroids in their order, as they were when it grew */
+    int64_t width; /* of next */
+    int32_t *next; /* [nodes][width]: the nodes next to each, itself among them */
+    int64_t most;  /* centroids under the nodes of a row of next */
+    int threads;
+    ivf_coarse **parts; /* [threads], of `most` centroids */
+} ivf_kmeans_upper;
+
 /* How an iteration assigns rows. */
 typedef struct {
-    ivf_kmeans_lists *lists; /* NULL: none */
-    int64_t near;            /* this rank's first rows, which order and start hold by cell, meet the candidates of their
-                                cell; the others meet all centroids */
+    const ivf_kmeans_upper *upper; /* NULL: none; else all rows descend it, and nothing below counts */
+    ivf_kmeans_lists *lists;       /* NULL: none */
+    int64_t near;  /* this rank's first rows, which order and start hold by cell, meet the candidates of their
+                      cell; the others meet all centroids */
     int64_t known; /* this rank's first rows that had a cell before: those that leave it for one that is not on
                       its list are counted */
     bool judge;    /* which lists are too short is wanted */
-    bool gaps;     /* gap is wanted */
+    bool moving;   /* centroids that serve little will be moved after it: empty cells wait for that */
 } ivf_kmeans_step;
 
 typedef struct {
@@ -80,11 +93,9 @@ typedef struct {
     bool *founded;              /* [k]: the cell was empty and has been given a row */
     double *share_of_objective; /* [k] */
     double *spread;             /* [k]: squared distances of a cell's rows to its centroid before the last update */
-    atomic_int_fast64_t
-        *gap;         /* [k]: by how much the second best centroid of a cell's rows is worse, in steps of the grid */
-    int64_t *largest; /* [k]: bits of the largest squared norm in each cell */
-    int64_t *size;    /* [2 k]: rows of each cell; then their squared norms, in fixed point */
-    double norm_unit; /* of those */
+    int64_t *largest;           /* [k]: bits of the largest squared norm in each cell */
+    int64_t *size;              /* [2 k]: rows of each cell; then their squared norms, in fixed point */
+    double norm_unit;           /* of those */
     double objective; /* sum of squared distances to the centroids before the last update, or of minus the scores */
     bool moved;       /* the last update changed a centroid */
     int64_t empty;    /* cells that the last assignment left without rows */
@@ -185,9 +196,9 @@ int ivf_kmeans_repair(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t *repaired)
  * moved. */
 void ivf_kmeans_update(const ivf_ctx *ctx, ivf_kmeans_work *w);
 
-/* Collective. Moves up to `most` centroids that serve little to where the error is; gap and spread are of the last
- * iteration. */
-int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t most);
+/* Collective, uses the team. Moves up to `most` centroids that serve little to where the error is; spread and size are
+ * of the last iteration, lists of the centroids since. */
+int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_lists *lists, int64_t most);
 
 /* Collective, uses the team. Assigns, repairs and updates: empty, repaired and what these set. */
 int ivf_kmeans_iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step, ivf_kmeans_report *report);
@@ -212,6 +223,7 @@ int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repor
 /* Collective, uses the team. Puts the rows on a grid and makes room for centroids and for lists of `width` candidates.
  * w->rounded is NULL afterwards when the rows do not suit a grid. */
 int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width);
+void ivf_kmeans_pack(ivf_kmeans_work *w); /* Local, uses the team. The centroids, for the passes to come. */
 void ivf_kmeans_rounded_free(ivf_kmeans_rounded *rounded);
 
 /* Local. The first of `count` things that are rank's when they are spread evenly. */
@@ -228,8 +240,16 @@ int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes
 int ivf_kmeans_lists_new(ivf_kmeans_lists *lists, int32_t groups, int32_t width);
 void ivf_kmeans_lists_free(ivf_kmeans_lists *lists);
 
-/* Collective, uses the team. Each centroid's nearest, itself among them. */
-int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_lists *lists);
+/* Collective, uses the team. Each centroid's nearest, itself among them; with an upper tree nearly so. */
+int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
+                          ivf_kmeans_lists *lists);
+
+/* Collective, uses the team. Grows a tree over the centroids and renumbers them by it; rows must be assigned anew. */
+int ivf_kmeans_grow_upper(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_upper *upper);
+void ivf_kmeans_upper_free(ivf_kmeans_upper *upper);
+
+/* Local, uses the team. cell of all rows, by descent. */
+int ivf_kmeans_assign_down(const ivf_kmeans_work *w, const ivf_kmeans_upper *upper);
 
 /* Collective. Decides which lists are too short, from what a full pass has counted; size is still of the assignment
  * before it. */

@@ -16,8 +16,8 @@ static double imbalance(const ivf_kmeans_work *w)
 
 static int assign(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
 {
-    for (int32_t c = 0; c < w->k && step->gaps; c++)
-        atomic_store_explicit(&w->gap[c], 0, memory_order_relaxed);
+    if (step->upper != NULL)
+        return w->n == 0 ? MPIVF_OK : ivf_kmeans_assign_down(w, step->upper);
     int rc = step->near > 0 ? ivf_kmeans_assign_near(w, step->lists) : MPIVF_OK;
     return rc == MPIVF_OK ? ivf_kmeans_assign_full(w, step) : rc;
 }
@@ -31,14 +31,12 @@ int ivf_kmeans_iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_
         rc = ivf_kmeans_judge(ctx, w, step->lists);
     if (rc != MPIVF_OK)
         return rc;
-    if (step->gaps)
-        ivf_kmeans_allsum(ctx, (int64_t *)(void *)w->gap, w->k);
     ivf_kmeans_sort(w);
     ivf_kmeans_tally(ctx, w);
     report->imbalance = imbalance(w);
     w->repaired = 0;
     w->empty = ivf_kmeans_empty(w);
-    if (w->empty > 0 && !step->gaps)
+    if (w->empty > 0 && !step->moving)
         rc = ivf_kmeans_repair(ctx, w, &w->repaired);
     if (rc != MPIVF_OK)
         return rc;

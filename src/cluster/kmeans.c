@@ -59,11 +59,10 @@ static int make_cells(ivf_kmeans_work *w)
     w->largest = ivf_new(k, sizeof *w->largest);
     w->size = ivf_new(2 * k, sizeof *w->size);
     w->spread = ivf_new(k, sizeof *w->spread);
-    w->gap = ivf_new(k, sizeof *w->gap);
     w->founded = ivf_new_zero(k, sizeof *w->founded);
     w->share_of_objective = ivf_new(k, sizeof *w->share_of_objective);
     return w->sums == NULL || w->start == NULL || w->largest == NULL || w->size == NULL || w->founded == NULL ||
-                   w->share_of_objective == NULL || w->spread == NULL || w->gap == NULL
+                   w->share_of_objective == NULL || w->spread == NULL
                ? MPIVF_FAILED
                : MPIVF_OK;
 }
@@ -73,7 +72,6 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->norm);
     ivf_free(w->founded);
     ivf_free(w->spread);
-    ivf_free(w->gap);
     ivf_free(w->share_of_objective);
     ivf_free(w->cell);
     ivf_free(w->order);

@@ -14,12 +14,20 @@ typedef enum {
     IVF_KMEANS_FAST,  /* 8-bit arithmetic, a part of the rows first, later the centroids near a row's last one */
 } ivf_kmeans_mode;
 
+/* How fast mode compares rows with all centroids. */
+typedef enum {
+    IVF_KMEANS_BY_SIZE,      /* hierarchical for many centroids */
+    IVF_KMEANS_FLAT,         /* one by one */
+    IVF_KMEANS_HIERARCHICAL, /* through a tree over them, from 512 on */
+} ivf_kmeans_shape;
+
 typedef struct {
     int32_t k;
     int d;
     ivf_metric metric; /* IVF_COSINE, IVF_IP: spherical, centroids scaled to norm 1 (rows are normalised by the caller
                           for IVF_COSINE) */
     ivf_kmeans_mode mode;
+    ivf_kmeans_shape shape;
     int iterations;   /* over all rows, at most; 1 to IVF_KMEANS_ITERATIONS */
     double tolerance; /* stops when the objective falls by less than this share in one iteration; 0: only when no
                          centroid moves any more */
@@ -38,10 +46,10 @@ typedef struct {
     int iterations;                     /* done, those over a part of the rows included */
     double objective[IVF_KMEANS_STEPS]; /* sum over rows of the squared distance (or of minus the score) before each
                                            update, after repairs; for a part of the rows as if it were all */
-    char steps[IVF_KMEANS_STEPS + 1];   /* what each iteration was, a letter each: F full, in single precision; Q full,
-                                           in 8 bits; R restricted to near centroids; m full, in 8 bits, and centroids
-                                           that serve little were moved; small letters: over a part of the rows (but m,
-                                           which may be either) */
+    char steps[IVF_KMEANS_STEPS + 1];   /* what each iteration was, a letter each: F all rows with all centroids, in
+                                           single precision; Q the same in 8 bits; T the same through a tree; R with
+                                           near centroids; m like the first three, and then centroids that serve little
+                                           were moved; small letters: over a part of the rows */
     int64_t repairs;                    /* empty cells that were given a row of another cell */
     const char *stopped;                /* "iterations", "tolerance", "settled"; static storage */
     double imbalance;                   /* k * sum(size^2) / n^2 of the last assignment: 1 is perfectly even */
@@ -57,7 +65,7 @@ typedef struct {
  * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
  * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 4 n k d in 8 bits, and k * k * d
  * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 400) bytes more, and for each thread 64 * 6 d and
- * 110 k. */
+ * 110 k; hierarchical (upper.c): a tree of 12 k d bytes and less for each thread. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
 /* Collective. The same over the rows of all ranks: x holds this rank's by `share` (places below 2^31; the same total
@@ -72,12 +80,12 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
  *                 32 MiB of them; more rounds follow only for want of memory and when some were copies
  *     iteration:  8 k (d + 3) in all-reduces
  *     repair:     40 k in all-reduces, after an assignment that left cells empty
- *     fast, once: 16384 d broadcast (or 4 d total, if there are fewer rows), 4 (d + 1) gathered for each of the first
- *                 4096 places that it holds, 16 in all-reduces; at the end 8 k d in all-reduces
- *     m:          8 k in all-reduces; with M = ceil(0.15 k): at most 16 M and 4 (d + 1) for each founder that it holds
- *                 gathered, at most 4 M (d + 4) broadcast
- *     Q, R with k >= 512: 256 k / ranks in an all-gather of 256 k; the second Q 8 k in all-reduces
- * and 4 for each agreement: a fixed number for each of these. */
+ *     fast, once: 4 d (4096 or all rows, if they are fewer) broadcast, 4 (d + 1) gathered for each of these that it
+ *                 holds, 16 in all-reduces; at the end 8 k d in all-reduces
+ *     m, R, 2nd Q: 4 k L / ranks (L = 64, or k if that is less) to an all-gather of 4 k L bytes; 2nd Q: 8 k in
+ * all-reduces m:          M = ceil(0.15 k) founders at most: 16 gathered for each that it proposes (at most M), 4 (d +
+ * 1) for each that it holds; 4 M (d + 4) broadcast T, m hierarchical: that of ivf_tree_grow and 4 for each agreement: a
+ * fixed number for each of these. */
 int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
                    float *centroids, ivf_kmeans_report *report);
 

@@ -18,8 +18,10 @@ enum { BLOCK = 48 }; /* centroids of a task */
 typedef struct {
     const ivf_kmeans_work *work;
     const ivf_kmeans_lists *lists;
-    ivf_panels *panels; /* NULL: rounded */
-    int64_t first, end; /* this rank's centroids */
+    ivf_panels *panels;            /* NULL: rounded */
+    const ivf_kmeans_upper *upper; /* NULL: none */
+    int32_t *candidates;           /* [threads][upper->most] */
+    int64_t first, end;            /* this rank's centroids */
     size_t scratch_bytes;
     char *scratch; /* [threads][scratch_bytes] */
 } list_job;
@@ -80,7 +82,9 @@ static void list_far(const list_job *job, const float *c, int32_t *numbers, void
     qsort(numbers, (size_t)width, sizeof *numbers, by_number);
 }
 
-static void list_rounded(const list_job *job, const float *c, int64_t count, int32_t *numbers, void *scratch)
+/* Chosen from the centroids that `from` holds. */
+static void list_rounded(const list_job *job, const ivf_coarse *from, const float *c, int64_t count, int32_t *numbers,
+                         void *scratch)
 {
     const ivf_kmeans_rounded *r = job->work->rounded;
     const int width = job->lists->width;
@@ -89,51 +93,94 @@ static void list_rounded(const list_job *job, const float *c, int64_t count, int
     uint8_t outside[BLOCK];
     const ivf_coarse_rows rows = {.q = q, .n = count};
     int64_t far = ivf_grid_round(&r->grid, c, count, q, outside);
-    ivf_coarse_top(r->all, ivf_coarse_all(r->all), &rows, width, numbers, rest);
+    ivf_coarse_top(from, ivf_coarse_all(from), &rows, width, numbers, rest);
     for (int64_t i = 0; far > 0 && i < count; i++)
         if (outside[i])
             list_far(job, c + i * job->work->params->d, numbers + i * width, rest);
 }
 
-/* Rounding may hide a centroid from its own list, or copies of it may fill that. */
+/* Rounding may hide a centroid from its own list, copies of it may fill that, and a list may be short (-1). */
 static void put_itself(int32_t *numbers, int32_t width, int32_t itself)
 {
     int32_t at = 0;
-    while (at < width - 1 && numbers[at] < itself)
+    while (at < width - 1 && numbers[at] >= 0 && numbers[at] < itself)
         at++;
     numbers[at] = itself;
+    for (at++; at < width; at++)
+        numbers[at] = ivf_to_i32(ivf_max_i64(numbers[at], numbers[at - 1]));
+}
+
+/* The lists of centroids first to end - 1. */
+static void list_range(const list_job *job, const ivf_coarse *from, int64_t first, int64_t end, int worker)
+{
+    const ivf_kmeans_work *w = job->work;
+    const int32_t width = job->lists->width;
+    void *scratch = job->scratch + (size_t)worker * job->scratch_bytes;
+    for (int64_t at = first; at < end; at += BLOCK) {
+        int64_t count = ivf_min_i64(BLOCK, end - at);
+        const float *c = w->centroids + (size_t)at * w->d;
+        int32_t *numbers = job->lists->numbers + at * width;
+        if (from == NULL)
+            list_exact(job, c, count, numbers, scratch);
+        else
+            list_rounded(job, from, c, count, numbers, scratch);
+        for (int64_t i = 0; i < count; i++)
+            put_itself(numbers + i * width, width, (int32_t)(at + i));
+    }
 }
 
 static int list_block(void *arg, int64_t task, int worker)
 {
     const list_job *job = arg;
-    const ivf_kmeans_work *w = job->work;
     int64_t first = job->first + task * BLOCK;
-    int64_t count = ivf_min_i64(BLOCK, job->end - first);
-    const float *c = w->centroids + (size_t)first * w->d;
-    int32_t *numbers = job->lists->numbers + first * job->lists->width;
-    void *scratch = job->scratch + (size_t)worker * job->scratch_bytes;
-    (job->panels == NULL ? list_rounded : list_exact)(job, c, count, numbers, scratch);
-    for (int64_t i = 0; i < count; i++)
-        put_itself(numbers + i * job->lists->width, job->lists->width, (int32_t)(first + i));
+    list_range(job, job->panels == NULL ? job->work->rounded->all : NULL, first, ivf_min_i64(first + BLOCK, job->end),
+               worker);
+    return MPIVF_OK;
+}
+
+/* The centroids under a node, from those under the nodes next to it. */
+static int list_node(void *arg, int64_t node, int worker)
+{
+    const list_job *job = arg;
+    const ivf_kmeans_upper *upper = job->upper;
+    const int32_t *under = upper->tree.first[1];
+    const int64_t first = ivf_max_i64(job->first, under[node]);
+    const int64_t end = ivf_min_i64(job->end, under[node + 1]);
+    int32_t *numbers = job->candidates + worker * upper->most;
+    int32_t count = 0;
+    if (first >= end)
+        return MPIVF_OK;
+    for (int64_t i = 0; i < upper->width; i++) {
+        int32_t next = upper->next[node * upper->width + i];
+        for (int32_t c = under[next]; c < under[next + 1]; c++)
+            numbers[count++] = c;
+    }
+    qsort(numbers, (size_t)count, sizeof *numbers, by_number);
+    ivf_coarse_gather(upper->parts[worker], job->work->rounded->all, numbers, count);
+    list_range(job, upper->parts[worker], first, end, worker);
     return MPIVF_OK;
 }
 
 static int make(list_job *job)
 {
     const ivf_kmeans_work *w = job->work;
+    const size_t threads = (size_t)ivf_team_size();
     if (w->rounded == NULL) {
         job->panels = ivf_panels_new(w->centroids, w->k, w->params->d, w->params->metric);
         if (job->panels == NULL)
             return MPIVF_FAILED;
         job->scratch_bytes = ivf_panels_top_scratch(job->panels) + BLOCK * sizeof(float) * (size_t)job->lists->width;
     } else {
-        const ivf_coarse *all = w->rounded->all;
-        job->scratch_bytes = ivf_coarse_top_scratch(ivf_coarse_all(all)) + BLOCK * w->rounded->stride;
+        int64_t slots = job->upper != NULL ? job->upper->most : w->k;
+        const ivf_tiles tiles = {.end = (int32_t)ivf_ceil_div(slots, IVF_COARSE_LANES)};
+        job->scratch_bytes = ivf_coarse_top_scratch(tiles) + BLOCK * w->rounded->stride +
+                             (size_t)job->lists->width * sizeof(ivf_neighbor);
     }
     job->scratch_bytes = (size_t)ivf_round_up(ivf_to_i64(job->scratch_bytes) + 64, 64);
-    job->scratch = ivf_new((size_t)ivf_team_size(), job->scratch_bytes);
-    return job->scratch == NULL ? MPIVF_FAILED : MPIVF_OK;
+    job->scratch = ivf_new(threads, job->scratch_bytes);
+    if (job->upper != NULL)
+        job->candidates = ivf_new(threads * (size_t)job->upper->most, sizeof *job->candidates);
+    return job->scratch == NULL || (job->upper != NULL && job->candidates == NULL) ? MPIVF_FAILED : MPIVF_OK;
 }
 
 int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes)
@@ -152,21 +199,25 @@ int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes
     return rc;
 }
 
-int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_lists *lists)
+int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
+                          ivf_kmeans_lists *lists)
 {
     const int rank = ivf_kmeans_rank(ctx);
     const int ranks = ivf_kmeans_ranks(ctx);
     list_job job = {.work = w,
                     .lists = lists,
+                    .upper = upper,
                     .first = ivf_kmeans_first_of(w->k, rank, ranks),
                     .end = ivf_kmeans_first_of(w->k, rank + 1, ranks)};
     int rc = make(&job);
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(job.end - job.first, BLOCK), list_block, &job);
+        rc = upper != NULL ? ivf_team_run(upper->tree.count[1], list_node, &job)
+                           : ivf_team_run(ivf_ceil_div(job.end - job.first, BLOCK), list_block, &job);
     rc = ivf_kmeans_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_share(ctx, lists->numbers, w->k, (size_t)lists->width * sizeof *lists->numbers);
     ivf_panels_free(job.panels);
     ivf_free(job.scratch);
+    ivf_free(job.candidates);
     return rc;
 }

@@ -13,7 +13,6 @@
 typedef struct {
     const ivf_kmeans_work *work;
     const ivf_kmeans_step *step;
-    atomic_int_fast64_t *gap; /* [k] */
     const ivf_panels *panels;
 } pass_job;
 
@@ -64,42 +63,6 @@ static int assign_exact(void *arg, int64_t task, int worker)
     return MPIVF_OK;
 }
 
-/* The best of what was found, and by how much it beats the second: nearly always, for the two are in different lanes 15
- * times in 16. Slots are numbers, because all centroids are one group. */
-static int32_t best_and_gap(const ivf_coarse_found *found, int64_t *gap)
-{
-    int best = 0;
-    int32_t second = INT32_MIN;
-    for (int lane = 1; lane < IVF_COARSE_LANES; lane++) {
-        if (found->score[lane] > found->score[best] ||
-            (found->score[lane] == found->score[best] && found->tile[lane] < found->tile[best])) {
-            second = found->score[best];
-            best = lane;
-        } else if (found->score[lane] > second) {
-            second = found->score[lane];
-        }
-    }
-    *gap = (int64_t)found->score[best] - second;
-    return found->tile[best] * IVF_COARSE_LANES + best;
-}
-
-static void find_with_gaps(const pass_job *job, const ivf_coarse_rows *rows, int32_t *best)
-{
-    enum { ROWS = 128 };
-    _Alignas(64) ivf_coarse_found found[ROWS];
-    const ivf_kmeans_rounded *r = job->work->rounded;
-    for (int64_t from = 0; from < rows->n; from += ROWS) {
-        ivf_coarse_rows part = {.q = rows->q + from * ivf_to_i64(r->stride), .n = ivf_min_i64(ROWS, rows->n - from)};
-        ivf_coarse_start(found, part.n);
-        ivf_coarse_scan(r->all, ivf_coarse_all(r->all), &part, found);
-        for (int64_t i = 0; i < part.n; i++) {
-            int64_t gap = 0;
-            best[from + i] = best_and_gap(found + i, &gap);
-            atomic_fetch_add_explicit(&job->gap[best[from + i]], gap, memory_order_relaxed);
-        }
-    }
-}
-
 static int assign_rounded(void *arg, int64_t task, int worker)
 {
     (void)worker;
@@ -110,10 +73,7 @@ static int assign_rounded(void *arg, int64_t task, int worker)
     int64_t count = block_of(job, task, &from);
     const ivf_coarse_rows rows = {.q = r->q + (size_t)from * r->stride, .n = count};
     int32_t best[IVF_SHARE_BLOCK] = {0};
-    if (job->gap != NULL)
-        find_with_gaps(job, &rows, best);
-    else
-        ivf_coarse_nearest(r->all, ivf_coarse_all(r->all), &rows, best);
+    ivf_coarse_nearest(r->all, ivf_coarse_all(r->all), &rows, best);
     for (int64_t i = 0; i < count; i++)
         if (r->outside[from + i])
             best[i] = ivf_kmeans_nearest(w, from + i, w->centroids, w->k);
@@ -123,7 +83,7 @@ static int assign_rounded(void *arg, int64_t task, int worker)
 
 int ivf_kmeans_assign_full(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
 {
-    pass_job job = {.work = w, .step = step, .gap = step->gaps ? w->gap : NULL};
+    pass_job job = {.work = w, .step = step};
     if (step->near >= w->n)
         return MPIVF_OK;
     int64_t tasks = ivf_ceil_div(w->n, IVF_SHARE_BLOCK) - step->near / IVF_SHARE_BLOCK;

@@ -1,8 +1,9 @@
 /* Centroids that serve little are moved to where the error is. Lloyd's iterations only ever move a centroid to its
  * rows: two that started in one cluster share it for good, while rows elsewhere have none near. What a centroid is
- * worth is what its rows would lose by falling to their second best; those worth least are moved into the cells with
- * the largest spread, half way between a row and the centroid (the idea of Fritzke, "The breathing k-means algorithm",
- * 2020, with the numbers that the passes of fast k-means bring along). The next full pass gives them rows. */
+ * worth is what joining its cell with a neighbour's would add to the objective (Ward, "Hierarchical grouping to
+ * optimize an objective function", 1963); those worth least are moved into the cells with the largest spread, half way
+ * between a row and the centroid. The next pass over all centroids gives them rows. The idea of removing and adding in
+ * turn is that of Fritzke, "The breathing k-means algorithm", 2020. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,14 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/team.h"
 #include "cluster/internal.h"
+#include "math/distance.h"
 
 typedef struct {
-    int64_t worth;
+    double worth;
     int32_t cell;
+    int32_t partner; /* whose cell would take its rows */
 } weighed;
 
 /* A row of a cell that gets a centroid. */
@@ -163,15 +167,62 @@ static void move(ivf_kmeans_work *w, const plan *p, int64_t count)
     }
 }
 
-int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t most)
+typedef struct {
+    const ivf_kmeans_work *work;
+    const ivf_kmeans_lists *lists;
+    weighed *cells; /* [k] */
+} weigh_job;
+
+static int weigh_cell(void *arg, int64_t cell, int worker)
+{
+    (void)worker;
+    const weigh_job *job = arg;
+    const ivf_kmeans_work *w = job->work;
+    const int32_t *numbers = job->lists->numbers + cell * job->lists->width;
+    const double size = (double)w->size[cell];
+    weighed best = {.worth = INFINITY, .cell = (int32_t)cell, .partner = (int32_t)cell};
+    for (int32_t i = 0; i < job->lists->width; i++) {
+        const int32_t other = numbers[i];
+        if (other == cell)
+            continue;
+        double both = size + (double)w->size[other];
+        double distance =
+            (double)ivf_l2_sqr(w->centroids + (size_t)cell * w->d, w->centroids + (size_t)other * w->d, w->params->d);
+        double worth = both > 0 ? size * (double)w->size[other] / both * distance : 0;
+        if (worth < best.worth) {
+            best.worth = worth;
+            best.partner = other;
+        }
+    }
+    job->cells[cell] = best;
+    return MPIVF_OK;
+}
+
+/* The first `count` of cells[k] are then those that can go: the least worth, but never both of a pair. Returns how many
+ * there are. */
+static int64_t choose_worst(const ivf_kmeans_work *w, const ivf_kmeans_lists *lists, weighed *cells, int64_t count,
+                            int32_t *gone)
+{
+    weigh_job job = {w, lists, cells};
+    int64_t chosen = 0;
+    (void)ivf_team_run(w->k, weigh_cell, &job);
+    qsort(cells, (size_t)w->k, sizeof *cells, by_worth);
+    memset(gone, 0, (size_t)w->k * sizeof *gone);
+    for (int32_t i = 0; i < w->k && chosen < count; i++) {
+        if (gone[cells[i].partner] != 0 || cells[i].worth == INFINITY)
+            continue;
+        gone[cells[i].cell] = 1;
+        cells[chosen++] = cells[i];
+    }
+    return chosen;
+}
+
+int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_lists *lists, int64_t most)
 {
     plan p = {0};
     int rc = ivf_kmeans_agree(ctx, make(w, &p, most));
     if (rc == MPIVF_OK) {
-        for (int32_t c = 0; c < w->k; c++)
-            p.worst[c] = (weighed){.worth = atomic_load(&w->gap[c]), .cell = c};
-        qsort(p.worst, (size_t)w->k, sizeof *p.worst, by_worth);
-        int64_t count = allot(w, most, p.seats);
+        int64_t count = allot(w, choose_worst(w, lists, p.worst, most, p.seats), p.seats);
         rc = choose_founders(ctx, w, &p, count);
         if (rc == MPIVF_OK)
             move(w, &p, count);

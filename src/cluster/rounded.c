@@ -162,3 +162,24 @@ int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width)
         ivf_kmeans_rounded_free(r);
     return rc;
 }
+
+enum { PACKED_TILES = 64 }; /* of a task */
+
+static int pack_tiles(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    const ivf_kmeans_work *w = arg;
+    const ivf_tiles all = ivf_coarse_all(w->rounded->all);
+    const int32_t first = all.first + (int32_t)task * PACKED_TILES;
+    const ivf_tiles tiles = {first, (int32_t)ivf_min_i64(all.end, first + PACKED_TILES)};
+    ivf_coarse_pack_tiles(w->rounded->all, tiles);
+    return MPIVF_OK;
+}
+
+void ivf_kmeans_pack(ivf_kmeans_work *w)
+{
+    ivf_kmeans_rounded *r = w->rounded;
+    ivf_coarse_pack_begin(r->all, &r->grid, w->params->metric, w->centroids, w->k, NULL, 1);
+    const ivf_tiles all = ivf_coarse_all(r->all);
+    (void)ivf_team_run(ivf_ceil_div(all.end - all.first, PACKED_TILES), pack_tiles, w);
+}

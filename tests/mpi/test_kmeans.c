@@ -133,10 +133,11 @@ END_TEST
 START_TEST(fast_ones_are_the_same)
 {
     enum { N = 40000, D = 11, K = 520, CLUSTERS = 900 };
-    static const ivf_metric metrics[] = {IVF_L2, IVF_COSINE};
+    static const ivf_metric metrics[] = {IVF_L2, IVF_COSINE, IVF_L2, IVF_IP};
     ivf_kmeans_params params = params_of(K, D);
     params.metric = metrics[_i];
     params.mode = IVF_KMEANS_FAST;
+    params.shape = _i < 2 ? IVF_KMEANS_FLAT : IVF_KMEANS_HIERARCHICAL;
     params.iterations = 5;
     float *x = normals(N, D, 25);
     float *centres = normals(CLUSTERS, D, 26);
@@ -148,7 +149,7 @@ START_TEST(fast_ones_are_the_same)
     if (params.metric == IVF_COSINE)
         ivf_rows_normalise(x, N, D);
     same_as_local(&params, x, N);
-    test_all(strcmp(report.steps, "mmmmqQQRRR") == 0);
+    test_all(strcmp(report.steps, _i < 2 ? "mmmmqQQRRR" : "mmmmtTTRRR") == 0);
     ivf_free(centres);
     ivf_free(x);
 }
@@ -188,7 +189,7 @@ int main(void)
     tcase_add_test(tests, scales_do_not_change_a_bit);
     tcase_add_test(tests, repairs_are_the_same);
     tcase_add_test(tests, seeds_among_copies_are_the_same);
-    tcase_add_loop_test(tests, fast_ones_are_the_same, 0, 2);
+    tcase_add_loop_test(tests, fast_ones_are_the_same, 0, 4);
     tcase_add_test(tests, too_few_rows_fail_on_every_rank);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);

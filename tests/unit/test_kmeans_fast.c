@@ -77,6 +77,18 @@ START_TEST(all_kinds_of_passes)
 }
 END_TEST
 
+START_TEST(passes_through_a_tree)
+{
+    enum { N = 40000, D = 16, K = 600 };
+    ivf_kmeans_params params = fast_of(K, D);
+    float *x = clustered(N, D, 300, 2);
+    params.shape = IVF_KMEANS_HIERARCHICAL;
+    double ratio = no_worse_than_exact(params, x, N, "mmmmtTTRRRRRRRR", 11, 1.005);
+    ck_assert_double_eq_tol(ratio, 1, 0.02);
+    ivf_free(x);
+}
+END_TEST
+
 START_TEST(few_centroids_meet_all_rows)
 {
     enum { N = 9000, D = 10, K = 40 };
@@ -114,7 +126,7 @@ START_TEST(rows_that_suit_no_grid)
     float *x = clustered(N, D, 300, 2);
     for (int64_t row = 0; row < N; row++)
         x[row * D] *= 1e6F;
-    (void)no_worse_than_exact(fast_of(K, D), x, N, "fffffFFRRRRRRRR", 1, 1.1);
+    (void)no_worse_than_exact(fast_of(K, D), x, N, "mmmmfFFRRRRRRRR", 1, 1.1);
     ivf_free(x);
 }
 END_TEST
@@ -246,6 +258,7 @@ int main(void)
     TCase *tests = tcase_create("kmeans_fast");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, all_kinds_of_passes);
+    tcase_add_test(tests, passes_through_a_tree);
     tcase_add_test(tests, few_centroids_meet_all_rows);
     tcase_add_test(tests, few_rows_are_used_whole);
     tcase_add_test(tests, directions);
