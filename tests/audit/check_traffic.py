@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""check_traffic.py NP: holds the traffic of the builds NP/small, NP/large (twice the rows) and NP/longer (one iteration more)
-to the formulas of ARCHITECTURE.md, "Communication". Prints what was counted."""
+"""check_traffic.py NP: holds the traffic of the builds NP/small, NP/large (twice the rows), NP/longer (one iteration more),
+and of NP/fast and NP/fast2 (twice the rows) with fast k-means, to the formulas of ARCHITECTURE.md, "Communication". Prints what was counted."""
 import collections
 import json
+import math
 import sys
 
 RECORD = 144  # bytes of a fragment record (index/fragment.h)
 AGREEMENT = 4
+d = 8
 
 np = int(sys.argv[1])
 failures = []
@@ -23,7 +25,7 @@ class Run:
         self.name = name
         self.result = json.load(open(f"{folder}/build.json"))
         self.info = json.load(open(f"{folder}/info.json"))
-        self.training = self.info["model"]["training"]
+        self.training, self.k = self.info["model"]["training"], self.result["nlist"]
         self.calls, self.bytes = collections.Counter(), collections.Counter()
         for rank in range(np):
             for line in open(f"{folder}/traffic.{rank}"):
@@ -43,12 +45,28 @@ class Run:
                             for kind in ("message", "onesided", "collective")))
 
 
-small, large, longer = Run("small"), Run("large"), Run("longer")
-k, d = 64, 8
-seeds = 256 * 4 * (d + 1)  # bytes of the rows that rank 0 chooses the seeds from
-for run in (small, large, longer):
+    def moved(self):
+        """Bytes that fast k-means may spend on moving centroids (cluster/kmeans.h, m): what depends on the data."""
+        most = math.ceil(0.15 * self.k)
+        return self.training["steps"].count("m") * (16 * most + 4 * (d + 1) * most + 4 * most * (d + 4))
+
+    def training_bound(self):
+        """Bytes that a rank may hand to collectives in training: cluster/kmeans.h, codec/codec.h, build/way.h, the model."""
+        k, steps = self.k, self.training["steps"]
+        kmeans = 4 * d * k + len(steps) * (8 * k * (d + 3) + AGREEMENT) + 40 * k * self.training["repairs"]
+        if set(steps) - {"F"}:
+            kmeans += 16384 * d + 16 + 8 * k * d + 8 * k * steps.count("m") + self.moved()
+            kmeans += sum(math.ceil(k / np) * 256 + 8 * k * (step in "qQ") for step in steps if step in "qQR")
+        codec = 2 * 4 * d * 256 + 64 * 8 * np
+        model = 4 * k * d + 8 * k + 8 * len(steps)
+        return kmeans + codec + model + 4 * d + 1024 + 128 * AGREEMENT
+
+
+runs = {name: Run(name) for name in ("small", "large", "longer", "fast", "fast2")}
+small, large, longer, fast, fast2 = runs.values()
+for run in runs.values():
     run.table()
-    rows, fragments = run.result["rows"], run.result["fragments"]
+    rows, fragments, k = run.result["rows"], run.result["fragments"], run.k
 
     # plan: the list of shards, whatever their rows.
     check(run.bytes["plan", "message"] == run.bytes["plan", "onesided"] == 0, "plan: messages")
@@ -61,9 +79,14 @@ for run in (small, large, longer):
     check(run.calls["sample", "message"] <= np * (np - 1), "sample: more messages than pairs")
     check(all(run.collective("sample", rank) <= 256 + 32 * np for rank in range(np)), "sample: collectives")
 
-    # train: rows move only as candidates for seeds and as PQ's slices of at most 65536 rows.
+    # train: rows move only as candidates for seeds, for the grid, to try the way that rows will be assigned in, and as PQ's
+    # slices of at most 65536 rows.
     check(run.bytes["train", "onesided"] == 0, "train: one-sided")
-    check(run.bytes["train", "message"] <= seeds + 4 * d * 65536, "train: more than seeds and PQ's slices")
+    chosen = 4 * (d + 1) * (max(k, 256) + 4096) + 4 * d * 16384 + run.moved()
+    check(run.bytes["train", "message"] <= chosen + 4 * d * 65536, "train: more than chosen rows and PQ's slices")
+    for rank in range(np):
+        mine, most = run.collective("train", rank), run.training_bound()
+        check(len(run.training["steps"]) * 8 * k * (d + 3) <= mine <= most, f"train: {mine} bytes, at most {most} expected")
 
     # assign: a ticket for each fragment and one that is refused for each rank; progress twice a second; nothing for a row.
     check(run.bytes["assign", "message"] == 0, "assign: messages")
@@ -84,16 +107,21 @@ for run in (small, large, longer):
     check(run.bytes["commit", "message"] == run.bytes["commit", "onesided"] == 0, "commit: messages")
     check(run.collective("commit") <= 16 * AGREEMENT, "commit: collectives")
 
+# Twice the rows, the same bytes.
+for run, twice in ((small, large), (fast, fast2)):
+    data = run.moved() + twice.moved()
+    check(run.training["repairs"] == twice.training["repairs"] == 0, "train: cells were repaired; other rows are needed")
+    check(run.training["steps"] == twice.training["steps"], "train: other iterations for 2 n rows")
+    for rank in range(np):
+        mine, other = run.collective("train", rank), twice.collective("train", rank)
+        check(abs(mine - other) <= data, f"train: rank {rank} hands over {mine} bytes for n rows, {other} for 2 n")
+    between = abs(run.bytes["train", "message"] - twice.bytes["train", "message"])
+    check(between <= 4 * (d + 1) * (max(run.k, 256) + 4096) + data, f"train: {between} bytes of messages more or less for 2 n rows")
+check(set(small.training["steps"]) == {"F"} and "R" in fast.training["steps"], "train: not the iterations that were wanted")
 for rank in range(np):
-    # Twice the rows, the same bytes.
-    mine, twice = small.collective("train", rank), large.collective("train", rank)
-    check(small.training["repairs"] or large.training["repairs"] or mine == twice,
-          f"train: rank {rank} hands over {mine} bytes for n rows, {twice} for 2 n")
     # One iteration: what k-means says of it (cluster/kmeans.h), an agreement, and its objective in the model.
-    step = longer.collective("train", rank) - mine
-    check(step == 8 * k * (d + 3) + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
-between = abs(small.bytes["train", "message"] - large.bytes["train", "message"])
-check(between <= seeds, f"train: {between} bytes of messages more or less for 2 n rows")
+    step = longer.collective("train", rank) - small.collective("train", rank)
+    check(step == 8 * small.k * (d + 3) + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
 
 for text in failures:
     print("FAILED:", text)
