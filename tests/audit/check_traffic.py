@@ -55,8 +55,8 @@ class Run:
         k, steps = self.k, self.training["steps"]
         kmeans = 4 * d * k + len(steps) * (8 * k * (d + 3) + AGREEMENT) + 40 * k * self.training["repairs"]
         if set(steps) - {"F"}:
-            kmeans += 16384 * d + 16 + 8 * k * d + 8 * k * steps.count("m") + self.moved()
-            kmeans += sum(math.ceil(k / np) * 256 + 8 * k * (step in "qQ") for step in steps if step in "qQR")
+            kmeans += 16384 * d + 16 + 8 * k * d + self.moved()
+            kmeans += sum(math.ceil(k / np) * 256 + 8 * k * (step in "qQ") for step in steps)
         codec = 2 * 4 * d * 256 + 64 * 8 * np
         model = 4 * k * d + 8 * k + 8 * len(steps)
         return kmeans + codec + model + 4 * d + 1024 + 128 * AGREEMENT
