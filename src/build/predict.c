@@ -4,6 +4,7 @@
 
 #include "base/numbers.h"
 #include "base/share.h"
+#include "build/way.h"
 #include "cluster/kmeans.h"
 #include "index/fragment.h"
 
@@ -20,6 +21,7 @@ static const struct {
                          "--train-on all"},
     [IVF_TERM_REDUCE] = {IVF_PREDICT_TRAIN, "kmeans_reduce", "the sums of k-means between ranks",
                          "fewer --iterations or lists"},
+    [IVF_TERM_WAY] = {IVF_PREDICT_TRAIN, "way", "trying ways of assigning on rank 0", ""},
     [IVF_TERM_CODEC] = {IVF_PREDICT_TRAIN, "codec", "training the codec, whose sub-quantizers are shared at most",
                         "fewer --pq-iterations"},
     [IVF_TERM_CODEC_DEAL] = {IVF_PREDICT_TRAIN, "codec_deal", "dealing out the codec's rows", "a smaller --sample"},
@@ -121,13 +123,17 @@ static void predict_train(const ivf_prediction_input *in, const links *l, double
 {
     const ivf_plan *plan = in->plan;
     double k = plan->factory.nlist;
-    double d = plan->d;
+    double d = plan->d_rotated;
     bool shared = in->train_on_all && l->ranks > 1;
     t[IVF_TERM_KMEANS] = in->rates.kmeans * sample_share(in, (int)l->ranks);
     if (shared) /* cluster/kmeans.h */
         t[IVF_TERM_REDUCE] = broadcast(l, 4 * d * k) + (l->ranks - 1) * l->latency +
                              fmax(k, 256) * 4 * (d + 1) / l->bandwidth +
                              in->iterations * (all_reduce(l, 8 * k * (d + 3)) + agree(l));
+    double tried = (double)ivf_way_rows(plan->sample_rows, plan->factory.nlist, plan->d_rotated);
+    t[IVF_TERM_WAY] = tried * k * in->rates.compare;
+    if (shared)
+        t[IVF_TERM_WAY] += (l->ranks - 1) * l->latency + tried * 4 * d / l->bandwidth + 6 * agree(l);
     t[IVF_TERM_CODEC] = in->rates.codec;
     if (shared && in->codec_units > 0) { /* codec/codec.h */
         double rounds = ceil((double)in->codec_units / in->threads);
@@ -183,7 +189,7 @@ static double memory_of(const ivf_prediction_input *in, int ranks)
 {
     const ivf_plan *plan = in->plan;
     double k = plan->factory.nlist;
-    double d = plan->d;
+    double d = plan->d_rotated;
     double own = (double)plan->sample_rows * sample_share(in, ranks);
     double train = own * (4 * d + 12) + k * (4 * d + 40);
     int64_t rows = ivf_min_i64(plan->fragment_rows, plan->rows);

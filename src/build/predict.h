@@ -25,6 +25,7 @@ typedef struct {
     double sample_row;     /* for each sampled row: drawn, read, put in its place */
     double kmeans;         /* for all iterations over the whole sample */
     double codec;          /* to train the codec */
+    double compare;        /* to compare a row with a list in single precision, as ways of assigning are tried */
     double file;           /* to make a small file durable */
     double pack;           /* before it can assign: the centroids made ready; each rank does it */
     double assign_row;     /* to assign and encode a row */
@@ -47,6 +48,7 @@ typedef enum {
     IVF_TERM_SAMPLE_DEAL,
     IVF_TERM_KMEANS,
     IVF_TERM_REDUCE,
+    IVF_TERM_WAY,
     IVF_TERM_CODEC,
     IVF_TERM_CODEC_DEAL,
     IVF_TERM_MODEL,

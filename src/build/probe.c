@@ -17,8 +17,11 @@
 #include "base/team.h"
 #include "build/prepare.h"
 #include "build/state.h"
+#include "build/way.h"
+#include "cluster/tree_grow.h"
 #include "codec/codec.h"
 #include "io/writer.h"
+#include "math/panels.h"
 
 enum {
     MOST_ROWS = 1 << 16,
@@ -41,6 +44,7 @@ typedef struct {
     char rows_path[IVF_PATH_BYTES + 16];
     int64_t rows;
     double read_row;
+    double compare;
 } probe_state;
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
@@ -85,6 +89,23 @@ static int64_t choose_rows(const ivf_plan *plan, int iterations)
     return ivf_min_i64(plan->rows, ivf_min_i64(ivf_max_i64(rows, LEAST_ROWS), MOST_ROWS));
 }
 
+/* Times n rows against themselves as if they were lists. */
+static int time_comparison(const float *x, int64_t n, int d, double *compare)
+{
+    ivf_panels *panels = ivf_panels_new(x, n, d, IVF_L2);
+    int32_t *best = ivf_new(ivf_to_size(n), sizeof *best);
+    float *score = ivf_new(ivf_to_size(n), sizeof *score);
+    int rc = panels == NULL || best == NULL || score == NULL ? MPIVF_FAILED : MPIVF_OK;
+    double started = ivf_clock();
+    if (rc == MPIVF_OK)
+        ivf_panels_best(panels, x, n, best, score);
+    *compare = (ivf_clock() - started) / (double)n / (double)n / ivf_team_size();
+    ivf_free(score);
+    ivf_free(best);
+    ivf_panels_free(panels);
+    return rc;
+}
+
 /* Rows from evenly spread places of the input into a file, timing how they are read. */
 static int copy_rows(probe_state *s)
 {
@@ -101,6 +122,8 @@ static int copy_rows(probe_state *s)
         double started = ivf_clock();
         rc = ivf_dataset_read(s->build->dataset, ivf_min_i64(from, plan->rows - n), n, x);
         reading += ivf_clock() - started;
+        if (rc == MPIVF_OK && first == 0)
+            rc = time_comparison(x, n, plan->d, &s->compare);
         if (rc == MPIVF_OK)
             rc = ivf_writer_put(writer, first, n, x);
     }
@@ -123,6 +146,10 @@ static int build_small(const probe_state *s, const ivf_factory *factory, int64_t
     config.input = (ivf_dataset_spec){.inputs = &input, .count = 1};
     config.ids = NULL;
     config.factory = *factory;
+    config.levels = 1;
+    memset(config.assign_probes, 0, sizeof config.assign_probes);
+    if (config.assign == IVF_NEAREST_TREE)
+        config.assign = IVF_NEAREST_KINDS;
     config.sample_rows = sample;
     config.fragment_rows = ivf_ceil_div(s->rows, fragments);
     config.skip_bad_rows = true;
@@ -160,16 +187,35 @@ static double extrapolate(double x1, double y1, double x2, double y2, double x)
     return y2 + slope * (x - x2);
 }
 
+/* Lists that would cost as much without a tree: trees find a row's list at a cost that grows with the root of their
+ * number, from the number on at which they begin. */
+static double without_tree(const ivf_plan *plan)
+{
+    double lists = plan->factory.nlist;
+    double begin = 1;
+    while (ivf_tree_levels((int32_t)begin) == 1)
+        begin *= 2;
+    return plan->levels > 1 && lists > begin ? sqrt(lists * begin) : lists;
+}
+
+/* Seconds that a small build trained its lists, without the model's file and the trying of ways. */
+static double trained(const probe_state *s, const ivf_build_result *result, double file)
+{
+    double tried = (double)ivf_way_rows(s->rows, result->nlist, s->build->plan.d);
+    return fmax(0, seconds_of(result, "train") - file - tried * result->nlist * s->compare);
+}
+
 /* What two builds with stored rows say: of few lists in one fragment, and of more lists in several. */
 static void judge_lists(const probe_state *s, const ivf_build_result *few, const ivf_build_result *more, ivf_rates *r)
 {
     const ivf_plan *plan = &s->build->plan;
     double rows = (double)s->rows;
-    double k = plan->factory.nlist;
+    double k = without_tree(plan);
     double file = fmin(seconds_of(few, "commit"), seconds_of(more, "commit"));
     double wrote[2] = {part_of(few, IVF_PART_WRITING), part_of(more, IVF_PART_WRITING)};
-    double training[2] = {fmax(0, seconds_of(few, "train") - file), fmax(0, seconds_of(more, "train") - file)};
+    double training[2] = {trained(s, few, file), trained(s, more, file)};
     r->file = file;
+    r->compare = s->compare;
     r->open = seconds_of(more, "plan");
     r->sample_row = seconds_of(more, "sample") / rows;
     r->kmeans =
@@ -181,7 +227,7 @@ static void judge_lists(const probe_state *s, const ivf_build_result *few, const
     const ivf_phase_summary *assign = phase_of(more, "assign");
     double worked = part_of(more, IVF_PART_COMPUTING) + part_of(more, IVF_PART_WAITING_INPUT) +
                     part_of(more, IVF_PART_WAITING_OUTPUT) + part_of(more, IVF_PART_WAITING_RANKS);
-    r->pack = assign != NULL ? fmax(0, assign->seconds.max - worked) / more->nlist * k : 0;
+    r->pack = assign != NULL ? fmax(0, assign->seconds.max - worked) / more->nlist * plan->factory.nlist : 0;
 }
 
 static int probe_lists(const probe_state *s, ivf_probe *probe)
@@ -213,8 +259,8 @@ static int probe_codec(const probe_state *s, ivf_probe *probe)
     int rc = build_small(s, &factory, sample, 1, &result);
     if (rc != MPIVF_OK)
         return rc;
-    double trained = fmax(0, seconds_of(&result, "train") - in->rates.file);
-    in->rates.codec = trained / (double)sample * (double)in->codec_rows;
+    double took = fmax(0, seconds_of(&result, "train") - in->rates.file);
+    in->rates.codec = took / (double)sample * (double)in->codec_rows;
     in->rates.assign_row += part_of(&result, IVF_PART_COMPUTING) / (double)s->rows;
     return MPIVF_OK;
 }
@@ -224,7 +270,7 @@ static int describe_codec(const ivf_plan *plan, ivf_prediction_input *in)
 {
     ivf_codec *codec = NULL;
     ivf_array arrays[IVF_CODEC_ARRAYS];
-    int rc = ivf_codec_new(&plan->factory.codec, plan->d, &codec);
+    int rc = ivf_codec_new(&plan->factory.codec, plan->d_rotated, &codec);
     if (rc != MPIVF_OK)
         return rc;
     int count = ivf_codec_arrays(codec, arrays);

@@ -12,11 +12,11 @@
 static const int64_t WORK = (int64_t)1 << 33; /* multiply-adds that an exact comparison may take */
 static const int64_t MOST_ROWS = 16 * IVF_SHARE_BLOCK;
 
-static int64_t rows_to_try(const ivf_build_state *build)
+int64_t ivf_way_rows(int64_t sample, int32_t nlist, int d)
 {
-    int64_t affordable = WORK / ((int64_t)build->model->nlist * build->model->d);
+    int64_t affordable = WORK / ((int64_t)nlist * d);
     int64_t wanted = ivf_max_i64(IVF_SHARE_BLOCK, ivf_min_i64(MOST_ROWS, affordable));
-    return ivf_min_i64(build->share.total, wanted);
+    return ivf_min_i64(sample, wanted);
 }
 
 /* Rank 0: what every holder sent, each its rows of the prefix in ascending order, into the order of places. */
@@ -94,7 +94,7 @@ static void share_way(const ivf_ctx *ctx, ivf_model *model)
 int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     float *x = NULL;
-    int64_t n = rows_to_try(build);
+    int64_t n = ivf_way_rows(build->share.total, build->model->nlist, build->model->d);
     int rc = gather_prefix(ctx, build, n, &x);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? fit(build, x, n) : MPIVF_OK);

@@ -4,9 +4,13 @@
 
 #include "build/state.h"
 
-/* Collective. From the trained tree and the first rows of the sample (at least 1024, as many as 2^33 multiply-adds
- * compare with all lists, at most 16384), which travel to rank 0: sets the model's grid, the way that the configuration
- * asks for or that agrees well enough with the exact one, and the agreement that was measured, on every rank. */
+/* Local. Rows of a sample that ways are tried on: at least 1024, as many as 2^33 multiply-adds compare with all lists,
+ * at most 16384. */
+int64_t ivf_way_rows(int64_t sample, int32_t nlist, int d);
+
+/* Collective. From the trained tree and the first ivf_way_rows rows of the sample, which travel to rank 0: sets the
+ * model's grid, the way that the configuration asks for or that agrees well enough with the exact one, and the
+ * agreement that was measured, on every rank. */
 int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

@@ -34,13 +34,13 @@ static json_t *plan_to_json(const ivf_options *options, const ivf_probe *probe)
     char factory[64];
     const ivf_plan *plan = &probe->plan;
     ivf_factory_text(&plan->factory, factory);
-    return json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:I}", "index",
+    return json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:i, s:i, s:I, s:I, s:I, s:I}", "index",
                      ivf_options_text(options, IVF_OPTION_INDEX), "version", (json_int_t)plan->version, "factory",
                      factory, "metric", ivf_metric_name(plan->metric), "shards", probe->shards, "rows",
                      (json_int_t)plan->rows, "d", plan->d, "type", ivf_element_name(probe->element), "nlist",
-                     (int)plan->factory.nlist, "sample_rows", (json_int_t)plan->sample_rows, "fragments",
-                     (json_int_t)plan->fragments, "fragment_rows", (json_int_t)plan->fragment_rows, "code_bytes",
-                     (json_int_t)plan->code_size);
+                     (int)plan->factory.nlist, "levels", plan->levels, "sample_rows", (json_int_t)plan->sample_rows,
+                     "fragments", (json_int_t)plan->fragments, "fragment_rows", (json_int_t)plan->fragment_rows,
+                     "code_bytes", (json_int_t)plan->code_size);
 }
 
 /* {key: seconds}; NULL when memory runs out. */
@@ -76,11 +76,11 @@ static json_t *prediction_to_json(const ivf_prediction *p)
 static json_t *rates_to_json(const ivf_probe *probe)
 {
     const ivf_rates *r = &probe->input.rates;
-    return json_pack("{s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "probed_rows",
+    return json_pack("{s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "probed_rows",
                      (json_int_t)probe->probed_rows, "probed_lists", (int)probe->probed_lists, "probe_seconds",
                      probe->seconds, "open", r->open, "sample_row", r->sample_row, "kmeans", r->kmeans, "codec",
-                     r->codec, "file", r->file, "pack", r->pack, "assign_row", r->assign_row, "read_row", r->read_row,
-                     "write_fragment", r->write_fragment, "write_byte", r->write_byte);
+                     r->codec, "compare", r->compare, "file", r->file, "pack", r->pack, "assign_row", r->assign_row,
+                     "read_row", r->read_row, "write_fragment", r->write_fragment, "write_byte", r->write_byte);
 }
 
 static json_t *limit_to_json(const ivf_scaling_limit *limit)
@@ -124,8 +124,9 @@ static void add_plan(ivf_text *out, const ivf_probe *probe)
     ivf_factory_text(&plan->factory, factory);
     ivf_text_add(out, "input         %d shard%s, %" PRId64 " rows of %d x %s\n", probe->shards,
                  probe->shards == 1 ? "" : "s", plan->rows, plan->d, ivf_element_name(probe->element));
-    ivf_text_add(out, "index         version %" PRId64 ", %s, metric %s, %d lists\n", plan->version, factory,
-                 ivf_metric_name(plan->metric), plan->factory.nlist);
+    ivf_text_add(out, "index         version %" PRId64 ", %s, metric %s, %d lists in %d level%s\n", plan->version,
+                 factory, ivf_metric_name(plan->metric), plan->factory.nlist, plan->levels,
+                 plan->levels == 1 ? "" : "s");
     ivf_text_add(out, "sample        %" PRId64 " rows, %s\n", plan->sample_rows,
                  ivf_text_bytes((double)plan->sample_rows * plan->d * 4, bytes));
     ivf_text_add(out, "fragments     %" PRId64 " of %" PRId64 " rows\n", plan->fragments, plan->fragment_rows);

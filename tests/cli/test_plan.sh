@@ -7,7 +7,7 @@ input=(--input "$photosift/base.u8bin" --factory "IVF64,PQ8" --iterations 2 --pq
 
 expect 0 "$MPIVF" plan new.ivf "${input[@]}"
 prints '^input +1 shard, 10000 rows of 128 x u8$'
-prints '^index +version 1, IVF64,PQ8, metric l2, 64 lists$'
+prints '^index +version 1, IVF64,PQ8, metric l2, 64 lists in 1 level$'
 prints '^fragments +3 of 4096 rows$'
 [ ! -e new.ivf ] || fail "plan made the index"
 expect 0 "$MPIVF" plan new.ivf "${input[@]}" --json
