@@ -22,7 +22,7 @@ static const struct {
     [IVF_TERM_REDUCE] = {IVF_PREDICT_TRAIN, "kmeans_reduce", "the sums of k-means between ranks",
                          "fewer --iterations or lists"},
     [IVF_TERM_WAY] = {IVF_PREDICT_TRAIN, "way", "trying ways of assigning on rank 0", ""},
-    [IVF_TERM_CODEC] = {IVF_PREDICT_TRAIN, "codec", "training the codec, whose sub-quantizers are shared at most",
+    [IVF_TERM_CODEC] = {IVF_PREDICT_TRAIN, "codec", "training the codec, by sub-quantizers at most",
                         "fewer --pq-iterations"},
     [IVF_TERM_CODEC_DEAL] = {IVF_PREDICT_TRAIN, "codec_deal", "dealing out the codec's rows", "a smaller --sample"},
     [IVF_TERM_MODEL] = {IVF_PREDICT_TRAIN, "model", "writing and broadcasting the model", "fewer lists"},
@@ -135,7 +135,10 @@ static void predict_train(const ivf_prediction_input *in, const links *l, double
     if (shared)
         t[IVF_TERM_WAY] += (l->ranks - 1) * l->latency + tried * 4 * d / l->bandwidth + 6 * agree(l);
     t[IVF_TERM_CODEC] = in->rates.codec;
-    if (shared && in->codec_units > 0) { /* codec/codec.h */
+    if (shared && in->codec_units == 0) { /* by rows; codec/codec.h */
+        t[IVF_TERM_CODEC] *= sample_share(in, (int)l->ranks);
+        t[IVF_TERM_CODEC_DEAL] = all_reduce(l, (double)in->codec_bytes) + 2 * agree(l);
+    } else if (shared) { /* by sub-quantizers */
         double rounds = ceil((double)in->codec_units / in->threads);
         t[IVF_TERM_CODEC] *= ceil(rounds / l->ranks) / rounds;
         t[IVF_TERM_CODEC_DEAL] =

@@ -77,7 +77,7 @@ typedef struct {
     bool train_on_all;  /* else rank 0 trains alone */
     int iterations;     /* of k-means */
     int64_t codec_rows; /* that the codec trains on */
-    int codec_units;    /* that ranks can share when it trains: sub-quantizers; 0: it is not worth sharing */
+    int codec_units;    /* sub-quantizers, which ranks share when it trains; 0: they share its rows */
     size_t codec_bytes; /* of its trained parameters */
     int threads;        /* of a rank */
     ivf_rates rates;

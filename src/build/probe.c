@@ -45,6 +45,7 @@ typedef struct {
     int64_t rows;
     double read_row;
     double compare;
+    double train_row; /* with a single list */
 } probe_state;
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
@@ -206,7 +207,7 @@ static double trained(const probe_state *s, const ivf_build_result *result, doub
 }
 
 /* What two builds with stored rows say: of few lists in one fragment, and of more lists in several. */
-static void judge_lists(const probe_state *s, const ivf_build_result *few, const ivf_build_result *more, ivf_rates *r)
+static void judge_lists(probe_state *s, const ivf_build_result *few, const ivf_build_result *more, ivf_rates *r)
 {
     const ivf_plan *plan = &s->build->plan;
     double rows = (double)s->rows;
@@ -220,6 +221,7 @@ static void judge_lists(const probe_state *s, const ivf_build_result *few, const
     r->sample_row = seconds_of(more, "sample") / rows;
     r->kmeans =
         extrapolate(few->nlist, training[0] / rows, more->nlist, training[1] / rows, k) * (double)plan->sample_rows;
+    s->train_row = extrapolate(few->nlist, training[0] / rows, more->nlist, training[1] / rows, 1);
     r->assign_row = extrapolate(few->nlist, part_of(few, IVF_PART_COMPUTING) / rows, more->nlist,
                                 part_of(more, IVF_PART_COMPUTING) / rows, k);
     r->write_fragment = fmax(0, (wrote[1] - wrote[0]) / (double)(more->fragments - few->fragments));
@@ -230,7 +232,7 @@ static void judge_lists(const probe_state *s, const ivf_build_result *few, const
     r->pack = assign != NULL ? fmax(0, assign->seconds.max - worked) / more->nlist * plan->factory.nlist : 0;
 }
 
-static int probe_lists(const probe_state *s, ivf_probe *probe)
+static int probe_lists(probe_state *s, ivf_probe *probe)
 {
     int64_t more = ivf_min_i64(s->build->plan.factory.nlist, ivf_max_i64(1, s->rows / ROWS_A_LIST));
     int64_t fragments = ivf_min_i64(FRAGMENTS, s->rows);
@@ -259,8 +261,8 @@ static int probe_codec(const probe_state *s, ivf_probe *probe)
     int rc = build_small(s, &factory, sample, 1, &result);
     if (rc != MPIVF_OK)
         return rc;
-    double took = fmax(0, seconds_of(&result, "train") - in->rates.file);
-    in->rates.codec = took / (double)sample * (double)in->codec_rows;
+    double took = trained(s, &result, in->rates.file) / (double)sample;
+    in->rates.codec = fmax(0, took - s->train_row) * (double)in->codec_rows;
     in->rates.assign_row += part_of(&result, IVF_PART_COMPUTING) / (double)s->rows;
     return MPIVF_OK;
 }
