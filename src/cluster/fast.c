@@ -22,8 +22,9 @@ enum {
     MOST_PARTS = 4,   /* the part is no less than one in so many rows */
     PART_ROWS = 32,   /* of the part for each centroid, at least */
     PART_PASSES = 5,
-    DEEP = 12288,   /* centroids from which a tree over them pays */
-    RELOCATED = 15, /* of 100 centroids, at most, each time */
+    WHOLE_PASSES = 2, /* where the rows are too few for a part */
+    DEEP = 12288,     /* centroids from which a tree over them pays */
+    RELOCATED = 15,   /* of 100 centroids, at most, each time */
     FULL_PASSES = 2,
     FILLING_PASSES = 16,
 };
@@ -85,15 +86,17 @@ static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind 
     return rc;
 }
 
+/* Rows that the first passes use, and how many of these passes there are; the last of a part moves no centroids, so
+ * that they fit their rows. */
 static int run_part(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
 {
-    int64_t parts = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
+    const int64_t wanted = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
+    const bool part = wanted > 1 && w->share.total > IVF_SHARE_BLOCK;
+    const int passes = part ? PART_PASSES : WHOLE_PASSES;
     int rc = MPIVF_OK;
-    if (parts < 2 || w->params->iterations < 2 || w->share.total <= IVF_SHARE_BLOCK)
-        return rc;
-    ivf_kmeans_use(w, ivf_round_up(w->share.total / parts, IVF_SHARE_BLOCK));
-    for (int i = 1; i <= PART_PASSES && rc == MPIVF_OK; i++) {
-        pass_kind kind = i < PART_PASSES ? RELOCATING : FULL;
+    ivf_kmeans_use(w, part ? ivf_round_up(w->share.total / wanted, IVF_SHARE_BLOCK) : w->share.total);
+    for (int i = 1; i <= passes && w->params->iterations > 1 && rc == MPIVF_OK; i++) {
+        pass_kind kind = part && i == passes ? FULL : RELOCATING;
         rc = iterate(ctx, w, c, kind, report);
         if (rc == MPIVF_OK)
             ivf_kmeans_record(w, letter_of(w, c, kind), report);

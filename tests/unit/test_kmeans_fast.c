@@ -102,7 +102,7 @@ START_TEST(few_rows_are_used_whole)
 {
     enum { N = 9000, D = 10, K = 513 };
     float *x = clustered(N, D, 100, 2);
-    (void)no_worse_than_exact(fast_of(K, D), x, N, "QQRRRRRRRR", 3, 1.01);
+    (void)no_worse_than_exact(fast_of(K, D), x, N, "mmQQRRRRRRRR", 3, 1.01);
     ivf_free(x);
 }
 END_TEST
@@ -188,7 +188,7 @@ START_TEST(very_few_rows)
 {
     enum { N = 300, D = 4, K = 3 };
     float *x = clustered(N, D, 3, 9);
-    (void)no_worse_than_exact(fast_of(K, D), x, N, "Q", 1, 1.001);
+    (void)no_worse_than_exact(fast_of(K, D), x, N, "mmQ", 1, 1.001);
     ivf_free(x);
 }
 END_TEST
