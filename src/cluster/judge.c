@@ -11,7 +11,7 @@
 
 enum {
     LEAST_MISSED = 200, /* one in so many rows makes a cell a candidate */
-    MOST_WIDE = 1,      /* tenths of all rows may be in wide cells */
+    MOST_WIDE = 5,      /* hundredths of all rows may be in wide cells */
 };
 
 typedef struct {
@@ -52,7 +52,7 @@ int ivf_kmeans_judge(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_li
             cells[count++] = (missing){.missed = missed[c], .size = w->size[c], .cell = c};
     }
     qsort(cells, count, sizeof *cells, by_share);
-    for (size_t i = 0; i < count && wide + cells[i].size <= rows / 10 * MOST_WIDE; i++) {
+    for (size_t i = 0; i < count && wide + cells[i].size <= rows / 100 * MOST_WIDE; i++) {
         wide += cells[i].size;
         lists->wide[cells[i].cell] = true;
     }
