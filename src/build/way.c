@@ -10,7 +10,7 @@
 #include "comm/transfer.h"
 
 static const int64_t WORK = (int64_t)1 << 33; /* multiply-adds that an exact comparison may take */
-static const int64_t MOST_ROWS = 16 * IVF_SHARE_BLOCK;
+static const int64_t MOST_ROWS = (int64_t)16 * IVF_SHARE_BLOCK;
 
 int64_t ivf_way_rows(int64_t sample, int32_t nlist, int d)
 {
