@@ -107,7 +107,7 @@ static bool holds(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_round
     return outside <= w->share.total / OUTSIDE_LIMIT;
 }
 
-/* Squared distances of the trial's rows to the centroids that the rounded form and the exact one choose. */
+/* Objective of the trial's rows with the centroids that the rounded form and the exact one choose. */
 static void try_rows(const ivf_kmeans_work *w, const ivf_kmeans_rounded *r, const ivf_panels *panels, int64_t n,
                      double loss[2])
 {
@@ -117,9 +117,11 @@ static void try_rows(const ivf_kmeans_work *w, const ivf_kmeans_rounded *r, cons
     ivf_coarse_nearest(r->all, ivf_coarse_all(r->all), &rows, best[0]);
     ivf_panels_best(panels, w->x, n, best[1], score);
     for (int64_t row = 0; row < n; row++)
-        for (int way = 0; way < 2 && !r->outside[row]; way++)
-            loss[way] += (double)ivf_l2_sqr(w->x + (size_t)row * w->d, w->centroids + (size_t)best[way][row] * w->d,
-                                            w->params->d);
+        for (int way = 0; way < 2 && !r->outside[row]; way++) {
+            const float *x = w->x + (size_t)row * w->d;
+            const float *c = w->centroids + (size_t)best[way][row] * w->d;
+            loss[way] += w->spherical ? -(double)ivf_dot(x, c, w->params->d) : (double)ivf_l2_sqr(x, c, w->params->d);
+        }
 }
 
 /* The rank that holds the first block of rows tries it with the centroids of the start. */
@@ -136,7 +138,7 @@ static int suits(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_rounde
         else
             try_rows(w, r, panels, ivf_min_i64(TRIAL_ROWS, w->rows), loss);
         ivf_panels_free(panels);
-        refused = loss[0] > loss[1] * (1 + TRIAL_LIMIT);
+        refused = loss[0] > loss[1] + TRIAL_LIMIT * fabs(loss[1]);
     }
     rc = ivf_kmeans_agree(ctx, rc);
     if (rc == MPIVF_OK)

@@ -38,15 +38,16 @@ static bool allocate(ivf_coarse *coarse, int64_t k, int32_t groups)
     coarse->f32_bias = ivf_new(ivf_to_size(k), sizeof *coarse->f32_bias);
     coarse->whole_bias = ivf_new(ivf_to_size(k), sizeof *coarse->whole_bias);
     coarse->codes = ivf_new_zero(ivf_to_size(k) + 1, stride);
+    coarse->centre = ivf_new_zero((size_t)coarse->d, sizeof *coarse->centre);
     coarse->mean = ivf_new_zero(stride, 1);
     coarse->sums = ivf_new((size_t)coarse->d, sizeof *coarse->sums);
     coarse->start = ivf_new_zero((size_t)groups + 1, sizeof *coarse->start);
     coarse->packed = ivf_new(slots / LANES, coarse->tile_size);
     coarse->bias = ivf_new(slots, sizeof *coarse->bias);
     coarse->number = ivf_new(slots, sizeof *coarse->number);
-    return coarse->f32_bias != NULL && coarse->whole_bias != NULL && coarse->codes != NULL && coarse->mean != NULL &&
-           coarse->sums != NULL && coarse->start != NULL && coarse->packed != NULL && coarse->bias != NULL &&
-           coarse->number != NULL;
+    return coarse->f32_bias != NULL && coarse->whole_bias != NULL && coarse->codes != NULL && coarse->centre != NULL &&
+           coarse->mean != NULL && coarse->sums != NULL && coarse->start != NULL && coarse->packed != NULL &&
+           coarse->bias != NULL && coarse->number != NULL;
 }
 
 ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d)
@@ -80,6 +81,7 @@ void ivf_coarse_free(ivf_coarse *coarse)
     ivf_free(coarse->f32_bias);
     ivf_free(coarse->whole_bias);
     ivf_free(coarse->codes);
+    ivf_free(coarse->centre);
     ivf_free(coarse->mean);
     ivf_free(coarse->sums);
     ivf_free(coarse->start);
@@ -90,20 +92,21 @@ void ivf_coarse_free(ivf_coarse *coarse)
 }
 
 /* A step with which no centroid is cut off. */
-static float step_for(const ivf_grid *grid, const float *c, int64_t k)
+static float step_for(const ivf_coarse *coarse, int64_t k)
 {
     float reach[PARTS] = {0};
-    int whole = grid->d / PARTS * PARTS;
+    int whole = coarse->d / PARTS * PARTS;
+    const float *centre = coarse->centre;
     for (int64_t i = 0; i < k; i++) {
-        const float *values = c + i * grid->d;
+        const float *values = coarse->c + i * coarse->d;
         for (int j = 0; j < whole; j += PARTS) {
             for (int part = 0; part < PARTS; part++) {
-                float from = fabsf(values[j + part] - grid->centre[j + part]);
+                float from = fabsf(values[j + part] - centre[j + part]);
                 reach[part] = from > reach[part] ? from : reach[part];
             }
         }
-        for (int j = whole; j < grid->d; j++)
-            reach[0] = fmaxf(reach[0], fabsf(values[j] - grid->centre[j]));
+        for (int j = whole; j < coarse->d; j++)
+            reach[0] = fmaxf(reach[0], fabsf(values[j] - centre[j]));
     }
     for (int part = 1; part < PARTS; part++)
         reach[0] = fmaxf(reach[0], reach[part]);
@@ -111,7 +114,7 @@ static float step_for(const ivf_grid *grid, const float *c, int64_t k)
     return step >= FLT_MIN && step <= FLT_MAX ? step : 1;
 }
 
-/* The mean of the centroids, on the grid of the rows. */
+/* The mean of the centroids: as the point that they are rounded from, or on the grid of the rows. */
 static void set_mean(ivf_coarse *coarse, const float *c, int64_t k)
 {
     int d = coarse->d;
@@ -121,8 +124,13 @@ static void set_mean(ivf_coarse *coarse, const float *c, int64_t k)
         for (int j = 0; j < d; j++)
             sums[j] += (double)c[i * d + j];
     }
+    memset(coarse->mean, 0, (size_t)coarse->quads * QUAD);
     for (int j = 0; j < d; j++) {
-        double place = (sums[j] / (double)k - (double)coarse->grid.centre[j]) / (double)coarse->grid.step;
+        double centre = (double)coarse->grid.centre[j];
+        coarse->centre[j] = coarse->metric == IVF_L2 ? coarse->grid.centre[j] : (float)(sums[j] / (double)k);
+        if (coarse->metric != IVF_L2)
+            continue;
+        double place = (sums[j] / (double)k - centre) / (double)coarse->grid.step;
         coarse->mean[j] = (int8_t)lrint(fmax(INT8_MIN, fmin(INT8_MAX, place)));
     }
 }
@@ -137,9 +145,8 @@ typedef struct {
 static inline void add_terms(const ivf_coarse *coarse, const float *c, const uint8_t *code, int j, int part,
                              bias_terms *terms)
 {
-    double centre = (double)coarse->grid.centre[j];
-    double from = (double)c[j] - centre;
-    terms->own[part] += from * (coarse->metric == IVF_L2 ? -0.5 * from : centre);
+    double from = (double)c[j] - (double)coarse->centre[j];
+    terms->own[part] += from * (coarse->metric == IVF_L2 ? -0.5 * from : (double)coarse->grid.centre[j]);
     terms->lost[part] += coarse->mean[j] * (from * coarse->scale - (code[j] - OFFSET));
 }
 
@@ -169,7 +176,7 @@ static double round_centroid(ivf_coarse *coarse, int64_t number)
     size_t stride = (size_t)coarse->quads * QUAD;
     uint8_t *code = coarse->codes + ivf_to_size(number) * stride;
     const float *c = coarse->c + number * coarse->d;
-    ivf_grid own = {.d = coarse->d, .step = coarse->step, .centre = coarse->grid.centre};
+    ivf_grid own = {.d = coarse->d, .step = coarse->step, .centre = coarse->centre};
     (void)ivf_grid_round(&own, c, 1, (int8_t *)code, NULL);
     for (size_t i = 0; i < stride; i++)
         code[i] ^= OFFSET;
@@ -219,9 +226,9 @@ void ivf_coarse_pack_begin(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric 
     coarse->grid = *grid;
     coarse->metric = metric;
     coarse->c = c;
-    coarse->step = step_for(grid, c, k);
-    coarse->scale = 1 / (double)coarse->step;
     set_mean(coarse, c, k);
+    coarse->step = step_for(coarse, k);
+    coarse->scale = 1 / (double)coarse->step;
     coarse->common = round_centroid(coarse, 0);
     coarse->groups = first == NULL ? 1 : groups;
     for (int32_t group = 0; group < coarse->groups; group++) {

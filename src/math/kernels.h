@@ -93,9 +93,11 @@ struct ivf_coarse {
     float *f32_bias;     /* [k], owned: as in ivf_panels */
     int32_t *whole_bias; /* [k], owned: of integer scores */
     uint8_t *codes;      /* [k + 1][quads * 4], owned: q + 128; the last one stands for slots left over */
-    int8_t *mean;        /* [quads * 4], owned: of the centroids, on the grid of the rows */
-    double *sums;        /* [d], owned: scratch of packing */
-    int64_t blank;       /* number of that last one */
+    float *centre; /* [d], owned: what is rounded is c - centre; any will do, for it adds the same to all scores of
+                      a row: the grid's for L2, else the centroids' mean, as rows may be of another size */
+    int8_t *mean;  /* [quads * 4], owned: L2: of the centroids, on the grid of the rows; else 0 */
+    double *sums;  /* [d], owned: scratch of packing */
+    int64_t blank; /* number of that last one */
 
     /* By slot. */
     int32_t groups;

@@ -202,8 +202,9 @@ def check_codes(model, m, x, lists, codes):
         for i in range(model["m"]):
             part = target[:, i * width : (i + 1) * width].astype("f8")
             distance = (part**2).sum(1)[:, None] - 2 * part @ books[i].T + (books[i] ** 2).sum(1)
-            chosen = distance[np.arange(len(part)), numbers[:, i]]
-            assert (chosen <= distance.min(1) + 1e-5 * np.abs(distance).max()).all(), f"sub-vector {i}"
+            chosen, nearest = distance[np.arange(len(part)), numbers[:, i]], distance.min(1)
+            assert (numbers[:, i] == distance.argmin(1)).mean() >= 0.98, f"sub-vector {i}: words that are not the nearest"
+            assert chosen.sum() <= 1.001 * nearest.sum() + 1e-5 * np.abs(distance).max(), f"sub-vector {i}: error"
 
 
 def check_fragment(index, m, model, record, rows, ids):

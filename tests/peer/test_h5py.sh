@@ -13,6 +13,15 @@ for metric in l2 cosine; do
     done
 done
 
+# A rotation before, and trees over the lists.
+for shape in "OPQ16,IVF64,PQ16 --levels 2" "OPQ8_32,IVF64,SQ8 --levels 3 --assign tree"; do
+    read -r factory options <<<"$shape"
+    # shellcheck disable=SC2086
+    ranks 2 "$MPIVF" build "index.$factory" --quiet --input "$photosift/base.u8bin" --factory "$factory" $options \
+        --fragment-rows 3000 >/dev/null
+    "${check[@]}" "index.$factory" "$photosift/base.u8bin"
+done
+
 # Rows that were passed over, and ids of the user's own.
 ranks 1 "$MPIVF" generate --quiet --rows 2000 --dim 24 --output rows.fbin >/dev/null
 printf '\x00\x00\xc0\x7f' | patch rows.fbin $((8 + 77 * 96 + 4))

@@ -236,6 +236,28 @@ START_TEST(ways_agree_with_the_exact_one)
 }
 END_TEST
 
+/* Centroids of norm 1, as k-means makes them for inner products, and rows of any size, far from 0 or around it. */
+START_TEST(rows_need_not_have_the_size_of_centroids)
+{
+    static const int32_t count[] = {2000};
+    static const float scales[] = {100, 0.01F, 30};
+    const ivf_nearest_way way = {.kind = IVF_NEAREST_ROUNDED};
+    ivf_nearest_agreement agreement;
+    problem p = make_problem(1, count, 32, 1000, IVF_COSINE);
+    p.metric = IVF_IP;
+    for (int64_t i = 0; i < p.n * 32; i++)
+        p.x[i] = p.x[i] * scales[_i] + (_i == 2 ? 20.0F : 0);
+    ivf_grid_free(&p.grid);
+    ck_assert_int_eq(ivf_grid_fit(&p.grid, p.x, p.n, 32), 0);
+    ivf_nearest *nearest = make_nearest(&p, &way);
+    ck_assert_int_eq(ivf_nearest_compare(nearest, p.x, p.n, &agreement), 0);
+    ck_assert_int_ge(agreement.same, 970);
+    ck_assert(fabs(agreement.excess) < 1e-3);
+    ivf_nearest_free(nearest);
+    free_problem(&p);
+}
+END_TEST
+
 START_TEST(all_probes_find_what_rounding_finds)
 {
     problem p = make_problem(3, three_levels, 20, 2000, IVF_L2);
@@ -346,6 +368,7 @@ int main(void)
     tcase_add_loop_test(tests, a_row_has_its_list_alone, 0, 3);
     tcase_add_loop_test(tests, levels_agree, 0, 3);
     tcase_add_loop_test(tests, ways_agree_with_the_exact_one, 0, 3);
+    tcase_add_loop_test(tests, rows_need_not_have_the_size_of_centroids, 0, 3);
     tcase_add_test(tests, all_probes_find_what_rounding_finds);
     tcase_add_test(tests, rows_outside_are_looked_up_in_f32);
     tcase_add_test(tests, nodes_may_have_no_children);
