@@ -58,8 +58,11 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
     double started = ivf_clock();
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
     int rc = ivf_agree(ctx, report == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc == MPIVF_OK)
-        rc = ivf_kmeans_all(ctx, &params, build->sample, &build->share, build->model->tree.centroids[0], report);
+    if (rc != MPIVF_OK || report == NULL) {
+        ivf_free(report);
+        return rc;
+    }
+    rc = ivf_kmeans_all(ctx, &params, build->sample, &build->share, build->model->tree.centroids[0], report);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, keep_record(&build->model->training, report));
     if (rc == MPIVF_OK)

@@ -91,7 +91,7 @@ void ivf_model_list_arrays(ivf_model *model, ivf_model_arrays *all)
                                .rank = 2,
                                .dims = {model->d, model->d_in},
                                .data = model->rotation});
-    for (int l = 0; l < model->tree.levels; l++)
+    for (int l = 0; l < IVF_LEVELS && l < model->tree.levels; l++)
         list_level(&model->tree, l, all);
     list_array(
         all, "grid/",
