@@ -48,6 +48,7 @@ static int open_work(assign_state *s)
     if (s->encoder == NULL)
         return MPIVF_FAILED;
     s->block_rows = ivf_max_i64(BLOCK_ROWS, 2 * ivf_encoder_rows(s->encoder) * ivf_team_size());
+    s->block_rows = ivf_min_i64(s->block_rows, plan->fragment_rows);
     s->stream = ivf_stream_open(s->build->dataset, s->block_rows, BLOCKS_AHEAD);
     if (s->stream == NULL)
         return ivf_error_last()->code;

@@ -32,6 +32,7 @@ typedef struct {
     int pq_iterations;
     int levels;                        /* of the tree of centroids; 0: chosen from nlist */
     ivf_nearest_kind assign;           /* IVF_NEAREST_KINDS: chosen, and checked on rows of the sample */
+    int assign_numbers;                /* of probes that were given: one for each upper level, or none */
     int32_t assign_probes[IVF_LEVELS]; /* of each upper level, for IVF_NEAREST_TREE; 0: the usual */
     double tolerance;
     bool skip_bad_rows;   /* else the first one fails the build */

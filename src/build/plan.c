@@ -11,13 +11,15 @@
 #include "base/numbers.h"
 #include "base/text.h"
 #include "cluster/tree_grow.h"
+#include "codec/opq.h"
+#include "math/coarse.h"
 
 static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid */
 static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid */
 static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
-static const int64_t MOST_SAMPLED = UINT32_MAX; /* k-means numbers its rows in 32 bits */
-static const int64_t MOST_FRAGMENTS = 1000000;  /* a record of each is held by every rank, and by the manifest */
-static const int32_t LEAST_FOR_TREE = 64;       /* lists: fewer have no more upper nodes than that to be found among */
+static const int64_t MOST_SAMPLED = INT32_MAX; /* k-means numbers its rows in 31 bits */
+static const int64_t MOST_FRAGMENTS = 1000000; /* a record of each is held by every rank, and by the manifest */
+static const int32_t LEAST_FOR_TREE = 64;      /* lists: fewer have no more upper nodes than that to be found among */
 static const int64_t FRAGMENT_GRAIN = 4096;
 static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
 static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
@@ -44,7 +46,15 @@ int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size)
 
 static int check_rotation(const ivf_plan *plan)
 {
-    if (plan->factory.opq_m > 0 && plan->d_rotated % plan->factory.opq_m != 0)
+    if (plan->factory.opq_m == 0)
+        return MPIVF_OK;
+    if (plan->factory.codec.kind == IVF_CODEC_FLAT16)
+        return ivf_fail(MPIVF_USAGE, "SQfp16 cannot hold every value of a rotated row; use Flat, SQ8 or PQ after OPQ%d",
+                        plan->factory.opq_m);
+    if (plan->d > IVF_OPQ_VALUES || plan->d_rotated > IVF_OPQ_VALUES)
+        return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d: rotations take and yield at most %d values, not %d and %d",
+                        plan->factory.opq_m, IVF_OPQ_VALUES, plan->d, plan->d_rotated);
+    if (plan->d_rotated % plan->factory.opq_m != 0)
         return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d cannot divide %d values; use a divisor of %d", plan->factory.opq_m,
                         plan->d_rotated, plan->d_rotated);
     return MPIVF_OK;
@@ -69,6 +79,11 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
 
 static int check_tree(const ivf_build_config *config, const ivf_plan *plan)
 {
+    bool in_8_bits = config->assign == IVF_NEAREST_ROUNDED || config->assign == IVF_NEAREST_TREE;
+    if (in_8_bits && plan->d_rotated > IVF_COARSE_MAX_D)
+        return ivf_fail(MPIVF_USAGE,
+                        "--assign %s: rows of %d values cannot be compared in 8 bits, %d at most; use exact",
+                        ivf_nearest_name(config->assign), plan->d_rotated, IVF_COARSE_MAX_D);
     if (plan->levels > 1 && plan->factory.nlist < LEAST_FOR_TREE)
         return ivf_fail(MPIVF_USAGE, "--levels %d: %d lists are too few for a tree; use at least %d, or --levels 1",
                         plan->levels, plan->factory.nlist, LEAST_FOR_TREE);
@@ -76,13 +91,12 @@ static int check_tree(const ivf_build_config *config, const ivf_plan *plan)
         return ivf_fail(MPIVF_USAGE,
                         "--assign tree needs a tree, but the %d lists have 1 level; use --levels 2, or --assign auto",
                         plan->factory.nlist);
-    for (int l = plan->levels; l < IVF_LEVELS; l++)
-        if (config->assign_probes[l] > 0)
-            return ivf_fail(
-                MPIVF_USAGE,
-                "--assign-probes: %d numbers, but the tree has %d level%s above its lists; use --levels %d, "
-                "or fewer numbers",
-                l, plan->levels - 1, plan->levels == 2 ? "" : "s", l + 1);
+    if (config->assign_numbers > 0 && config->assign_numbers != plan->levels - 1)
+        return ivf_fail(
+            MPIVF_USAGE,
+            "--assign-probes: %d numbers, but the tree has %d level%s above its lists; give one for each, or "
+            "use --levels %d",
+            config->assign_numbers, plan->levels - 1, plan->levels == 2 ? "" : "s", config->assign_numbers + 1);
     return MPIVF_OK;
 }
 

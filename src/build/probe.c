@@ -224,7 +224,7 @@ static void judge_lists(probe_state *s, const ivf_build_result *few, const ivf_b
     s->train_row = extrapolate(few->nlist, training[0] / rows, more->nlist, training[1] / rows, 1);
     r->assign_row = extrapolate(few->nlist, part_of(few, IVF_PART_COMPUTING) / rows, more->nlist,
                                 part_of(more, IVF_PART_COMPUTING) / rows, k);
-    r->write_fragment = fmax(0, (wrote[1] - wrote[0]) / (double)(more->fragments - few->fragments));
+    r->write_fragment = fmax(0, (wrote[1] - wrote[0]) / fmax(1, (double)(more->fragments - few->fragments)));
     r->write_byte = fmax(0, wrote[0] - r->write_fragment) / (double)few->bytes;
     const ivf_phase_summary *assign = phase_of(more, "assign");
     double worked = part_of(more, IVF_PART_COMPUTING) + part_of(more, IVF_PART_WAITING_INPUT) +

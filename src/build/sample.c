@@ -1,6 +1,7 @@
 #include "build/sample.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
  */
 static const int64_t PIECE_BYTES = 8 << 20;
 
-/* Fewer multiply-adds in an iteration of k-means than this are done by rank 0 before messages would arrive. */
+/* Fewer multiply-adds in an iteration over lists and codewords than this are done by rank 0 before messages would
+ * arrive. */
 static const double WORTH_SHARING = 1e8;
 
 typedef struct {
@@ -120,6 +122,8 @@ static int share_bad(const ivf_ctx *ctx, sample_state *s)
         s->bad = all;
         s->bad_count = offsets[size] / (int64_t)sizeof *all;
         qsort(s->bad, (size_t)s->bad_count, sizeof *s->bad, ascending);
+    } else {
+        ivf_free(all);
     }
     ivf_free(offsets);
     return rc;
@@ -226,7 +230,9 @@ static int deal_out(const ivf_ctx *ctx, sample_state *s, int64_t count, piece_so
 static ivf_share choose_share(const ivf_ctx *ctx, const ivf_build_config *config, const ivf_plan *plan)
 {
     int64_t total = plan->sample_rows;
-    double work = (double)total * plan->factory.nlist * plan->d;
+    bool has_words = plan->factory.codec.kind == IVF_CODEC_PQ;
+    double centroids = plan->factory.nlist + (has_words ? ldexp(1, plan->factory.codec.bits) : 0);
+    double work = (double)total * centroids * plan->d;
     if (config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && work >= WORTH_SHARING))
         return (ivf_share){.total = total, .rank = ivf_ctx_rank(ctx), .size = ivf_ctx_size(ctx)};
     return (ivf_share){.total = total, .rank = ivf_ctx_is_root(ctx) ? 0 : -1, .size = 1};

@@ -43,6 +43,24 @@ static void tell_lists(const ivf_build_state *build, const ivf_kmeans_report *re
              report->objective[0], report->objective[report->iterations - 1], report->imbalance, report->repairs);
 }
 
+/* Collective. By the ranks that hold the sample, all or rank 0 alone; every rank gets the centroids. */
+static int run_kmeans(const ivf_ctx *ctx, ivf_build_state *build, const ivf_kmeans_params *params,
+                      ivf_kmeans_report *report)
+{
+    ivf_model *model = build->model;
+    float *centroids = model->tree.centroids[0];
+    int rc = MPIVF_OK;
+    if (build->share.size > 1)
+        return ivf_kmeans_all(ctx, params, build->sample, &build->share, centroids, report);
+    if (ivf_ctx_is_root(ctx))
+        rc = ivf_kmeans(params, build->sample, build->share.total, centroids, report);
+    ivf_barrier(ctx);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        ivf_bcast(ctx, centroids, (size_t)model->nlist * (size_t)model->d * sizeof *centroids);
+    return rc;
+}
+
 /* Collective. */
 static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 {
@@ -62,10 +80,10 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
         ivf_free(report);
         return rc;
     }
-    rc = ivf_kmeans_all(ctx, &params, build->sample, &build->share, build->model->tree.centroids[0], report);
+    rc = run_kmeans(ctx, build, &params, report);
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, keep_record(&build->model->training, report));
-    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? keep_record(&build->model->training, report) : MPIVF_OK);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx))
         tell_lists(build, report, ivf_clock() - started);
     ivf_free(report);
     return rc;

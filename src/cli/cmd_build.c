@@ -34,6 +34,7 @@ static int read_assign(const ivf_options *options, ivf_build_config *config)
     if (probes->count >= IVF_LEVELS)
         return ivf_fail(MPIVF_USAGE, "--assign-probes: %d numbers; a tree has at most %d levels above its lists",
                         probes->count, IVF_LEVELS - 1);
+    config->assign_numbers = probes->count;
     for (int i = 0; i < probes->count; i++)
         config->assign_probes[probes->count - i] = ivf_to_i32(probes->integers[i]);
     return MPIVF_OK;

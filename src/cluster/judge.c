@@ -40,8 +40,10 @@ int ivf_kmeans_judge(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_li
     int64_t wide = 0;
     size_t count = 0;
     int rc = ivf_kmeans_agree(ctx, cells == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc != MPIVF_OK || cells == NULL)
+    if (rc != MPIVF_OK || cells == NULL) {
+        ivf_free(cells);
         return rc;
+    }
     for (int32_t c = 0; c < lists->groups; c++)
         missed[c] = atomic_exchange(&lists->missed[c], 0);
     ivf_kmeans_allsum(ctx, missed, lists->groups);

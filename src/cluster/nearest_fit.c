@@ -8,7 +8,10 @@
 #include "cluster/nearest_work.h"
 #include "math/distance.h"
 
-enum { BLOCK = IVF_NEAREST_ROWS };
+enum {
+    BLOCK = IVF_NEAREST_ROWS,
+    MOST_PROBES = 2048, /* from which a tree is no help; each takes 8 KiB of a thread */
+};
 
 /* Sums over a block of rows. */
 typedef struct {
@@ -113,7 +116,7 @@ static ivf_nearest_way more_careful(const ivf_tree *tree, const ivf_nearest_way 
     if (way->kind != IVF_NEAREST_TREE)
         return more;
     more.kind = IVF_NEAREST_ROUNDED;
-    if (way->probes[1] > tree->count[1] / 3)
+    if (way->probes[1] > tree->count[1] / 3 || way->probes[1] > MOST_PROBES)
         return more;
     more = *way;
     for (int level = 1; level < tree->levels; level++)

@@ -360,7 +360,11 @@ int ivf_codebook_train(const ivf_codebook_params *params, const float *x, int64_
     if (params->exact || params->dsub > IVF_WORDS_VALUES || n < params->words)
         return train_exactly(params, x, n, words);
     bool suited = false;
-    work w = {.params = params, .x = x, .n = n, .dsub = (size_t)params->dsub, .workers = ivf_team_size()};
+    work w = {.params = params,
+              .x = x,
+              .n = n,
+              .dsub = (size_t)params->dsub,
+              .workers = params->in_task ? 1 : ivf_team_size()};
     int rc = round_rows(&w, &suited);
     if (suited && params->warm)
         warm_words(&w, words);

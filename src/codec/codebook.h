@@ -10,8 +10,9 @@ typedef struct {
     int dsub;
     int iterations; /* at most; 1 to IVF_KMEANS_ITERATIONS */
     uint64_t seed;
-    bool exact; /* ivf_kmeans on all rows, in single precision */
-    bool warm;  /* the words are there already, to be made better; not with `exact` */
+    bool exact;   /* ivf_kmeans on all rows, in single precision */
+    bool warm;    /* the words are there already, to be made better; not with `exact` */
+    bool in_task; /* called inside a task of the team: one thread, and room for one */
 } ivf_codebook_params;
 
 /* Local, uses the team. x[n][dsub], rows in random order, to words[words][dsub]. Fewer than `words` distinct rows will

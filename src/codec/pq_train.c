@@ -29,6 +29,7 @@ typedef struct {
     int64_t n;
     int first;
     int step;
+    bool in_tasks; /* a sub-vector to each thread; else the team for each */
 } train_job;
 
 static int64_t count_of(int m, int first, int step)
@@ -50,6 +51,7 @@ static int train_words(const train_job *job, int sub, const float *slice)
 {
     const ivf_pq_state *s = job->codec->state;
     const ivf_codebook_params params = {
+        .in_task = job->in_tasks,
         .words = s->words,
         .dsub = s->dsub,
         .iterations = job->training->iterations,
@@ -76,7 +78,8 @@ static int train_slice(void *arg, int64_t number, int worker)
 static int train_slices(train_job *job)
 {
     const int64_t count = count_of(job->codec->spec.m, job->first, job->step);
-    if (count >= ivf_team_size())
+    job->in_tasks = count >= ivf_team_size();
+    if (job->in_tasks)
         return ivf_team_run(count, train_slice, job);
     int rc = MPIVF_OK;
     for (int64_t i = 0; i < count && rc == MPIVF_OK; i++)

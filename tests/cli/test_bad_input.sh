@@ -101,6 +101,10 @@ refused 2 '--assign tree' '8 lists' '--levels 2' -- --input good.fbin --factory 
 refused 2 '--levels 2' '8 lists' 64 -- --input good.fbin --factory IVF8,Flat --levels 2
 refused 2 '--assign-probes' '2 numbers' '--levels 3' -- --input good.fbin --factory IVF64,Flat --levels 2 \
     --assign tree --assign-probes 3,4
+refused 2 '--assign-probes' '1 numbers' '--levels 2' -- --input good.fbin --factory IVF64,Flat --levels 3 \
+    --assign tree --assign-probes 3
+refused 2 'SQfp16' 'rotated' -- --input good.fbin --factory OPQ4,IVF8,SQfp16
+refused 3 'OPQ5' '16 values' -- --input good.fbin --factory OPQ5,IVF8,PQ4
 refused 2 '--assign-probes' '3 numbers' -- --input good.fbin --assign tree --assign-probes 3,4,5
 
 # Fewer rows than ranks is no failure.
