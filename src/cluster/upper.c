@@ -13,7 +13,7 @@
 #include "math/panels.h"
 
 enum {
-    PROBES = 16,      /* nodes that a row looks under */
+    PROBES = 32,      /* nodes that a row looks under */
     NEXT = 12,        /* nodes that a centroid's neighbours are looked for under */
     BLOCK_ROWS = 256, /* rows of a task, at least */
 };
