@@ -32,7 +32,7 @@ static float *read_rows(const options *o, int *d, int64_t *n)
     bool bytes = strstr(o->rows, ".u8bin") != NULL;
     size_t values = (size_t)*n * head[1];
     float *x = ivf_new(values, sizeof *x);
-    if (!bytes && fread(x, sizeof *x, values, file) != values)
+    if (x == NULL || (!bytes && fread(x, sizeof *x, values, file) != values))
         exit(1);
     for (size_t i = 0; bytes && i < values; i++)
         x[i] = (float)getc(file);
