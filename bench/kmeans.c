@@ -19,6 +19,11 @@ typedef struct {
 
 static float *read_rows(const options *o, int *d, int64_t *n)
 {
+    if (o->rows == NULL) {
+        (void)fprintf(stderr, "usage: bench_kmeans -r FILE [-n rows] [-k lists] [-i iterations] [-t threads] [-s] "
+                              "[-m exact|fast|flat|deep]\n");
+        exit(2);
+    }
     FILE *file = fopen(o->rows, "rb");
     uint32_t head[2] = {0};
     if (file == NULL) {
