@@ -104,16 +104,11 @@ static void list_skipped(ivf_build_state *build, int64_t row, uint8_t reason)
 
 static int judge_rows(assign_state *s, int64_t first_row, const uint8_t *reasons, int64_t n)
 {
-    char name[IVF_PATH_BYTES + 64];
     for (int64_t i = 0; i < n; i++) {
         if (reasons[i] == IVF_ROW_OK)
             continue;
-        if (!s->build->config->skip_bad_rows) {
-            ivf_build_name_row(s->build->dataset, first_row + i, name, sizeof name);
-            return ivf_fail(MPIVF_BAD_INPUT,
-                            "%s cannot be indexed: %s; mend it, or pass over such rows with --on-bad-row skip", name,
-                            ivf_row_reason_text((ivf_row_reason)reasons[i]));
-        }
+        if (!s->build->config->skip_bad_rows)
+            return ivf_build_refuse_row(s->build->dataset, first_row + i, reasons[i]);
         list_skipped(s->build, first_row + i, reasons[i]);
     }
     return MPIVF_OK;

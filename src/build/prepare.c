@@ -13,11 +13,20 @@
 #include "comm/transfer.h"
 #include "index/manifest.h"
 #include "io/publish.h"
+#include "math/rows.h"
 
 void ivf_build_name_row(const ivf_dataset *dataset, int64_t row, char *text, size_t size)
 {
     ivf_shard shard = ivf_dataset_shard(dataset, ivf_dataset_shard_of(dataset, row));
     (void)snprintf(text, size, "row %" PRId64 " of %s", row - shard.first_row, shard.path);
+}
+
+int ivf_build_refuse_row(const ivf_dataset *dataset, int64_t row, uint8_t reason)
+{
+    char name[IVF_PATH_BYTES + 64];
+    ivf_build_name_row(dataset, row, name, sizeof name);
+    return ivf_fail(MPIVF_BAD_INPUT, "%s cannot be indexed: %s; mend it, or pass over such rows with --on-bad-row skip",
+                    name, ivf_row_reason_text((ivf_row_reason)reason));
 }
 
 /* A folder that holds other things than an index is not written into. */

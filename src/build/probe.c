@@ -16,6 +16,7 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "build/prepare.h"
+#include "build/sample.h"
 #include "build/state.h"
 #include "build/way.h"
 #include "cluster/tree_grow.h"
@@ -335,7 +336,7 @@ static int probe_on_root(const ivf_build_config *config, ivf_build_state *build,
     double started = ivf_clock();
     probe->input = (ivf_prediction_input){.plan = &probe->plan,
                                           .element = ivf_element_size(probe->element),
-                                          .train_on_all = config->train_on != IVF_TRAIN_ON_ROOT,
+                                          .train_on_all = ivf_sample_is_shared(config, &probe->plan),
                                           .iterations = config->iterations,
                                           .threads = ivf_team_size()};
     probe_state s = {.self = ivf_ctx_open_self(), .config = config, .build = build};

@@ -5,44 +5,18 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/team.h"
 #include "base/text.h"
 #include "codec/opq.h"
 
-enum { TASK_ROWS = 256, OPQ_ITERATIONS = 20 };
-
-typedef struct {
-    const ivf_panels *rotation;
-    const ivf_model *model;
-    const float *from;
-    float *to;
-    int64_t n;
-} rotate_job;
-
-static int rotate_task(void *arg, int64_t task, int worker)
-{
-    const rotate_job *job = arg;
-    int64_t first = task * TASK_ROWS;
-    (void)worker;
-    ivf_panels_scores(job->rotation, job->from + first * job->model->d_in, ivf_min_i64(TASK_ROWS, job->n - first),
-                      job->to + first * job->model->d);
-    return MPIVF_OK;
-}
+enum { OPQ_ITERATIONS = 20 };
 
 static int rotate_sample(ivf_build_state *build)
 {
-    rotate_job job = {.model = build->model, .from = build->sample, .n = ivf_share_count(&build->share)};
-    ivf_panels *rotation = ivf_model_pack_rotation(build->model);
-    if (rotation == NULL)
-        return MPIVF_FAILED;
-    job.rotation = rotation;
-    job.to = ivf_new(ivf_to_size(job.n), (size_t)build->model->d * sizeof *job.to);
-    int rc = job.to == NULL ? MPIVF_FAILED : ivf_team_run(ivf_ceil_div(job.n, TASK_ROWS), rotate_task, &job);
-    ivf_panels_free(rotation);
-    if (job.to == NULL)
-        return rc;
+    int64_t n = ivf_share_count(&build->share);
+    float *rotated = ivf_new(ivf_to_size(n), (size_t)build->model->d * sizeof *rotated);
+    int rc = rotated == NULL ? MPIVF_FAILED : ivf_model_rotate(build->model, build->sample, n, rotated);
     ivf_free(build->sample);
-    build->sample = job.to;
+    build->sample = rotated;
     return rc;
 }
 

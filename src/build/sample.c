@@ -44,14 +44,6 @@ typedef struct {
     int64_t *next;    /* [ranks] */
 } sample_state;
 
-static int refuse_row(const ivf_build_state *build, int64_t row, uint8_t reason)
-{
-    char name[IVF_PATH_BYTES + 64];
-    ivf_build_name_row(build->dataset, row, name, sizeof name);
-    return ivf_fail(MPIVF_BAD_INPUT, "%s cannot be indexed: %s; mend it, or pass over such rows with --on-bad-row skip",
-                    name, ivf_row_reason_text((ivf_row_reason)reason));
-}
-
 /* Local. Puts n rows from the first-th on, with their places, into the piece. */
 typedef int piece_source(sample_state *s, int64_t first, int64_t n);
 
@@ -85,7 +77,7 @@ static int read_piece(sample_state *s, int64_t first, int64_t n)
         if (s->reasons[i] == IVF_ROW_OK)
             continue;
         if (!s->build->config->skip_bad_rows)
-            return refuse_row(s->build, s->rows[i], s->reasons[i]);
+            return ivf_build_refuse_row(s->build->dataset, s->rows[i], s->reasons[i]);
         s->bad[s->bad_count++] = s->places[i];
         s->places[i] = -1;
     }
@@ -226,16 +218,20 @@ static int deal_out(const ivf_ctx *ctx, sample_state *s, int64_t count, piece_so
     return rc;
 }
 
+bool ivf_sample_is_shared(const ivf_build_config *config, const ivf_plan *plan)
+{
+    bool has_words = plan->factory.codec.kind == IVF_CODEC_PQ;
+    double centroids = plan->factory.nlist + (has_words ? ldexp(1, plan->factory.codec.bits) : 0);
+    bool worth = (double)plan->sample_rows * centroids * plan->d >= WORTH_SHARING;
+    return config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && worth);
+}
+
 /* Who holds the sample. */
 static ivf_share choose_share(const ivf_ctx *ctx, const ivf_build_config *config, const ivf_plan *plan)
 {
-    int64_t total = plan->sample_rows;
-    bool has_words = plan->factory.codec.kind == IVF_CODEC_PQ;
-    double centroids = plan->factory.nlist + (has_words ? ldexp(1, plan->factory.codec.bits) : 0);
-    double work = (double)total * centroids * plan->d;
-    if (config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && work >= WORTH_SHARING))
-        return (ivf_share){.total = total, .rank = ivf_ctx_rank(ctx), .size = ivf_ctx_size(ctx)};
-    return (ivf_share){.total = total, .rank = ivf_ctx_is_root(ctx) ? 0 : -1, .size = 1};
+    if (ivf_sample_is_shared(config, plan))
+        return (ivf_share){.total = plan->sample_rows, .rank = ivf_ctx_rank(ctx), .size = ivf_ctx_size(ctx)};
+    return (ivf_share){.total = plan->sample_rows, .rank = ivf_ctx_is_root(ctx) ? 0 : -1, .size = 1};
 }
 
 static int hold(ivf_build_state *build)

@@ -53,4 +53,7 @@ typedef struct {
 /* Local. "row 17 of FILE" for a global row, into text[size]. */
 void ivf_build_name_row(const ivf_dataset *dataset, int64_t row, char *text, size_t size);
 
+/* Local. MPIVF_BAD_INPUT: the row cannot be indexed, why, and what to do. */
+int ivf_build_refuse_row(const ivf_dataset *dataset, int64_t row, uint8_t reason);
+
 #endif

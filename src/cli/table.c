@@ -311,8 +311,8 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                            .help =
                                "How the nearest list of a row is found: by comparing it with all of them in single "
                                "precision (exact) or in 8 bits with a check of the best (rounded), or by descending "
-                               "the tree of centroids (tree); auto: the fastest of these that agrees with exact, "
-                               "which is measured on rows of the sample."},
+                               "the tree of centroids (tree); auto: by the numbers of lists and values, and "
+                               "more carefully where rows of the sample are found to get other lists."},
     [IVF_OPTION_ASSIGN_PROBES] = {.name = "assign-probes",
                                   .type = IVF_TYPE_INTEGERS,
                                   .commands = BUILDING,

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/numbers.h"
+#include "base/team.h"
 #include "comm/transfer.h"
 
 int ivf_model_new(const ivf_factory *factory, int d_in, ivf_metric metric, ivf_model **model)
@@ -121,6 +123,38 @@ int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes)
 ivf_panels *ivf_model_pack_rotation(const ivf_model *model)
 {
     return ivf_panels_new(model->rotation, model->d, model->d_in, IVF_IP);
+}
+
+enum { ROTATED_ROWS = 256 }; /* of a task */
+
+typedef struct {
+    const ivf_model *model;
+    const ivf_panels *rotation;
+    const float *x;
+    float *out;
+    int64_t n;
+} rotate_job;
+
+static int rotate_task(void *arg, int64_t task, int worker)
+{
+    const rotate_job *job = arg;
+    int64_t first = task * ROTATED_ROWS;
+    (void)worker;
+    ivf_panels_scores(job->rotation, job->x + first * job->model->d_in, ivf_min_i64(ROTATED_ROWS, job->n - first),
+                      job->out + first * job->model->d);
+    return MPIVF_OK;
+}
+
+int ivf_model_rotate(const ivf_model *model, const float *x, int64_t n, float *out)
+{
+    ivf_panels *rotation = ivf_model_pack_rotation(model);
+    if (rotation == NULL)
+        return MPIVF_FAILED;
+    rotate_job job = {.model = model, .rotation = rotation, .x = x, .n = n};
+    job.out = out;
+    int rc = ivf_team_run(ivf_ceil_div(n, ROTATED_ROWS), rotate_task, &job);
+    ivf_panels_free(rotation);
+    return rc;
 }
 
 int ivf_model_seal(ivf_model *model)

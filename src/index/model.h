@@ -54,6 +54,10 @@ static inline const float *ivf_model_centroids(const ivf_model *model)
     return model->tree.centroids[0];
 }
 
+/* Local, uses the team. x[n][d_in] to out[n][d] by the rotation, which there is. A row's outcome depends on the row
+ * alone. n * d_in * d multiply-adds; packs the rotation for itself. */
+int ivf_model_rotate(const ivf_model *model, const float *x, int64_t n, float *out);
+
 /* Local. The rotation, packed: ivf_panels_scores of it rotates x[n][d_in] to out[n][d]. NULL with a failure recorded.
  */
 ivf_panels *ivf_model_pack_rotation(const ivf_model *model);

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/team.h"
 #include "math/rows.h"
 
 enum { CHECK_ROWS = 1024 };
@@ -47,35 +46,13 @@ int ivf_queries_open(const float *queries, int64_t nq, int d, ivf_metric metric,
     return MPIVF_OK;
 }
 
-typedef struct {
-    const ivf_panels *rotation;
-    const float *x; /* [nq][d] */
-    int d;
-    float *out; /* [nq][rotated] */
-    int rotated;
-    int64_t nq;
-} rotate_job;
-
-static int rotate_task(void *arg, int64_t task, int worker)
+int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, const ivf_model *model)
 {
-    const rotate_job *job = arg;
-    int64_t first = task * CHECK_ROWS;
-    (void)worker;
-    ivf_panels_scores(job->rotation, job->x + first * job->d, ivf_min_i64(CHECK_ROWS, job->nq - first),
-                      job->out + first * job->rotated);
-    return MPIVF_OK;
-}
-
-int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, int d, const ivf_panels *rotation, int rotated)
-{
-    rotate_job job = {.rotation = rotation, .x = prepared->x, .d = d, .rotated = rotated, .nq = nq};
-    job.out = ivf_new(ivf_to_size(nq) * (size_t)rotated, sizeof *job.out);
-    if (job.out == NULL)
-        return MPIVF_FAILED;
-    int rc = ivf_team_run(ivf_ceil_div(nq, CHECK_ROWS), rotate_task, &job);
+    float *rotated = ivf_new(ivf_to_size(nq) * (size_t)model->d, sizeof *rotated);
+    int rc = rotated == NULL ? MPIVF_FAILED : ivf_model_rotate(model, prepared->x, nq, rotated);
     ivf_free(prepared->copy);
-    prepared->copy = job.out;
-    prepared->x = job.out;
+    prepared->copy = rotated;
+    prepared->x = rotated;
     return rc;
 }
 

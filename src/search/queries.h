@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/metric.h"
-#include "math/panels.h"
+#include "index/model.h"
 
 typedef struct {
     const float *x; /* [nq][d]: the caller's queries, or the copy */
@@ -16,9 +16,8 @@ typedef struct {
  * IVF_COSINE) and why. The caller's array is borrowed until the close; nq * d * 4 bytes more for IVF_COSINE. */
 int ivf_queries_open(const float *queries, int64_t nq, int d, ivf_metric metric, ivf_queries *prepared);
 
-/* Local, uses the team. Replaces them by their rotated form [nq][rotated], a copy of that size: `rotation` holds the
- * rotation's rows. */
-int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, int d, const ivf_panels *rotation, int rotated);
+/* Local, uses the team. Replaces them by what the model's rotation makes of them, a copy of [nq][model->d]. */
+int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, const ivf_model *model);
 
 void ivf_queries_close(ivf_queries *prepared);
 

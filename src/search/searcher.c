@@ -32,7 +32,6 @@ struct ivf_searcher {
     ivf_manifest *manifest;
     ivf_model *model;
     ivf_panels *centroids;
-    ivf_panels *rotation; /* NULL: none */
     ivf_postings postings;
 };
 
@@ -61,11 +60,6 @@ static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
     s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
     if (s->centroids == NULL)
         return MPIVF_FAILED;
-    if (s->model->rotation != NULL) {
-        s->rotation = ivf_model_pack_rotation(s->model);
-        if (s->rotation == NULL)
-            return MPIVF_FAILED;
-    }
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
     return ivf_postings_load(index, s->manifest, from, to, &s->postings);
 }
@@ -97,7 +91,6 @@ void ivf_searcher_close(ivf_searcher *searcher)
         return;
     ivf_postings_free(&searcher->postings);
     ivf_panels_free(searcher->centroids);
-    ivf_panels_free(searcher->rotation);
     ivf_model_free(searcher->model);
     ivf_manifest_free(searcher->manifest);
     ivf_free(searcher);
@@ -138,8 +131,8 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     run->k = params->k;
     run->batch = choose_batch(nq, params);
     int rc = ivf_queries_open(queries, nq, model->d_in, model->metric, &run->queries);
-    if (rc == MPIVF_OK && run->searcher->rotation != NULL)
-        rc = ivf_queries_rotate(&run->queries, nq, model->d_in, run->searcher->rotation, model->d);
+    if (rc == MPIVF_OK && model->rotation != NULL)
+        rc = ivf_queries_rotate(&run->queries, nq, model);
     if (rc == MPIVF_OK)
         rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
     if (rc == MPIVF_OK && !ivf_ctx_is_root(ctx)) {
