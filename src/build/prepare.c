@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
+#include "io/folder.h"
 #include "io/publish.h"
 #include "math/rows.h"
 
@@ -95,6 +96,13 @@ static void remove_empty_folders(const ivf_build_state *build)
         (void)rmdir(index);
 }
 
+/* Makes the folder of this unfinished build; its path is known from here on. */
+static int make_build_folder(ivf_build_state *build)
+{
+    int rc = ivf_layout_build(build->config->index, build->plan.build_id, build->folder);
+    return rc == MPIVF_OK ? ivf_make_folder(build->folder) : rc;
+}
+
 /* Takes the index's lock, in a folder that is made for it. */
 static int take_lock(ivf_build_state *build)
 {
@@ -121,6 +129,8 @@ static int claim(ivf_build_state *build)
         return rc;
     }
     rc = make_folders(index);
+    if (rc == MPIVF_OK)
+        rc = make_build_folder(build);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_latest(index, &latest);
     if (rc == MPIVF_OK && latest >= build->plan.version)
@@ -165,6 +175,8 @@ int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
     int rc = ivf_prepare_plan(ctx, build);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? claim(build) : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        ivf_bcast(ctx, build->folder, sizeof build->folder);
     if (rc == MPIVF_OK)
         ivf_plan_print(&build->plan, build->dataset);
     return rc;
@@ -211,6 +223,8 @@ static void clean_up(const ivf_ctx *ctx, ivf_build_state *build)
         return;
     if (!build->committed)
         remove_model(build);
+    if (build->folder[0] != '\0')
+        (void)ivf_folder_remove(build->folder);
     ivf_lock_release(build->lock);
     remove_empty_folders(build);
 }

@@ -26,8 +26,9 @@ typedef struct {
     const ivf_build_config *config; /* borrowed */
     ivf_dataset *dataset;
     ivf_ids *ids;
-    ivf_lock *lock;    /* on rank 0: nobody else builds this index now */
-    bool index_is_new; /* the folder was not there before; on rank 0 */
+    ivf_lock *lock;              /* on rank 0: nobody else builds this index now */
+    bool index_is_new;           /* the folder was not there before; on rank 0 */
+    char folder[IVF_PATH_BYTES]; /* of this unfinished build, from the claim to the end, on every rank; else "" */
     ivf_plan plan;
 
     ivf_share share; /* of the usable rows of the sample, in the order of the permutation */

@@ -44,3 +44,13 @@ int ivf_layout_building(const char *index, char *path)
 {
     return join(path, "%s/building", index);
 }
+
+int ivf_layout_build(const char *index, const char *build_id, char *path)
+{
+    return join(path, "%s/building/%s", index, build_id);
+}
+
+int ivf_layout_build_file(const char *index, const char *build_id, const char *name, char *path)
+{
+    return join(path, "%s/building/%s/%s", index, build_id, name);
+}

@@ -15,4 +15,8 @@ int ivf_layout_model(const char *index, const char *id, char *path);
 int ivf_layout_fragment(const char *index, const char *id, char *path);
 int ivf_layout_building(const char *index, char *path);
 
+/* Local. The folder of one unfinished build, and a file or folder in it. */
+int ivf_layout_build(const char *index, const char *build_id, char *path);
+int ivf_layout_build_file(const char *index, const char *build_id, const char *name, char *path);
+
 #endif
