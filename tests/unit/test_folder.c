@@ -86,7 +86,7 @@ END_TEST
 
 START_TEST(trees_deeper_than_ours_are_refused)
 {
-    char name[PATH];
+    char name[64];
     char path[PATH];
     for (size_t depth = 0; depth < 20; depth++) {
         memcpy(name + 2 * depth, "a/", sizeof "a/");
