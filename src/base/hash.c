@@ -42,6 +42,11 @@ uint64_t ivf_hasher_end(const ivf_hasher *hasher)
     return XXH3_64bits_digest(hasher->state);
 }
 
+void ivf_hasher_reset(ivf_hasher *hasher)
+{
+    (void)XXH3_64bits_reset(hasher->state);
+}
+
 void ivf_hasher_free(ivf_hasher *hasher)
 {
     if (hasher == NULL)

@@ -13,6 +13,7 @@ typedef struct ivf_hasher ivf_hasher;
 ivf_hasher *ivf_hasher_new(void); /* NULL with a failure recorded */
 void ivf_hasher_add(ivf_hasher *hasher, const void *data, size_t bytes);
 uint64_t ivf_hasher_end(const ivf_hasher *hasher);
+void ivf_hasher_reset(ivf_hasher *hasher); /* to the next data's beginning */
 void ivf_hasher_free(ivf_hasher *hasher);
 
 /* Local. A hash as 16 hexadecimal digits into text[17]. */

@@ -71,6 +71,36 @@ static void collect_arrays(const ivf_fragment *f, ivf_array arrays[FRAGMENT_ARRA
     arrays[5] = (ivf_array){"skipped/reasons", IVF_U8, 1, {f->skipped}, f->skipped_reasons};
 }
 
+/* Of each list: XXH3-64 of its ids and then its codes, so that damage can be told to be of one list. */
+static int hash_lists(const ivf_fragment *f, uint64_t *checksums)
+{
+    ivf_hasher *hasher = ivf_hasher_new();
+    if (hasher == NULL)
+        return MPIVF_FAILED;
+    for (int32_t l = 0; l < f->nlist; l++) {
+        size_t first = f->offsets[l];
+        size_t n = f->offsets[l + 1] - first;
+        ivf_hasher_reset(hasher);
+        ivf_hasher_add(hasher, f->ids + first, n * sizeof *f->ids);
+        ivf_hasher_add(hasher, f->codes + first * f->code_size, n * f->code_size);
+        checksums[l] = ivf_hasher_end(hasher);
+    }
+    ivf_hasher_free(hasher);
+    return MPIVF_OK;
+}
+
+static int write_list_checksums(ivf_h5 *file, const ivf_fragment *fragment)
+{
+    ivf_array array = {"list_checksums", IVF_U64, 1, {fragment->nlist}, NULL};
+    uint64_t *checksums = ivf_new((size_t)fragment->nlist, sizeof *checksums);
+    int rc = checksums == NULL ? MPIVF_FAILED : hash_lists(fragment, checksums);
+    array.data = checksums;
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_write(file, &array);
+    ivf_free(checksums);
+    return rc;
+}
+
 static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record)
 {
     ivf_array arrays[FRAGMENT_ARRAYS];
@@ -84,7 +114,7 @@ static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_
         rc = ivf_h5_write_i64(file, "rows", record->rows);
     for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
         rc = ivf_h5_write(file, &arrays[i]);
-    return rc;
+    return rc == MPIVF_OK ? write_list_checksums(file, fragment) : rc;
 }
 
 static int write_file(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path)

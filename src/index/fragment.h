@@ -47,7 +47,8 @@ int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
 /* Local. Fills the record's postings, skipped and digest_out from the contents. */
 void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);
 
-/* Local. Publishes fragments/<id>.h5 and fills the record's postings, skipped, digest_out, bytes and checksum. */
+/* Local. Publishes fragments/<id>.h5, with a checksum of each list, and fills the record's postings, skipped,
+ * digest_out, bytes and checksum. The offsets must be right. Holds 8 bytes a list meanwhile. */
 int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record);
 
 /* Local. Reads a whole fragment and checks its structure: offsets ascending from 0 to postings, shapes as the model

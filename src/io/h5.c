@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/bytes.h"
@@ -181,8 +182,19 @@ static hid_t make_layout(void)
     return list;
 }
 
+/* HDF5 has checksums for its metadata, but none for the contents of arrays. */
+static herr_t note_checksum(hid_t dataset, uint64_t checksum)
+{
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = H5Acreate2(dataset, IVF_H5_CHECKSUM, H5T_STD_U64LE, space, H5P_DEFAULT, H5P_DEFAULT);
+    herr_t written = attribute < 0 ? -1 : H5Awrite(attribute, H5T_NATIVE_UINT64, &checksum);
+    (void)H5Aclose(attribute);
+    (void)H5Sclose(space);
+    return written;
+}
+
 /* *place is HADDR_UNDEF when the array has no bytes. */
-static int make_dataset(ivf_h5 *file, const ivf_array *array, haddr_t *place)
+static int make_dataset(ivf_h5 *file, const ivf_array *array, uint64_t checksum, haddr_t *place)
 {
     hid_t dataset = H5I_INVALID_HID;
     hid_t type = ivf_h5_type_make(array->type);
@@ -191,7 +203,7 @@ static int make_dataset(ivf_h5 *file, const ivf_array *array, haddr_t *place)
     if (type >= 0 && space >= 0 && layout >= 0 && make_groups(file->id, array->name) >= 0)
         dataset = H5Dcreate2(file->id, array->name, type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
     int rc = MPIVF_OK;
-    if (dataset < 0 || file->disk.wrong != 0)
+    if (dataset < 0 || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot create", array->name);
     else
         *place = H5Dget_offset(dataset);
@@ -206,8 +218,9 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
 {
     haddr_t place = HADDR_UNDEF;
     size_t bytes = ivf_array_bytes(array);
+    uint64_t checksum = ivf_hash64(array->data, bytes);
     ivf_h5_lock();
-    int rc = make_dataset(file, array, &place);
+    int rc = make_dataset(file, array, checksum, &place);
     ivf_h5_unlock();
     if (rc != MPIVF_OK || bytes == 0)
         return rc;

@@ -17,8 +17,8 @@ typedef struct ivf_h5 ivf_h5;
 /* Local. Creates a new file (fails if it exists) with the user's umask. */
 int ivf_h5_create(const char *path, ivf_h5 **file);
 
-/* Local. Writes a whole array as a contiguous dataset; intermediate groups in its name are made. After a failure only
- * ivf_h5_abandon may follow. */
+/* Local. Writes a whole array as a contiguous dataset, with the XXH3-64 of its bytes as its attribute "checksum";
+ * intermediate groups in its name are made. After a failure only ivf_h5_abandon may follow. */
 int ivf_h5_write(ivf_h5 *file, const ivf_array *array);
 
 /* Local. Attributes of the root group. */
@@ -45,8 +45,15 @@ int ivf_h5_describe(ivf_h5 *file, const char *name, ivf_array *array, int64_t *o
 bool ivf_h5_has(ivf_h5 *file, const char *name);
 
 /* Local. Reads a whole dataset into array->data, whose name, type and dims must be what the file holds (MPIVF_CORRUPT
- * otherwise, naming both). */
+ * otherwise, naming both), and whose bytes must have the dataset's checksum (MPIVF_CORRUPT). */
 int ivf_h5_read(ivf_h5 *file, const ivf_array *array);
+
+/* Local. What ivf_h5_write noted as the checksum of a dataset's bytes; MPIVF_CORRUPT when there is none. */
+int ivf_h5_read_checksum(ivf_h5 *file, const char *name, uint64_t *checksum);
+
+/* Local, thread-safe. `bytes` bytes of the file from `offset`, where ivf_h5_describe found a dataset: for those that
+ * read it in pieces, and look at its checksum themselves. */
+int ivf_h5_read_bytes(ivf_h5 *file, int64_t offset, size_t bytes, void *to);
 
 /* Local. A root attribute; *value through ivf_new, to be freed with ivf_free. */
 int ivf_h5_read_text(ivf_h5 *file, const char *name, char **value);

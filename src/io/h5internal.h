@@ -10,6 +10,8 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays go to files as they lie in memory: little-endian");
 
+#define IVF_H5_CHECKSUM "checksum" /* attribute of each dataset */
+
 struct ivf_h5 {
     char *path; /* owned */
     hid_t id;

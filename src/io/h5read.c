@@ -1,6 +1,6 @@
 /* Reading of HDF5 files. They may be damaged or hostile: nothing is believed that the file's size or HDF5's own
- * checksums of its metadata contradict, and only the few forms that h5.c writes are accepted. Damaged array bytes are
- * not found here: io/publish.h has the checksum of the file for that. */
+ * checksums of its metadata contradict, and only the few forms that h5.c writes are accepted. The bytes of arrays have
+ * checksums of ours. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "io/bytes.h"
 #include "io/h5internal.h"
@@ -177,6 +178,56 @@ static bool is_same_shape(const ivf_array *a, const ivf_array *b)
     return same;
 }
 
+/* A scalar attribute of a group or dataset, and its type; negative when there is none. */
+static hid_t open_attribute(hid_t object, const char *name, hid_t *type)
+{
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    hid_t space = H5Aget_space(attribute);
+    bool scalar = space >= 0 && H5Sget_simple_extent_npoints(space) == 1;
+    *type = scalar ? H5Aget_type(attribute) : H5I_INVALID_HID;
+    (void)H5Sclose(space);
+    if (*type >= 0)
+        return attribute;
+    (void)H5Aclose(attribute);
+    return H5I_INVALID_HID;
+}
+
+static int read_checksum(const ivf_h5 *file, const char *name, uint64_t *checksum)
+{
+    hid_t type = H5I_INVALID_HID;
+    if (!ivf_h5_internal_has(file->id, name, strlen(name)))
+        return ivf_h5_internal_fail(file, MPIVF_CORRUPT, "there is no dataset", name);
+    hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    hid_t attribute = open_attribute(dataset, IVF_H5_CHECKSUM, &type);
+    int rc = MPIVF_OK;
+    if (attribute < 0 || H5Tequal(type, H5T_STD_U64LE) <= 0 || H5Aread(attribute, H5T_NATIVE_UINT64, checksum) < 0)
+        rc = ivf_h5_internal_fail(file, MPIVF_CORRUPT, "cannot read the checksum of", name);
+    (void)H5Tclose(type);
+    (void)H5Aclose(attribute);
+    (void)H5Dclose(dataset);
+    return rc;
+}
+
+int ivf_h5_read_checksum(ivf_h5 *file, const char *name, uint64_t *checksum)
+{
+    ivf_h5_lock();
+    int rc = read_checksum(file, name, checksum);
+    ivf_h5_unlock();
+    return rc;
+}
+
+int ivf_h5_read_bytes(ivf_h5 *file, int64_t offset, size_t bytes, void *to)
+{
+    size_t got = 0;
+    int wrong = ivf_bytes_read(file->disk.fd, to, bytes, offset, &got);
+    if (wrong != 0)
+        return ivf_fail_errno(wrong, "%s: cannot read %zu bytes from byte %" PRId64, file->path, bytes, offset);
+    if (got < bytes)
+        return ivf_fail(MPIVF_CORRUPT, "%s: ends after %zu of the %zu bytes from byte %" PRId64, file->path, got, bytes,
+                        offset);
+    return MPIVF_OK;
+}
+
 int ivf_h5_read(ivf_h5 *file, const ivf_array *array)
 {
     ivf_array found;
@@ -191,30 +242,14 @@ int ivf_h5_read(ivf_h5 *file, const ivf_array *array)
                         shape_text(&found, is, sizeof is), shape_text(array, should, sizeof should));
     }
     size_t bytes = ivf_array_bytes(array);
-    size_t got = 0;
-    if (bytes == 0)
-        return MPIVF_OK;
-    int wrong = ivf_bytes_read(file->disk.fd, array->data, bytes, offset, &got);
-    if (wrong != 0)
-        return ivf_fail_errno(wrong, "%s: cannot read %s", file->path, array->name);
-    if (got < bytes)
-        return ivf_fail(MPIVF_CORRUPT, "%s: ends after %zu of the %zu bytes of %s", file->path, got, bytes,
-                        array->name);
-    return MPIVF_OK;
-}
-
-/* A scalar attribute of the root group, and its type; negative when there is none. */
-static hid_t open_attribute(const ivf_h5 *file, const char *name, hid_t *type)
-{
-    hid_t attribute = H5Aopen(file->id, name, H5P_DEFAULT);
-    hid_t space = H5Aget_space(attribute);
-    bool scalar = space >= 0 && H5Sget_simple_extent_npoints(space) == 1;
-    *type = scalar ? H5Aget_type(attribute) : H5I_INVALID_HID;
-    (void)H5Sclose(space);
-    if (*type >= 0)
-        return attribute;
-    (void)H5Aclose(attribute);
-    return H5I_INVALID_HID;
+    uint64_t checksum = 0;
+    rc = ivf_h5_read_checksum(file, array->name, &checksum);
+    if (rc == MPIVF_OK && bytes > 0)
+        rc = ivf_h5_read_bytes(file, offset, bytes, array->data);
+    if (rc == MPIVF_OK && ivf_hash64(array->data, bytes) != checksum)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: the contents of %s do not have its checksum; they were changed", file->path,
+                      array->name);
+    return rc;
 }
 
 /* A string of fixed length that fits in the file; 0 is returned for anything else. */
@@ -229,7 +264,7 @@ static size_t text_size(const ivf_h5 *file, hid_t type)
 static int read_text(const ivf_h5 *file, const char *name, char **value)
 {
     hid_t type = H5I_INVALID_HID;
-    hid_t attribute = open_attribute(file, name, &type);
+    hid_t attribute = open_attribute(file->id, name, &type);
     if (attribute < 0)
         return ivf_h5_internal_fail(file, MPIVF_CORRUPT, "there is no attribute", name);
     int rc = MPIVF_OK;
@@ -262,7 +297,7 @@ int ivf_h5_read_text(ivf_h5 *file, const char *name, char **value)
 static int read_i64(const ivf_h5 *file, const char *name, int64_t *value)
 {
     hid_t type = H5I_INVALID_HID;
-    hid_t attribute = open_attribute(file, name, &type);
+    hid_t attribute = open_attribute(file->id, name, &type);
     if (attribute < 0)
         return ivf_h5_internal_fail(file, MPIVF_CORRUPT, "there is no attribute", name);
     int rc = MPIVF_OK;

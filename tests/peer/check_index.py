@@ -56,7 +56,10 @@ def array(file, name, kind, shape):
     assert data.chunks is None and data.compression is None, f"{file.filename}: {name} is not contiguous"
     if data.size > 0:
         assert data.id.get_offset() % PAGE == 0, f"{file.filename}: {name} at {data.id.get_offset()}"
-    return data[...]
+    contents = data[...]
+    assert data.attrs["checksum"].dtype == np.dtype("<u8")
+    assert "%016x" % data.attrs["checksum"] == xxh3(contents.tobytes()), f"{file.filename}: checksum of {name}"
+    return contents
 
 
 def text(file, name):
@@ -220,6 +223,7 @@ def check_fragment(index, m, model, record, rows, ids):
         lost = array(file, "skipped/rows", "<u8", (bad,)).astype("i8") - record["first_row"]
         lost_ids = array(file, "skipped/ids", "<u8", (bad,))
         reasons = array(file, "skipped/reasons", "u1", (bad,))
+        sums = array(file, "list_checksums", "<u8", (m["nlist"],))
     assert offsets[0] == 0 and offsets[-1] == n and (np.diff(offsets) >= 0).all()
     assert digest(own) == record["digest_in"], "digest of the ids read"
     assert digest(np.concatenate([listed, lost_ids])) == record["digest_out"] == record["digest_in"]
@@ -229,6 +233,8 @@ def check_fragment(index, m, model, record, rows, ids):
     assert sorted(np.concatenate([places, lost]).tolist()) == list(range(len(x))), "rows are lost or doubled"
     lists = np.repeat(np.arange(m["nlist"]), np.diff(offsets))
     for l in range(m["nlist"]):
+        own_bytes = [part[offsets[l] : offsets[l + 1]].tobytes() for part in (listed, codes)]
+        assert "%016x" % sums[l] == xxh3(b"".join(own_bytes)), f"list {l}: checksum"
         assert (np.diff(places[offsets[l] : offsets[l + 1]]) > 0).all(), f"list {l} is not in the order of the rows"
     for code, name in REASONS.items():
         assert (reasons == code).sum() == record["skipped"][name]
