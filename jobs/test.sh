@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# test.sh [CTEST OPTION...]: sets up, builds and runs the tests. More options go to ctest: jobs/test.sh -L unit.
+# test.sh [CTEST OPTION...]: sets up, builds and runs the tests, but for those with the label "long". Options choose others
+# and go to ctest: jobs/test.sh -L unit.
 # MPIVF_WERROR=ON in the environment makes compiler warnings errors.
 set -euo pipefail
 # shellcheck source=jobs/lib.sh
@@ -13,4 +14,5 @@ echo "building in $build (log: $log)"
 logged "$log" "The configuration" configure -DBUILD_TESTING=ON -DMPIVF_WERROR="${MPIVF_WERROR:-OFF}"
 logged "$log" "The build" cmake --build "$build" --parallel "$(cores)"
 cd "$build"
+[ $# -gt 0 ] || set -- -LE long
 exec ctest --output-on-failure --parallel "$(cores)" "$@"

@@ -1,0 +1,18 @@
+# Builds that are broken in every way (faults/): a short form of each script for every run, a long one for the label "long".
+# Not with sanitizers, whose runtime must be the first library: the library of faults.
+set(failio "")
+if(NOT MPIVF_SANITIZE)
+    add_library(mpivf_failio MODULE faults/failio.c)
+    set_target_properties(mpivf_failio PROPERTIES C_VISIBILITY_PRESET default)
+    target_link_libraries(mpivf_failio PRIVATE mpivf_flags ${CMAKE_DL_LIBS})
+    set(failio $<TARGET_FILE:mpivf_failio>)
+endif()
+file(GLOB scripts CONFIGURE_DEPENDS faults/test_*.sh)
+foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    string(REPLACE "test_" "" name ${name})
+    add_script_test(faults.${name} faults ${script} short ${failio})
+    add_script_test(faults.${name}_long faults ${script} long ${failio})
+    set_tests_properties(faults.${name} faults.${name}_long PROPERTIES PROCESSORS 2)
+    set_tests_properties(faults.${name}_long PROPERTIES LABELS "faults;long" TIMEOUT 43200)
+endforeach()
