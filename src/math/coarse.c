@@ -3,7 +3,12 @@
  *
  * What rounding a centroid loses is known when it is packed. The part of it that all rows share, its product with the
  * mean row (for which the mean of the centroids stands), goes into the bias; so an error of a score has the size of
- * |row - mean| rather than that of |row - grid's centre|. */
+ * |row - mean| rather than that of |row - grid's centre|.
+ *
+ * For L2 a centroid of wild rows costs no other its precision: it is cut off where codes end, beyond the grid, and its
+ * distance to a row of the grid is then taken for the least that it can be, its own to where it is cut off and from
+ * there to the row (the angle at the projection on a convex body is never acute). So its cell loses no rows, and an
+ * exact comparison puts right what it wins too many. */
 #include "math/coarse.h"
 
 #include <float.h>
@@ -22,6 +27,7 @@ enum {
     OFFSET = 128, /* from i8 to u8 */
     PARTS = 8,    /* partial sums, for compilers to vectorise */
     TILE_STEP = LANES * QUAD,
+    FAR = 2,             /* times as far from the centre as the grid, and centroids are wild */
     BIAS_LIMIT = 1 << 30 /* with sums below 255 * 128 * IVF_COARSE_MAX_D < 2^30 no score overflows */
 };
 
@@ -91,47 +97,69 @@ void ivf_coarse_free(ivf_coarse *coarse)
     ivf_free(coarse);
 }
 
-/* A step with which no centroid is cut off. */
-static float step_for(const ivf_coarse *coarse, int64_t k)
+/* The largest distance of a value from the centre. */
+static float reach_of(const ivf_coarse *coarse, const float *values)
 {
     float reach[PARTS] = {0};
     int whole = coarse->d / PARTS * PARTS;
     const float *centre = coarse->centre;
-    for (int64_t i = 0; i < k; i++) {
-        const float *values = coarse->c + i * coarse->d;
-        for (int j = 0; j < whole; j += PARTS) {
-            for (int part = 0; part < PARTS; part++) {
-                float from = fabsf(values[j + part] - centre[j + part]);
-                reach[part] = from > reach[part] ? from : reach[part];
-            }
+    for (int j = 0; j < whole; j += PARTS) {
+        for (int part = 0; part < PARTS; part++) {
+            float from = fabsf(values[j + part] - centre[j + part]);
+            reach[part] = from > reach[part] ? from : reach[part];
         }
-        for (int j = whole; j < coarse->d; j++)
-            reach[0] = fmaxf(reach[0], fabsf(values[j] - centre[j]));
     }
+    for (int j = whole; j < coarse->d; j++)
+        reach[0] = fmaxf(reach[0], fabsf(values[j] - centre[j]));
     for (int part = 1; part < PARTS; part++)
         reach[0] = fmaxf(reach[0], reach[part]);
-    float step = reach[0] / (float)INT8_MAX;
+    return reach[0];
+}
+
+/* A step with which no centroid is cut off but wild ones, for L2, and then codes that reach as far as any row of the
+ * grid. */
+static float step_for(const ivf_coarse *coarse, int64_t k)
+{
+    float rows = coarse->grid.step * (float)(INT8_MAX + 1);
+    float most = 0;
+    for (int64_t i = 0; i < k; i++) {
+        float reach = reach_of(coarse, coarse->c + i * coarse->d);
+        if (coarse->metric == IVF_L2 && reach > FAR * rows)
+            reach = rows;
+        most = fmaxf(most, reach);
+    }
+    float step = most / (float)INT8_MAX;
     return step >= FLT_MIN && step <= FLT_MAX ? step : 1;
+}
+
+/* A value as far as the grid goes, for means that wild centroids do not move far. */
+static double within_grid(const ivf_coarse *coarse, float value, int j)
+{
+    double low = (double)coarse->grid.centre[j] + INT8_MIN * (double)coarse->grid.step;
+    double high = (double)coarse->grid.centre[j] + INT8_MAX * (double)coarse->grid.step;
+    double above = (double)value > low ? (double)value : low;
+    return above < high ? above : high;
 }
 
 /* The mean of the centroids: as the point that they are rounded from, or on the grid of the rows. */
 static void set_mean(ivf_coarse *coarse, const float *c, int64_t k)
 {
     int d = coarse->d;
+    bool l2 = coarse->metric == IVF_L2;
     double *restrict sums = coarse->sums;
     memset(sums, 0, (size_t)d * sizeof *sums);
     for (int64_t i = 0; i < k; i++) {
         for (int j = 0; j < d; j++)
-            sums[j] += (double)c[i * d + j];
+            sums[j] += l2 ? within_grid(coarse, c[i * d + j], j) : (double)c[i * d + j];
     }
     memset(coarse->mean, 0, (size_t)coarse->quads * QUAD);
     for (int j = 0; j < d; j++) {
         double centre = (double)coarse->grid.centre[j];
-        coarse->centre[j] = coarse->metric == IVF_L2 ? coarse->grid.centre[j] : (float)(sums[j] / (double)k);
-        if (coarse->metric != IVF_L2)
-            continue;
-        double place = (sums[j] / (double)k - centre) / (double)coarse->grid.step;
-        coarse->mean[j] = (int8_t)lrint(fmax(INT8_MIN, fmin(INT8_MAX, place)));
+        double mean = sums[j] / (double)k;
+        coarse->centre[j] = l2 ? coarse->grid.centre[j] : (float)mean;
+        if (l2)
+            coarse->mean[j] =
+                (int8_t)lrint(fmax(INT8_MIN, fmin(INT8_MAX, (mean - centre) / (double)coarse->grid.step)));
     }
 }
 
@@ -147,7 +175,10 @@ static inline void add_terms(const ivf_coarse *coarse, const float *c, const uin
 {
     double from = (double)c[j] - (double)coarse->centre[j];
     terms->own[part] += from * (coarse->metric == IVF_L2 ? -0.5 * from : (double)coarse->grid.centre[j]);
-    terms->lost[part] += coarse->mean[j] * (from * coarse->scale - (code[j] - OFFSET));
+    double value = code[j] - OFFSET;
+    double lost = from * coarse->scale - value;
+    bool cut = coarse->metric == IVF_L2 && fabs(lost) > 1;
+    terms->lost[part] += (cut ? value * coarse->ends : (double)coarse->mean[j]) * lost;
 }
 
 /* What sets a centroid's score apart from its product in 8 bits, as far as it does not depend on the row. */
@@ -170,7 +201,7 @@ static double exact_bias(const ivf_coarse *coarse, const float *c, const uint8_t
     return own * coarse->scale / (double)coarse->grid.step + lost;
 }
 
-/* A centroid's code and its bias but for what is taken from all. */
+/* A centroid's code and its bias. */
 static double round_centroid(ivf_coarse *coarse, int64_t number)
 {
     size_t stride = (size_t)coarse->quads * QUAD;
@@ -185,7 +216,7 @@ static double round_centroid(ivf_coarse *coarse, int64_t number)
 
 static void set_centroid(ivf_coarse *coarse, int64_t number)
 {
-    double bias = round_centroid(coarse, number) - coarse->common;
+    double bias = round_centroid(coarse, number);
     const float *c = coarse->c + number * coarse->d;
     coarse->whole_bias[number] = (int32_t)lrint(fmax(-BIAS_LIMIT, fmin(BIAS_LIMIT, bias)));
     coarse->f32_bias[number] = coarse->metric == IVF_L2 ? -0.5F * ivf_dot(c, c, coarse->d) : 0;
@@ -229,7 +260,7 @@ void ivf_coarse_pack_begin(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric 
     set_mean(coarse, c, k);
     coarse->step = step_for(coarse, k);
     coarse->scale = 1 / (double)coarse->step;
-    coarse->common = round_centroid(coarse, 0);
+    coarse->ends = (double)coarse->step / (double)grid->step;
     coarse->groups = first == NULL ? 1 : groups;
     for (int32_t group = 0; group < coarse->groups; group++) {
         int32_t from = first == NULL ? 0 : first[group];

@@ -85,7 +85,7 @@ struct ivf_coarse {
     ivf_metric metric;
     float step; /* of the centroids, and 1 / step */
     double scale;
-    double common;    /* what is taken from all biases, for what matters are differences, and these are small */
+    double ends;      /* step / step of the grid: values of codes on the grid of the rows */
     size_t tile_size; /* bytes */
 
     /* By number; of the source. */

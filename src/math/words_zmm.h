@@ -73,7 +73,7 @@ static bool round_values(const float *x, const float *centre, const float *scale
         t = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(-ROUND_MOST)), _mm512_set1_ps(ROUND_MOST));
         const __m512i rounded = _mm512_cvtps_epi32(t);
         const __mmask16 far = _mm512_cmpgt_epi32_mask(_mm512_abs_epi32(rounded), most);
-        beyond |= far;
+        beyond = (__mmask16)(beyond | far);
         _mm512_mask_cvtepi32_storeu_epi16(q + j, here,
                                           _mm512_mask_mov_epi32(rounded, far, _mm512_set1_epi32(INT16_MIN)));
     }

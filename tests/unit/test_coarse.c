@@ -347,6 +347,68 @@ START_TEST(the_outcome_is_that_of_f32)
 }
 END_TEST
 
+typedef struct {
+    double same;    /* share of rows that find the centroid of f32 */
+    double nearest; /* the same by integers alone */
+    int64_t taken;  /* scores in f32 */
+} outcome;
+
+static outcome outcome_of(const problem *p)
+{
+    ivf_coarse *coarse = pack(p, IVF_L2);
+    ivf_panels *panels = ivf_panels_new(p->c, p->k, p->d, IVF_L2);
+    ivf_coarse_rows rows = {.q = p->q, .n = p->n};
+    outcome o = {0};
+    int32_t *best[3];
+    for (int i = 0; i < 3; i++)
+        best[i] = ivf_new((size_t)p->n, sizeof **best);
+    float *score = ivf_new((size_t)p->n, sizeof *score);
+    o.taken = ivf_coarse_best(coarse, p->x, p->q, p->n, best[0], NULL);
+    ivf_coarse_nearest(coarse, ivf_coarse_all(coarse), &rows, best[1]);
+    ivf_panels_best(panels, p->x, p->n, best[2], score);
+    for (int64_t i = 0; i < p->n; i++) {
+        o.same += (double)(best[0][i] == best[2][i]) / (double)p->n;
+        o.nearest += (double)(best[1][i] == best[2][i]) / (double)p->n;
+    }
+    for (int i = 0; i < 3; i++)
+        ivf_free(best[i]);
+    ivf_free(score);
+    ivf_panels_free(panels);
+    ivf_coarse_free(coarse);
+    return o;
+}
+
+/* Whichever centroids are wild, the first one among them, the others are told apart as before. */
+START_TEST(wild_centroids_cost_only_themselves)
+{
+    static const float far[] = {1e2F, 1e4F, 1e8F, 1e18F};
+    problem p = make_problem(4000, 300, 24, 1, 1);
+    move_near_centroids(&p, 1);
+    outcome calm = outcome_of(&p);
+    ck_assert_double_ge(calm.same, 0.997);
+    ck_assert_double_ge(calm.nearest, 0.9);
+    float *tame = ivf_new((size_t)(p.k * p.d), sizeof *tame);
+    memcpy(tame, p.c, (size_t)(p.k * p.d) * sizeof *tame);
+    for (size_t f = 0; f < sizeof far / sizeof far[0]; f++) {
+        for (int64_t i = 0; i < p.k * p.d; i++) /* one in 50 in all values, one in one value */
+            p.c[i] = tame[i] * (i / p.d % 50 == 0 || i == 7 * p.d + 3 ? far[f] : 1);
+        outcome wild = outcome_of(&p);
+        ck_assert_double_ge(wild.same, 0.997);
+        ck_assert_double_ge(wild.nearest, calm.nearest - 0.01);
+        ck_assert_int_le(wild.taken, 2 * calm.taken);
+        for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+            if (!ivf_simd_available((ivf_simd)level) || level == IVF_SIMD_BLAS) /* f32 products of its own */
+                continue;
+            ivf_simd_choose((ivf_simd)level);
+            outcome other = outcome_of(&p);
+            ck_assert_mem_eq(&other, &wild, sizeof wild);
+        }
+    }
+    ivf_free(tame);
+    free_problem(&p);
+}
+END_TEST
+
 /* Far from the origin all but the bias of scores is in the offset of rows and centroids. */
 START_TEST(an_offset_costs_no_precision)
 {
@@ -471,6 +533,7 @@ int main(void)
     tcase_add_test(tests, levels_agree_on_extreme_values);
     tcase_add_test(tests, no_sum_overflows);
     tcase_add_test(tests, the_outcome_is_that_of_f32);
+    tcase_add_test(tests, wild_centroids_cost_only_themselves);
     tcase_add_test(tests, an_offset_costs_no_precision);
     tcase_add_test(tests, ties_go_to_the_lowest_number);
     tcase_add_test(tests, gathered_centroids_keep_scores_and_numbers);
