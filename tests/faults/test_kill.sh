@@ -14,8 +14,8 @@ set_scene --factory IVF256,PQ16 --fragment-rows 500 --iterations 20
 # kill_whom VICTIM: a rank's number, mpirun, or all.
 kill_whom() {
     case $1 in
-    all) cat pids/* | xargs kill -9 2>/dev/null || true ;;
-    *) kill -9 "$(cat "pids/$1")" 2>/dev/null || true ;;
+    all) cat "$pids"/* | xargs kill -9 2>/dev/null || true ;;
+    *) kill -9 "$(cat "$pids/$1")" 2>/dev/null || true ;;
     esac
 }
 

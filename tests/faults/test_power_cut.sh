@@ -56,7 +56,7 @@ at_moment() {
     begin
     launch "${build[@]}" || fail "the build did not start: $(cat run.err)"
     sleep "$(printf '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000)))"
-    cat pids/* | xargs kill -9 2>/dev/null || true
+    cat "$pids"/* | xargs kill -9 2>/dev/null || true
     landed
     cut_power
     [ "$code" -ne 0 ] || is_committed || fail "reported as committed, and lost"

@@ -25,7 +25,9 @@ fi
 form=${1:?short or long} failio=${2:-}
 export OMP_NUM_THREADS=1
 np=3
+pids=pids
 index=index
+input=$photosift/base.u8bin
 limit=${MPIVF_FAULTS_LIMIT:-240} # seconds after which a job hangs
 seed=${MPIVF_FAULTS_SEED:-1}
 RANDOM=$seed
@@ -45,14 +47,14 @@ microseconds() {
     echo "${EPOCHREALTIME//[.,]/}"
 }
 
-# on_ranks COMMAND...: runs it on $np ranks; a hang becomes code 124. pids/ holds the process numbers of mpirun and the
-# ranks.
+# on_ranks COMMAND...: runs it on $np ranks; a hang becomes code 124. $pids/ holds the process numbers of mpirun
+# and the ranks.
 on_ranks() {
-    rm -rf pids
-    mkdir pids
+    rm -rf "$pids"
+    mkdir "$pids"
     # shellcheck disable=SC2016 # expands inside
-    timeout -k 5 "$limit" bash -c 'echo $$ >pids/mpirun; exec mpirun "$@"' mpirun -n "$np" --bind-to none \
-        bash -c 'echo $$ >"pids/$OMPI_COMM_WORLD_RANK"; exec "$@"' rank "$@"
+    pids=$pids timeout -k 5 "$limit" bash -c 'echo $$ >"$pids/mpirun"; exec mpirun "$@"' mpirun -n "$np" --bind-to none \
+        bash -c 'echo $$ >"$pids/$OMPI_COMM_WORLD_RANK"; exec "$@"' rank "$@"
 }
 
 # launch COMMAND...: on_ranks in the background, its output in run.out and run.err; sets `job`, and returns when all ranks have
@@ -62,7 +64,7 @@ launch() {
     on_ranks "$@" >run.out 2>run.err </dev/null &
     job=$!
     for ((rank = 0; rank < np; rank++)); do
-        until [ -s "pids/$rank" ]; do
+        until [ -s "$pids/$rank" ]; do
             kill -0 "$job" 2>/dev/null || return 1
             sleep 0.01
         done
@@ -80,10 +82,10 @@ landed() {
 # all_gone: the processes of the last on_ranks end within 30 seconds of mpirun.
 all_gone() {
     local file tries=0
-    for file in pids/*; do
+    for file in "$pids"/*; do
         while kill -0 "$(cat "$file")" 2>/dev/null; do
             tries=$((tries + 1))
-            [ "$tries" -le 600 ] || { kill -9 "$(cat "$file")"; fail "rank ${file#pids/} outlived mpirun by 30 s"; }
+            [ "$tries" -le 600 ] || { kill -9 "$(cat "$file")"; fail "rank ${file##*/} outlived mpirun by 30 s"; }
             sleep 0.05
         done
     done
@@ -112,12 +114,14 @@ search_index() {
 
 # set_scene OPTION...: decides the build of version 2 (`build`), makes the old index, and builds version 2 undisturbed.
 set_scene() {
-    build=("$MPIVF" build "$index" --replace --input "$photosift/base.u8bin" "$@")
+    build=("$MPIVF" build "$index" --replace --input "$input" "$@")
     expect 0 on_ranks "${build[@]}" --seed 1
     search_index old.bin
     rm -rf old
     mv "$index" old
     reset_scene
+    # shellcheck disable=SC2034 # for the scripts
+    base=("${build[@]}")
     build+=(--seed 2)
     local began
     launch "${build[@]}"
@@ -191,6 +195,23 @@ with_fault() {
     all_gone
     touch calls
     grep ' hit$' calls >hits || true
+}
+
+# hold RULE COMMAND...: launches it with a fault of the action "wait" and returns when a rank waits. release lets it go on.
+hold() {
+    local rule=$1
+    shift
+    rm -f gate calls
+    touch calls
+    launch env LD_PRELOAD="$failio" FAILIO="$rule" FAILIO_LOG="$PWD/calls" FAILIO_GATE="$PWD/gate" "$@" || true
+    until grep -q ' hit$' calls; do
+        kill -0 "$job" 2>/dev/null || fail "ended before it was held: $(cat run.err)"
+        sleep 0.02
+    done
+}
+
+release() {
+    touch gate
 }
 
 # count_calls OP: into `calls_of`[RANK], how many calls of that kind an undisturbed build makes on files of the index.
