@@ -40,8 +40,9 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
                           "evenly its lists are filled.",
                           "mpivf info photos.ivf --json"},
     [IVF_COMMAND_VERIFY] = {"verify", "check every file of an index",
-                            "Reads every file that the newest version names and compares it with its checksums and "
-                            "with the account of rows in the manifest. A damaged or missing file gives exit code 5.",
+                            "Reads every file of the newest version and compares it with its checksums and with the "
+                            "account of rows in the manifest. Damage is named by file, fragment and list, and gives "
+                            "exit code 5; repair mends what can be mended.",
                             "mpirun -n 4 mpivf verify photos.ivf"},
     [IVF_COMMAND_GENERATE] =
         {"generate", "make synthetic vectors",

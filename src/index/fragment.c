@@ -158,6 +158,20 @@ int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_frag
     return ivf_publish_rename(temp, path, &record->bytes, &record->checksum);
 }
 
+int ivf_fragment_check_format(ivf_h5 *file, const char *path)
+{
+    char *format = NULL;
+    int64_t version = 0;
+    int rc = ivf_h5_read_text(file, "format", &format);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "format_version", &version);
+    if (rc == MPIVF_OK && (strcmp(format, FORMAT) != 0 || version != FORMAT_VERSION))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: format is \"%.40s\" %lld, not \"%s\" %lld", path, format, (long long)version,
+                      FORMAT, (long long)FORMAT_VERSION);
+    ivf_free(format);
+    return rc;
+}
+
 /* Number of elements of a dataset, which must be there with that type and rank. */
 static int dimension(ivf_h5 *file, const char *path, const char *name, ivf_element type, int rank, int64_t dims[2])
 {
@@ -233,7 +247,9 @@ int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t c
         rc = ivf_fail(MPIVF_CORRUPT, "%s is missing, though the manifest names it", path);
     if (rc != MPIVF_OK)
         return rc;
-    rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
+    rc = ivf_fragment_check_format(file, path);
+    if (rc == MPIVF_OK)
+        rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
     if (rc == MPIVF_OK)
         rc = ivf_fragment_new(nlist, code_size, postings, skipped, fragment);
     ivf_array arrays[FRAGMENT_ARRAYS];

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "index/layout.h"
+#include "io/h5.h"
 #include "math/rows.h"
 
 /* In memory: what the file holds. Owned arrays. */
@@ -50,6 +51,9 @@ void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *rec
 /* Local. Publishes fragments/<id>.h5, with a checksum of each list, and fills the record's postings, skipped,
  * digest_out, bytes and checksum. The offsets must be right. Holds 8 bytes a list meanwhile. */
 int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record);
+
+/* Local. MPIVF_CORRUPT when the file is no fragment, or of another version of the format. */
+int ivf_fragment_check_format(ivf_h5 *file, const char *path);
 
 /* Local. Reads a whole fragment and checks its structure: offsets ascending from 0 to postings, shapes as the model
  * says. MPIVF_CORRUPT names file and finding. */

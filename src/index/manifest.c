@@ -45,8 +45,7 @@ static int64_t version_of(const char *name)
     return strcmp(name, expected) == 0 ? version : 0;
 }
 
-/* The largest version number below `below`; 0 when there is none. */
-static int latest_below(const char *index, int64_t below, int64_t *version)
+int ivf_manifest_before(const char *index, int64_t below, int64_t *version)
 {
     char path[IVF_PATH_BYTES];
     *version = 0;
@@ -69,7 +68,7 @@ static int latest_below(const char *index, int64_t below, int64_t *version)
 
 int ivf_manifest_latest(const char *index, int64_t *version)
 {
-    return latest_below(index, INT64_MAX, version);
+    return ivf_manifest_before(index, INT64_MAX, version);
 }
 
 static int parse(const char *text, size_t bytes, const char *path, ivf_manifest **manifest)
@@ -85,7 +84,7 @@ static int parse(const char *text, size_t bytes, const char *path, ivf_manifest 
     return rc;
 }
 
-static int read_version(const char *index, int64_t version, ivf_manifest **manifest)
+int ivf_manifest_read_version(const char *index, int64_t version, ivf_manifest **manifest)
 {
     char path[IVF_PATH_BYTES];
     char *text = NULL;
@@ -106,20 +105,25 @@ static int read_version(const char *index, int64_t version, ivf_manifest **manif
     return rc;
 }
 
+int ivf_manifest_refuse_empty(const char *index)
+{
+    return ivf_fail(MPIVF_BAD_INPUT, "%s holds no index: there is no committed manifest in its folder manifests",
+                    index);
+}
+
 int ivf_manifest_read(const char *index, ivf_manifest **manifest)
 {
     int64_t version = INT64_MAX;
-    int rc = latest_below(index, version, &version);
+    int rc = ivf_manifest_before(index, version, &version);
     *manifest = NULL;
     if (rc == MPIVF_OK && version == 0)
-        return ivf_fail(MPIVF_BAD_INPUT, "%s holds no index: there is no committed manifest in its folder manifests",
-                        index);
+        return ivf_manifest_refuse_empty(index);
     while (rc == MPIVF_OK) {
-        int found = read_version(index, version, manifest);
+        int found = ivf_manifest_read_version(index, version, manifest);
         if (found != MPIVF_CORRUPT)
             return found;
         ivf_error damage = *ivf_error_last();
-        rc = latest_below(index, version, &version);
+        rc = ivf_manifest_before(index, version, &version);
         if (rc == MPIVF_OK && version == 0) {
             ivf_error_set(&damage);
             return MPIVF_CORRUPT;
@@ -144,12 +148,10 @@ static char *text_of(const ivf_manifest *manifest, size_t style)
     return text;
 }
 
-int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest)
+int ivf_manifest_share(const ivf_ctx *ctx, const char *index, int rc, ivf_manifest **manifest)
 {
     char *text = NULL;
     int64_t bytes = 0;
-    *manifest = NULL;
-    int rc = ivf_ctx_is_root(ctx) ? ivf_manifest_read(index, manifest) : MPIVF_OK;
     if (*manifest != NULL) {
         text = text_of(*manifest, JSON_COMPACT);
         bytes = text == NULL ? 0 : (int64_t)strlen(text);
@@ -173,6 +175,39 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
     return rc;
 }
 
+int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest)
+{
+    *manifest = NULL;
+    return ivf_manifest_share(ctx, index, ivf_ctx_is_root(ctx) ? ivf_manifest_read(index, manifest) : MPIVF_OK,
+                              manifest);
+}
+
+static const size_t FILE_STYLE = JSON_INDENT(1) | JSON_SORT_KEYS;
+
+int ivf_manifest_check_text(const char *index, int64_t version, int64_t *bytes)
+{
+    char path[IVF_PATH_BYTES];
+    char *text = NULL;
+    size_t length = 0;
+    size_t at = 0;
+    int rc = ivf_layout_manifest(index, version, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_file_read(path, LARGEST_MANIFEST, &text, &length);
+    if (rc != MPIVF_OK)
+        return rc;
+    *bytes = (int64_t)length;
+    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    char *written = json == NULL ? NULL : json_dumps(json, FILE_STYLE);
+    json_decref(json);
+    while (written != NULL && at < length && written[at] == text[at])
+        at++;
+    if (written == NULL || at < length || written[at] != '\0')
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: changed at byte %zu, which does not alter its meaning", path, at);
+    free(written);
+    ivf_free(text);
+    return rc;
+}
+
 /* What is about to be committed is read as a reader will: an entry lost on the way to the text is noticed here. */
 static int check_text(const char *text, size_t bytes, const char *path)
 {
@@ -190,7 +225,7 @@ int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
 {
     char path[IVF_PATH_BYTES];
     bool taken = false;
-    char *text = text_of(manifest, JSON_INDENT(1) | JSON_SORT_KEYS);
+    char *text = text_of(manifest, FILE_STYLE);
     if (text == NULL)
         return MPIVF_FAILED;
     int rc = ivf_layout_manifest(index, manifest->version, path);

@@ -46,12 +46,27 @@ void ivf_manifest_free(ivf_manifest *manifest);
  * cannot be read. */
 int ivf_manifest_latest(const char *index, int64_t *version);
 
+/* Local. MPIVF_BAD_INPUT: there is no index in that folder. */
+int ivf_manifest_refuse_empty(const char *index);
+
 /* Local. Reads the newest valid manifest; a damaged newer one is passed over with a warning. MPIVF_BAD_INPUT when
  * `index` holds none. */
 int ivf_manifest_read(const char *index, ivf_manifest **manifest);
 
-/* Collective. Rank 0 reads, every rank gets it. */
+/* Local. The newest version number below `below`, valid or not; 0 when there is none. */
+int ivf_manifest_before(const char *index, int64_t below, int64_t *version);
+
+/* Local. Reads one version. MPIVF_CORRUPT: it is damaged; MPIVF_BAD_INPUT: there is none. */
+int ivf_manifest_read_version(const char *index, int64_t version, ivf_manifest **manifest);
+
+/* Local. Whether a version's file is, byte by byte, what was committed: its checksum does not see white space. */
+int ivf_manifest_check_text(const char *index, int64_t version, int64_t *bytes);
+
+/* Collective. Rank 0 reads the newest valid one, every rank gets it. */
 int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest);
+
+/* Collective. The manifest that rank 0 has read, with the outcome `rc`, reaches every rank; on failure it is freed. */
+int ivf_manifest_share(const ivf_ctx *ctx, const char *index, int rc, ivf_manifest **manifest);
 
 /* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);

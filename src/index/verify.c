@@ -7,107 +7,47 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/text.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
-#include "index/manifest.h"
-#include "index/model.h"
+#include "index/inspect.h"
+
+enum { FILES, BYTES, POSTINGS, FINDINGS, MODEL_FINDINGS, TOTALS };
 
 /* What one rank has seen. */
 typedef struct {
     const char *index;
     const ivf_manifest *manifest;
-    ivf_text text;       /* findings, one a line */
-    int64_t totals[4];   /* files, bytes, postings, findings */
+    ivf_findings findings;
+    int64_t totals[TOTALS];
     int64_t *list_sizes; /* [nlist] */
+    int64_t *damaged;    /* [fragment_count] */
 } verify_state;
-
-enum { FILES, BYTES, POSTINGS, FINDINGS };
-
-/* Takes a failure that is the index's as a finding, to go on; one of the system (no memory, an I/O error) stays a
- * failure. */
-static int note(verify_state *s, int rc)
-{
-    if (rc != MPIVF_CORRUPT && rc != MPIVF_BAD_INPUT)
-        return rc;
-    ivf_text_add(&s->text, "%s\n", ivf_error_last()->text);
-    s->totals[FINDINGS]++;
-    return s->text.failed ? MPIVF_FAILED : MPIVF_OK;
-}
-
-static int check_file(verify_state *s, const char *path, int64_t bytes, uint64_t checksum)
-{
-    int64_t found_bytes = 0;
-    uint64_t found = 0;
-    int rc = ivf_file_checksum(path, &found_bytes, &found);
-    if (rc != MPIVF_OK)
-        return rc;
-    s->totals[FILES]++;
-    s->totals[BYTES] += found_bytes;
-    if (found_bytes != bytes)
-        return ivf_fail(MPIVF_CORRUPT, "%s: %" PRId64 " bytes, the manifest says %" PRId64, path, found_bytes, bytes);
-    if (found != checksum)
-        return ivf_fail(MPIVF_CORRUPT, "%s: checksum %016" PRIx64 ", the manifest says %016" PRIx64, path, found,
-                        checksum);
-    return MPIVF_OK;
-}
-
-/* Somebody may have committed since this version was opened. */
-static bool newer_is_sound(const verify_state *s)
-{
-    ivf_manifest *now = NULL;
-    bool sound = ivf_manifest_read(s->index, &now) == MPIVF_OK && now->version != s->manifest->version;
-    ivf_manifest_free(now);
-    return sound;
-}
-
-/* Readers fall back from a torn manifest; whoever verifies wants to know of it. */
-static int verify_newest(verify_state *s)
-{
-    int64_t latest = 0;
-    int rc = ivf_manifest_latest(s->index, &latest);
-    if (rc == MPIVF_OK && latest != s->manifest->version && !newer_is_sound(s))
-        rc =
-            ivf_fail(MPIVF_CORRUPT, "manifest of version %" PRId64 " is damaged; readers fall back to version %" PRId64,
-                     latest, s->manifest->version);
-    return note(s, rc);
-}
 
 static int verify_model(verify_state *s)
 {
-    const ivf_manifest *m = s->manifest;
-    char path[IVF_PATH_BYTES];
-    ivf_model *model = NULL;
-    int rc = ivf_layout_model(s->index, m->model_id, path);
-    if (rc == MPIVF_OK)
-        rc = check_file(s, path, m->model_bytes, m->model_checksum);
-    if (rc == MPIVF_OK)
-        rc = ivf_model_read(s->index, m->model_id, &model);
-    if (rc == MPIVF_OK && (model->d_in != m->d || model->nlist != m->factory.nlist || model->metric != m->metric ||
-                           ivf_codec_code_size(model->codec) != m->code_size))
-        rc = ivf_fail(MPIVF_CORRUPT, "%s: d %d, %d lists, %zu bytes a code; the manifest says %d, %d, %zu", path,
-                      model->d_in, model->nlist, ivf_codec_code_size(model->codec), m->d, m->factory.nlist,
-                      m->code_size);
-    ivf_model_free(model);
-    return note(s, rc);
+    int64_t before = s->findings.count;
+    s->totals[FILES]++;
+    int rc = ivf_inspect_model(s->index, s->manifest, &s->totals[BYTES], &s->findings);
+    s->totals[MODEL_FINDINGS] = s->findings.count - before;
+    return rc;
 }
 
-static int verify_fragment(verify_state *s, const ivf_fragment_record *record)
+static int verify_manifest(verify_state *s)
 {
-    const ivf_manifest *m = s->manifest;
-    char path[IVF_PATH_BYTES];
-    ivf_fragment *fragment = NULL;
-    int rc = ivf_layout_fragment(s->index, record->id, path);
-    if (rc == MPIVF_OK)
-        rc = check_file(s, path, record->bytes, record->checksum);
-    if (rc == MPIVF_OK)
-        rc = ivf_fragment_open(s->index, record, m->factory.nlist, m->code_size, &fragment);
-    for (int32_t l = 0; rc == MPIVF_OK && l < m->factory.nlist; l++)
-        s->list_sizes[l] += (int64_t)(fragment->offsets[l + 1] - fragment->offsets[l]);
-    if (rc == MPIVF_OK)
-        s->totals[POSTINGS] += fragment->postings;
-    ivf_fragment_free(fragment);
+    s->totals[FILES]++;
+    return ivf_inspect_manifest(s->index, s->manifest->version, &s->totals[BYTES], &s->findings);
+}
+
+static int verify_fragment(verify_state *s, int64_t number)
+{
+    const ivf_fragment_record *record = &s->manifest->fragments[number];
+    int64_t before = s->findings.count;
+    s->totals[FILES]++;
+    int rc = ivf_inspect_fragment(s->index, s->manifest, record, s->list_sizes, &s->totals[BYTES], &s->findings);
+    s->damaged[number] = s->findings.count > before;
+    if (!s->damaged[number])
+        s->totals[POSTINGS] += record->postings;
     return rc;
 }
 
@@ -121,7 +61,7 @@ static int verify_fragments(const ivf_ctx *ctx, verify_state *s)
     int rc = progress == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
         if (rc == MPIVF_OK)
-            rc = note(s, verify_fragment(s, &m->fragments[t]));
+            rc = verify_fragment(s, t);
         if (rc != MPIVF_OK)
             ivf_tickets_withdraw(tickets);
         ivf_progress_add(progress, m->fragments[t].rows);
@@ -132,15 +72,15 @@ static int verify_fragments(const ivf_ctx *ctx, verify_state *s)
 }
 
 /* With damaged fragments left out the sums cannot fit, and say nothing. */
-static int compare_list_sizes(verify_state *s, int64_t findings)
+static int compare_list_sizes(verify_state *s)
 {
     const ivf_manifest *m = s->manifest;
-    for (int32_t l = 0; findings == 0 && l < m->factory.nlist; l++) {
+    for (int32_t l = 0; l < m->factory.nlist; l++) {
         if (s->list_sizes[l] == m->list_sizes[l])
             continue;
         (void)ivf_fail(MPIVF_CORRUPT, "list %d: %" PRId64 " postings in the fragments, the manifest says %" PRId64, l,
                        s->list_sizes[l], m->list_sizes[l]);
-        return note(s, MPIVF_CORRUPT);
+        return ivf_findings_take(&s->findings, NULL, MPIVF_CORRUPT);
     }
     return MPIVF_OK;
 }
@@ -175,40 +115,45 @@ static int sort_findings(const ivf_gathered *all, int64_t length, int64_t count,
     return sorted.failed ? MPIVF_FAILED : MPIVF_OK;
 }
 
+/* Adds what all ranks found to the report. */
 static int join_findings(const ivf_ctx *ctx, verify_state *s, ivf_verify_report *report)
 {
+    const ivf_manifest *m = s->manifest;
     ivf_gathered all;
-    ivf_allsum_i64(ctx, s->totals, 4);
-    ivf_allsum_i64(ctx, s->list_sizes, s->manifest->factory.nlist);
-    int rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? compare_list_sizes(s, s->totals[FINDINGS]) : MPIVF_OK);
-    ivf_bcast(ctx, s->totals, sizeof s->totals);
+    int64_t found = s->findings.count;
+    ivf_allsum_i64(ctx, s->damaged, m->fragment_count);
+    ivf_allsum_i64(ctx, s->list_sizes, m->factory.nlist);
+    ivf_allsum_i64(ctx, &found, 1);
+    int rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) && found == 0 ? compare_list_sizes(s) : MPIVF_OK);
+    s->totals[FINDINGS] = s->findings.count;
+    ivf_allsum_i64(ctx, s->totals, TOTALS);
     if (rc == MPIVF_OK)
-        rc = ivf_gather_bytes(ctx, s->text.text, s->text.length, &all);
+        rc = ivf_gather_bytes(ctx, s->findings.text.text, s->findings.text.length, &all);
     if (rc != MPIVF_OK)
         return rc;
     if (ivf_ctx_is_root(ctx) && s->totals[FINDINGS] > 0)
         rc = sort_findings(&all, all.offsets[ivf_ctx_size(ctx)], s->totals[FINDINGS], &report->text);
     ivf_gathered_free(&all);
-    report->version = s->manifest->version;
+    report->version = m->version;
+    report->versions = 1;
     report->files = s->totals[FILES];
     report->bytes = s->totals[BYTES];
     report->postings = s->totals[POSTINGS];
     report->findings = s->totals[FINDINGS];
+    report->model_findings = s->totals[MODEL_FINDINGS];
     return ivf_agree(ctx, rc);
 }
 
-int ivf_verify(const ivf_ctx *ctx, const char *index, ivf_verify_report *report)
+int ivf_verify_version(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, int64_t *damaged,
+                       ivf_verify_report *report)
 {
-    ivf_manifest *manifest = NULL;
+    verify_state s = {.index = index, .manifest = manifest, .damaged = damaged};
     *report = (ivf_verify_report){0};
-    int rc = ivf_manifest_open(ctx, index, &manifest);
-    if (rc != MPIVF_OK)
-        return rc;
-    verify_state s = {.index = index, .manifest = manifest};
+    memset(damaged, 0, ivf_to_size(manifest->fragment_count) * sizeof *damaged);
     s.list_sizes = ivf_new_zero((size_t)manifest->factory.nlist, sizeof *s.list_sizes);
-    rc = ivf_agree(ctx, s.list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK);
+    int rc = ivf_agree(ctx, s.list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK && ivf_ctx_is_root(ctx)) {
-        rc = verify_newest(&s);
+        rc = verify_manifest(&s);
         if (rc == MPIVF_OK)
             rc = verify_model(&s);
     }
@@ -217,11 +162,86 @@ int ivf_verify(const ivf_ctx *ctx, const char *index, ivf_verify_report *report)
         rc = verify_fragments(ctx, &s);
     if (rc == MPIVF_OK)
         rc = join_findings(ctx, &s, report);
-    if (rc == MPIVF_OK && report->findings > 0)
-        rc = ivf_fail(MPIVF_CORRUPT, "%s: version %" PRId64 " is damaged: %" PRId64 " finding%s", index,
-                      report->version, report->findings, report->findings == 1 ? "" : "s");
     ivf_free(s.list_sizes);
-    ivf_text_free(&s.text);
-    ivf_manifest_free(manifest);
+    ivf_text_free(&s.findings.text);
+    return rc;
+}
+
+static int add_report(const ivf_verify_report *one, ivf_verify_report *all)
+{
+    ivf_text text = {0};
+    if (all->version == 0)
+        all->version = one->version;
+    all->versions += one->versions;
+    all->files += one->files;
+    all->bytes += one->bytes;
+    all->postings += one->postings;
+    all->findings += one->findings;
+    all->model_findings += one->model_findings;
+    if (one->text == NULL)
+        return MPIVF_OK;
+    ivf_text_add(&text, "%s%s", all->text != NULL ? all->text : "", one->text);
+    ivf_free(all->text);
+    all->text = text.text;
+    return text.failed ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static int verify_one(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_verify_report *report)
+{
+    ivf_verify_report one = {0};
+    int64_t *damaged = ivf_new(ivf_to_size(manifest->fragment_count), sizeof *damaged);
+    int rc = ivf_agree(ctx, damaged == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        rc = ivf_verify_version(ctx, index, manifest, damaged, &one);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, add_report(&one, report));
+    ivf_free(one.text);
+    ivf_free(damaged);
+    return rc;
+}
+
+/* Rank 0: the newest version below *version, 0 when there is none, and its manifest; NULL when that is damaged, which
+ * is a finding. */
+static int read_before(const char *index, int64_t *version, ivf_manifest **manifest, ivf_verify_report *report)
+{
+    ivf_findings findings = {0};
+    int rc = ivf_manifest_before(index, *version, version);
+    if (rc == MPIVF_OK && *version > 0)
+        rc = ivf_manifest_read_version(index, *version, manifest);
+    rc = ivf_findings_take(&findings, "manifest", rc);
+    ivf_verify_report one = {.text = findings.text.text, .findings = findings.count, .files = findings.count};
+    if (rc == MPIVF_OK)
+        rc = add_report(&one, report);
+    ivf_text_free(&findings.text);
+    return rc;
+}
+
+/* From the newest version down: to the first one that can be read, or to the last one. */
+static int verify_versions(const ivf_ctx *ctx, const char *index, bool all_versions, ivf_verify_report *report)
+{
+    int64_t at[2] = {INT64_MAX, 0}; /* version; whether its manifest could be read */
+    int rc = MPIVF_OK;
+    while (rc == MPIVF_OK && at[0] > 0 && (all_versions || report->versions == 0)) {
+        ivf_manifest *manifest = NULL;
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? read_before(index, &at[0], &manifest, report) : MPIVF_OK);
+        at[1] = manifest != NULL;
+        ivf_bcast(ctx, at, sizeof at);
+        if (rc == MPIVF_OK && at[1] != 0)
+            rc = ivf_manifest_share(ctx, index, MPIVF_OK, &manifest);
+        if (rc == MPIVF_OK && at[1] != 0)
+            rc = verify_one(ctx, index, manifest, report);
+        ivf_manifest_free(manifest);
+    }
+    ivf_bcast(ctx, &report->findings, sizeof report->findings);
+    return rc == MPIVF_OK && report->versions == 0 && report->findings == 0 ? ivf_manifest_refuse_empty(index) : rc;
+}
+
+int ivf_verify(const ivf_ctx *ctx, const char *index, bool all_versions, ivf_verify_report *report)
+{
+    *report = (ivf_verify_report){0};
+    int rc = verify_versions(ctx, index, all_versions, report);
+    if (rc == MPIVF_OK && report->findings > 0)
+        rc = ivf_fail(MPIVF_CORRUPT, "%s is damaged: %" PRId64 " finding%s", index, report->findings,
+                      report->findings == 1 ? "" : "s");
     return rc;
 }

@@ -44,6 +44,10 @@ void ivf_h5_release(ivf_h5 *file);
 int ivf_h5_describe(ivf_h5 *file, const char *name, ivf_array *array, int64_t *offset);
 bool ivf_h5_has(ivf_h5 *file, const char *name);
 
+/* Local. Where the bytes of a dataset of this name, type and dims lie in the file, as above; MPIVF_CORRUPT, naming
+ * both, when the file holds another one. */
+int ivf_h5_locate(ivf_h5 *file, const ivf_array *array, int64_t *offset);
+
 /* Local. Reads a whole dataset into array->data, whose name, type and dims must be what the file holds (MPIVF_CORRUPT
  * otherwise, naming both), and whose bytes must have the dataset's checksum (MPIVF_CORRUPT). */
 int ivf_h5_read(ivf_h5 *file, const ivf_array *array);

@@ -228,22 +228,26 @@ int ivf_h5_read_bytes(ivf_h5 *file, int64_t offset, size_t bytes, void *to)
     return MPIVF_OK;
 }
 
+int ivf_h5_locate(ivf_h5 *file, const ivf_array *array, int64_t *offset)
+{
+    char is[128];
+    char should[128];
+    ivf_array found;
+    int rc = ivf_h5_describe(file, array->name, &found, offset);
+    if (rc != MPIVF_OK || is_same_shape(&found, array))
+        return rc;
+    return ivf_fail(MPIVF_CORRUPT, "%s: %s is %s; it should be %s", file->path, array->name,
+                    shape_text(&found, is, sizeof is), shape_text(array, should, sizeof should));
+}
+
 int ivf_h5_read(ivf_h5 *file, const ivf_array *array)
 {
-    ivf_array found;
     int64_t offset = -1;
-    int rc = ivf_h5_describe(file, array->name, &found, &offset);
-    if (rc != MPIVF_OK)
-        return rc;
-    if (!is_same_shape(&found, array)) {
-        char is[128];
-        char should[128];
-        return ivf_fail(MPIVF_CORRUPT, "%s: %s is %s; it should be %s", file->path, array->name,
-                        shape_text(&found, is, sizeof is), shape_text(array, should, sizeof should));
-    }
-    size_t bytes = ivf_array_bytes(array);
     uint64_t checksum = 0;
-    rc = ivf_h5_read_checksum(file, array->name, &checksum);
+    int rc = ivf_h5_locate(file, array, &offset);
+    size_t bytes = rc == MPIVF_OK ? ivf_array_bytes(array) : 0;
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_checksum(file, array->name, &checksum);
     if (rc == MPIVF_OK && bytes > 0)
         rc = ivf_h5_read_bytes(file, offset, bytes, array->data);
     if (rc == MPIVF_OK && ivf_hash64(array->data, bytes) != checksum)

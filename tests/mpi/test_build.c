@@ -154,7 +154,7 @@ END_TEST
 static int verify_finds(int64_t findings)
 {
     ivf_verify_report report;
-    int rc = ivf_verify(test_ctx, index_path, &report);
+    int rc = ivf_verify(test_ctx, index_path, false, &report);
     ivf_free(report.text);
     return report.findings == findings && rc == (findings == 0 ? MPIVF_OK : MPIVF_CORRUPT);
 }

@@ -113,6 +113,8 @@ static ivf_fragment_record write_by_hand(ivf_fragment *f)
     ck_assert_int_eq(ivf_layout_fragment(folder, record.id, path), MPIVF_OK);
     (void)unlink(path);
     ck_assert_int_eq(ivf_h5_create(path, &file), MPIVF_OK);
+    ck_assert_int_eq(ivf_h5_write_text(file, "format", "mpivf fragment"), MPIVF_OK);
+    ck_assert_int_eq(ivf_h5_write_i64(file, "format_version", 1), MPIVF_OK);
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         ck_assert_int_eq(ivf_h5_write(file, &arrays[i]), MPIVF_OK);
     ck_assert_int_eq(ivf_h5_close(file), MPIVF_OK);
