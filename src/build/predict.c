@@ -21,7 +21,7 @@ static const struct {
                          "--train-on all"},
     [IVF_TERM_REDUCE] = {IVF_PREDICT_TRAIN, "kmeans_reduce", "the sums of k-means between ranks",
                          "fewer --iterations or lists"},
-    [IVF_TERM_WAY] = {IVF_PREDICT_TRAIN, "way", "trying ways of assigning on rank 0", ""},
+    [IVF_TERM_WAY] = {IVF_PREDICT_TRAIN, "way", "trying ways of assigning, in blocks too few for all ranks", ""},
     [IVF_TERM_CODEC] = {IVF_PREDICT_TRAIN, "codec", "training the codec, by sub-quantizers at most",
                         "fewer --pq-iterations"},
     [IVF_TERM_CODEC_DEAL] = {IVF_PREDICT_TRAIN, "codec_deal", "dealing out the codec's rows", "a smaller --sample"},
@@ -132,8 +132,12 @@ static void predict_train(const ivf_prediction_input *in, const links *l, double
                              in->iterations * (all_reduce(l, 8 * k * (d + 3)) + agree(l));
     double tried = (double)ivf_way_rows(plan->sample_rows, plan->factory.nlist, plan->d_rotated);
     t[IVF_TERM_WAY] = tried * k * in->rates.compare;
-    if (shared)
-        t[IVF_TERM_WAY] += (l->ranks - 1) * l->latency + tried * 4 * d / l->bandwidth + 6 * agree(l);
+    if (shared) {
+        double blocks = ceil(tried / IVF_SHARE_BLOCK);
+        t[IVF_TERM_WAY] *= busiest(blocks, l->ranks);
+        t[IVF_TERM_WAY] +=
+            (l->ranks - 1) * l->latency + tried * 4 * d / l->bandwidth + 6 * agree(l) + all_reduce(l, 24 * blocks);
+    }
     t[IVF_TERM_CODEC] = in->rates.codec;
     if (shared && in->codec_units == 0) { /* by rows; codec/codec.h */
         t[IVF_TERM_CODEC] *= sample_share(in, (int)l->ranks);

@@ -47,59 +47,54 @@ static int gather_prefix(const ivf_ctx *ctx, const ivf_build_state *build, int64
     return ivf_agree(ctx, rc);
 }
 
-/* The way that the configuration asks for, and how it does. */
-static int take_way(const ivf_build_config *config, ivf_model *model, const float *x, int64_t n)
-{
-    const ivf_tree *tree = &model->tree;
-    model->way = ivf_nearest_usual(tree, config->assign);
-    for (int l = 1; l < tree->levels; l++)
-        if (config->assign_probes[l] > 0)
-            model->way.probes[l] =
-                config->assign_probes[l] < tree->count[l] ? config->assign_probes[l] : tree->count[l];
-    ivf_nearest *nearest = ivf_nearest_new(tree, model->metric, &model->grid, &model->way);
-    int rc = nearest == NULL ? MPIVF_FAILED : ivf_nearest_compare(nearest, x, n, &model->agreement);
-    ivf_nearest_free(nearest);
-    return rc;
-}
-
-/* Rank 0's part. */
-static int fit(ivf_build_state *build, const float *x, int64_t n)
+/* Collective. The grid, from the first n rows of the sample. */
+static int fit_grid(const ivf_ctx *ctx, const ivf_build_state *build, int64_t n)
 {
     ivf_model *model = build->model;
-    ivf_grid_free(&model->grid);
-    int rc = ivf_grid_fit(&model->grid, x, n, model->d);
+    float *x = NULL;
+    int rc = gather_prefix(ctx, build, n, &x);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx)) {
+        ivf_grid_free(&model->grid);
+        rc = ivf_grid_fit(&model->grid, x, n, model->d);
+    }
+    ivf_free(x);
+    rc = ivf_agree(ctx, rc);
     if (rc != MPIVF_OK)
         return rc;
-    if (build->config->assign == IVF_NEAREST_KINDS)
-        rc = ivf_nearest_fit(&model->tree, model->metric, &model->grid, x, n, &model->way, &model->agreement);
-    else
-        rc = take_way(build->config, model, x, n);
+    ivf_bcast(ctx, model->grid.centre, (size_t)model->d * sizeof *model->grid.centre);
+    ivf_bcast(ctx, &model->grid.step, sizeof model->grid.step);
+    return MPIVF_OK;
+}
+
+/* The way that the configuration asks for. */
+static ivf_nearest_way asked_for(const ivf_build_config *config, const ivf_tree *tree)
+{
+    ivf_nearest_way way = ivf_nearest_usual(tree, config->assign);
+    for (int l = 1; l < tree->levels; l++)
+        if (config->assign_probes[l] > 0)
+            way.probes[l] = config->assign_probes[l] < tree->count[l] ? config->assign_probes[l] : tree->count[l];
+    return way;
+}
+
+int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    ivf_model *model = build->model;
+    ivf_nearest_lists lists = {.tree = &model->tree, .grid = &model->grid, .metric = model->metric};
+    ivf_share tried = build->share;
+    tried.total = ivf_way_rows(build->share.total, model->nlist, model->d);
+    int rc = fit_grid(ctx, build, tried.total);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (build->config->assign == IVF_NEAREST_KINDS) {
+        rc = ivf_nearest_fit(ctx, &lists, build->sample, &tried, &model->way, &model->agreement);
+    } else {
+        model->way = asked_for(build->config, &model->tree);
+        rc = ivf_nearest_take(ctx, &lists, build->sample, &tried, &model->way, &model->agreement);
+    }
     if (rc == MPIVF_OK)
         ivf_info("train: rows will be assigned in the way \"%s\": %.2f %% of %" PRId64
                  " rows in their nearest list, objective %+.3f %%",
                  ivf_nearest_name(model->way.kind), 100 * (double)model->agreement.same / (double)model->agreement.rows,
                  model->agreement.rows, 100 * model->agreement.excess);
-    return rc;
-}
-
-/* Collective. What rank 0 has found. */
-static void share_way(const ivf_ctx *ctx, ivf_model *model)
-{
-    ivf_bcast(ctx, model->grid.centre, (size_t)model->d * sizeof *model->grid.centre);
-    ivf_bcast(ctx, &model->grid.step, sizeof model->grid.step);
-    ivf_bcast(ctx, &model->way, sizeof model->way);
-    ivf_bcast(ctx, &model->agreement, sizeof model->agreement);
-}
-
-int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
-{
-    float *x = NULL;
-    int64_t n = ivf_way_rows(build->share.total, build->model->nlist, build->model->d);
-    int rc = gather_prefix(ctx, build, n, &x);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? fit(build, x, n) : MPIVF_OK);
-    ivf_free(x);
-    if (rc == MPIVF_OK)
-        share_way(ctx, build->model);
     return rc;
 }

@@ -8,9 +8,9 @@
  * at most 16384. */
 int64_t ivf_way_rows(int64_t sample, int32_t nlist, int d);
 
-/* Collective. From the trained tree and the first ivf_way_rows rows of the sample, which travel to rank 0: sets the
- * model's grid, the way that the configuration asks for or that agrees well enough with the exact one, and the
- * agreement that was measured, on every rank. */
+/* Collective. From the trained tree and the first ivf_way_rows rows of the sample: sets the model's grid, which rank 0
+ * fits to them, the way that the configuration asks for or that agrees well enough with the exact one, and the
+ * agreement that was measured by the ranks that hold them, on every rank. */
 int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "base/metric.h"
+#include "base/share.h"
 #include "cluster/tree.h"
+#include "comm/context.h"
 #include "math/grid.h"
 
 typedef enum {
@@ -42,10 +44,26 @@ ivf_nearest_way ivf_nearest_usual(const ivf_tree *tree, ivf_nearest_kind kind);
 /* Local. The way for a tree of that shape, by rules that were measured (bench/coarse.c, bench/nearest.c). */
 ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree);
 
-/* Local, uses the team. That way, unless x[n][d] (some rows, the same wherever this is asked) agree too little: then
- * more probes, then without the tree, then exact, the first that at least 99.5 of 100 rows (trees: 97 of 100, with an
- * excess of at most 0.0025) stay in their lists with. The agreement is that of the way it yields. */
-int ivf_nearest_fit(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const float *x, int64_t n,
+/* What ways lead to, and what they need. */
+typedef struct {
+    const ivf_tree *tree;
+    const ivf_grid *grid; /* not for the exact way */
+    ivf_metric metric;
+} ivf_nearest_lists;
+
+/* Collective, uses the team; without a context local, with a share of one rank. x holds this rank's rows of the share
+ * (some rows, the same wherever this is asked), lists are the same on every rank; every rank gets the same bits, those
+ * of one rank with all rows.
+ *
+ * ivf_nearest_take: how a way agrees with the exact one. ivf_nearest_fit: chooses a way, unless rows agree too little
+ * with it: then more probes, then without the tree, then exact, the first that at least 99.5 of 100 rows (trees: 97 of
+ * 100, with an excess of at most 0.0025) stay in their lists with. The agreement is that of the way it yields.
+ *
+ * Costs rows * lists * d multiply-adds for each way that is tried, shared out in blocks of IVF_SHARE_BLOCK rows, and
+ * of each rank 24 bytes for each block in an all-reduce and an agreement. */
+int ivf_nearest_take(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const float *x, const ivf_share *share,
+                     const ivf_nearest_way *way, ivf_nearest_agreement *agreement);
+int ivf_nearest_fit(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const float *x, const ivf_share *share,
                     ivf_nearest_way *way, ivf_nearest_agreement *agreement);
 
 /* Local. Packs the tree's centroids; tree and grid stay borrowed (grid: not for the exact way). NULL with a failure

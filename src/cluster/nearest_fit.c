@@ -1,11 +1,15 @@
-/* How well a way agrees with the exact one, and the choice of one that does so well enough. */
+/* How well a way agrees with the exact one, and the choice of one that does so well enough. Each rank compares its rows
+ * of a share; sums over a block of rows go to all ranks, which add them in the order of the blocks, so that all make
+ * the same choice, whatever their number. */
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
 #include "cluster/nearest_work.h"
+#include "comm/transfer.h"
 #include "math/distance.h"
 
 enum {
@@ -13,23 +17,41 @@ enum {
     MOST_PROBES = 2048, /* from which a tree is no help; each takes 8 KiB of a thread */
 };
 
-/* Sums over a block of rows. */
+/* Sums over a block of rows; of losses the bits, which are all 0 where another rank has the block. */
 typedef struct {
     int64_t same;
-    double exact;
-    double found;
+    int64_t exact;
+    int64_t found;
 } block_sums;
+
+_Static_assert(sizeof(double) == sizeof(int64_t), "bits of sums travel as integers");
+_Static_assert((int)BLOCK == (int)IVF_SHARE_BLOCK, "a block has one rank");
+
+static int64_t bits_of(double value)
+{
+    int64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double value_of(int64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
 
 typedef struct {
     const ivf_nearest *nearest;
     const ivf_panels *lists;
-    const float *x;
-    int64_t n;
+    const float *x; /* this rank's rows */
+    const ivf_share *share;
+    int64_t n; /* of them */
     size_t scratch_bytes;
     uint8_t *scratch;   /* [threads] */
     int32_t *list;      /* [threads][2][BLOCK] */
     float *score;       /* [threads][BLOCK] */
-    block_sums *blocks; /* [blocks] */
+    block_sums *blocks; /* [blocks of the share] */
 } comparison;
 
 /* What is to be small. */
@@ -53,52 +75,85 @@ static int compare_block(void *arg, int64_t task, int worker)
     int32_t *found = exact + BLOCK;
     ivf_panels_best(cmp->lists, x, n, exact, score);
     ivf_nearest_best(nearest, x, n, found, score, cmp->scratch + (size_t)worker * cmp->scratch_bytes);
-    block_sums sums = {0};
+    int64_t same = 0;
+    double sums[2] = {0};
     for (int64_t row = 0; row < n; row++) {
         double loss = loss_of(nearest, x + row * d, exact[row]);
-        sums.same += exact[row] == found[row];
-        sums.exact += loss;
-        sums.found += exact[row] == found[row] ? loss : loss_of(nearest, x + row * d, found[row]);
+        same += exact[row] == found[row];
+        sums[0] += loss;
+        sums[1] += exact[row] == found[row] ? loss : loss_of(nearest, x + row * d, found[row]);
     }
-    cmp->blocks[task] = sums;
+    cmp->blocks[ivf_share_place(cmp->share, first) / BLOCK] =
+        (block_sums){.same = same, .exact = bits_of(sums[0]), .found = bits_of(sums[1])};
     return MPIVF_OK;
 }
 
-static ivf_nearest_agreement sum_up(const comparison *cmp)
+static ivf_nearest_agreement sum_up(const block_sums *blocks, int64_t rows)
 {
-    ivf_nearest_agreement agreement = {.rows = cmp->n};
+    ivf_nearest_agreement agreement = {.rows = rows};
     double exact = 0;
     double found = 0;
-    for (int64_t block = 0; block < ivf_ceil_div(cmp->n, BLOCK); block++) {
-        agreement.same += cmp->blocks[block].same;
-        exact += cmp->blocks[block].exact;
-        found += cmp->blocks[block].found;
+    for (int64_t block = 0; block < ivf_ceil_div(rows, BLOCK); block++) {
+        agreement.same += blocks[block].same;
+        exact += value_of(blocks[block].exact);
+        found += value_of(blocks[block].found);
     }
     agreement.excess = found == exact ? 0 : (found - exact) / fmax(fabs(exact), 1e-300);
     return agreement;
 }
 
-int ivf_nearest_compare(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_agreement *agreement)
+/* Local. This rank's blocks. */
+static int compare_mine(const ivf_nearest *nearest, const float *x, const ivf_share *share, block_sums *blocks)
 {
     const ivf_tree *tree = nearest->tree;
     size_t threads = (size_t)ivf_team_size();
-    comparison cmp = {.nearest = nearest, .x = x, .n = n, .scratch_bytes = ivf_nearest_scratch(nearest)};
+    comparison cmp = {.nearest = nearest, .x = x, .share = share, .n = ivf_share_count(share), .blocks = blocks};
+    cmp.scratch_bytes = ivf_nearest_scratch(nearest);
     ivf_panels *lists = ivf_panels_new(tree->centroids[0], tree->count[0], tree->d, nearest->metric);
     cmp.lists = lists;
     cmp.scratch = ivf_new(threads, cmp.scratch_bytes);
     cmp.list = ivf_new(threads * 2 * BLOCK, sizeof *cmp.list);
     cmp.score = ivf_new(threads * BLOCK, sizeof *cmp.score);
-    cmp.blocks = ivf_new(ivf_to_size(ivf_ceil_div(n, BLOCK)), sizeof *cmp.blocks);
     int rc = MPIVF_FAILED;
-    if (lists != NULL && cmp.scratch != NULL && cmp.list != NULL && cmp.score != NULL && cmp.blocks != NULL)
-        rc = ivf_team_run(ivf_ceil_div(n, BLOCK), compare_block, &cmp);
-    if (rc == MPIVF_OK)
-        *agreement = sum_up(&cmp);
+    if (lists != NULL && cmp.scratch != NULL && cmp.list != NULL && cmp.score != NULL)
+        rc = ivf_team_run(ivf_ceil_div(cmp.n, BLOCK), compare_block, &cmp);
     ivf_panels_free(lists);
     ivf_free(cmp.scratch);
     ivf_free(cmp.list);
     ivf_free(cmp.score);
-    ivf_free(cmp.blocks);
+    return rc;
+}
+
+/* As ivf_nearest_take, for any way. */
+static int compare_way(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const ivf_nearest_way *way, const float *x,
+                       const ivf_share *share, ivf_nearest_agreement *agreement)
+{
+    const int64_t count = ivf_ceil_div(share->total, BLOCK);
+    block_sums *blocks = ivf_new_zero(ivf_to_size(count), sizeof *blocks);
+    int rc = blocks == NULL ? MPIVF_FAILED : MPIVF_OK;
+    if (rc == MPIVF_OK && ivf_share_count(share) > 0) {
+        ivf_nearest *nearest = ivf_nearest_new(lists->tree, lists->metric, lists->grid, way);
+        rc = nearest == NULL ? MPIVF_FAILED : compare_mine(nearest, x, share, blocks);
+        ivf_nearest_free(nearest);
+    }
+    if (ctx != NULL)
+        rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK && ctx != NULL)
+        ivf_allsum_i64(ctx, (int64_t *)(void *)blocks, 3 * count);
+    if (rc == MPIVF_OK)
+        *agreement = sum_up(blocks, share->total);
+    ivf_free(blocks);
+    return rc;
+}
+
+int ivf_nearest_compare(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_agreement *agreement)
+{
+    const ivf_share share = {.total = n, .size = 1};
+    block_sums *blocks = ivf_new_zero(ivf_to_size(ivf_ceil_div(n, BLOCK)), sizeof *blocks);
+    int rc = blocks == NULL ? MPIVF_FAILED : compare_mine(nearest, x, &share, blocks);
+    if (rc == MPIVF_OK)
+        *agreement = sum_up(blocks, n);
+    ivf_free(blocks);
     return rc;
 }
 
@@ -124,21 +179,23 @@ static ivf_nearest_way more_careful(const ivf_tree *tree, const ivf_nearest_way 
     return more;
 }
 
-int ivf_nearest_fit(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const float *x, int64_t n,
+int ivf_nearest_take(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const float *x, const ivf_share *share,
+                     const ivf_nearest_way *way, ivf_nearest_agreement *agreement)
+{
+    *agreement = (ivf_nearest_agreement){.rows = share->total, .same = share->total};
+    return way->kind == IVF_NEAREST_EXACT ? MPIVF_OK : compare_way(ctx, lists, way, x, share, agreement);
+}
+
+int ivf_nearest_fit(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const float *x, const ivf_share *share,
                     ivf_nearest_way *way, ivf_nearest_agreement *agreement)
 {
-    ivf_nearest_way next = ivf_nearest_choose(tree);
+    ivf_nearest_way next = ivf_nearest_choose(lists->tree);
     do {
         *way = next;
-        *agreement = (ivf_nearest_agreement){.rows = n, .same = n};
-        if (way->kind == IVF_NEAREST_EXACT)
-            return MPIVF_OK;
-        ivf_nearest *nearest = ivf_nearest_new(tree, metric, grid, way);
-        int rc = nearest == NULL ? MPIVF_FAILED : ivf_nearest_compare(nearest, x, n, agreement);
-        ivf_nearest_free(nearest);
+        int rc = ivf_nearest_take(ctx, lists, x, share, way, agreement);
         if (rc != MPIVF_OK)
             return rc;
-        next = more_careful(tree, way);
+        next = more_careful(lists->tree, way);
     } while (!is_enough(way, agreement));
     return MPIVF_OK;
 }

@@ -84,7 +84,8 @@ int64_t ivf_coarse_finish(const ivf_coarse *coarse, const float *x, const int8_t
 int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *q, int64_t n, int32_t *best,
                         float *score);
 
-/* Local, one thread. The best by integer score alone: best[i] of the i-th row (ties: the lowest number). */
+/* Local, one thread. The best by integer score alone: best[i] of the i-th row (ties: the lowest number); -1
+ * where no tile has any. */
 void ivf_coarse_nearest(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int32_t *best);
 
 /* Local, one thread. Scores of x[d] in f32 against centroids first to end - 1, by number: a better one (ties: the lower

@@ -160,10 +160,10 @@ int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *
 
 static int32_t best_of_lanes(const ivf_coarse *coarse, const ivf_coarse_found *found)
 {
-    int32_t best = INT32_MAX;
+    int32_t best = -1;
     for (uint32_t lanes = coarse->kernels->near(found->score, 0); lanes != 0; lanes &= lanes - 1) {
         int32_t number = number_at(coarse, found, __builtin_ctz(lanes));
-        best = number < best ? number : best;
+        best = best < 0 || number < best ? number : best;
     }
     return best;
 }

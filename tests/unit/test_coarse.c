@@ -510,6 +510,25 @@ START_TEST(zero_rows_find_the_shortest_centroid)
 }
 END_TEST
 
+START_TEST(nothing_is_nearest_among_none)
+{
+    static const int32_t none[] = {0, 0, 64};
+    problem p = make_problem(20, 64, 10, 2, 1);
+    memcpy(p.first, none, sizeof none);
+    for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+        ivf_simd_choose((ivf_simd)level);
+        ivf_coarse *coarse = pack(&p, IVF_L2);
+        ivf_coarse_rows rows = {.q = p.q, .n = p.n};
+        int32_t best[20];
+        ivf_coarse_nearest(coarse, ivf_coarse_group(coarse, 0), &rows, best);
+        for (int i = 0; i < 20; i++)
+            ck_assert_int_eq(best[i], -1);
+        ivf_coarse_free(coarse);
+    }
+    free_problem(&p);
+}
+END_TEST
+
 START_TEST(impossible_sizes_are_refused)
 {
     ck_assert_ptr_null(ivf_coarse_new(0, 1, 1));
@@ -538,6 +557,7 @@ int main(void)
     tcase_add_test(tests, ties_go_to_the_lowest_number);
     tcase_add_test(tests, gathered_centroids_keep_scores_and_numbers);
     tcase_add_test(tests, zero_rows_find_the_shortest_centroid);
+    tcase_add_test(tests, nothing_is_nearest_among_none);
     tcase_add_test(tests, impossible_sizes_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -334,11 +334,13 @@ START_TEST(little_agreement_makes_careful)
     problem p = make_problem(2, many, 12, 1000, IVF_L2);
     ivf_nearest_way way = {0};
     ivf_nearest_agreement agreement = {0};
-    ck_assert_int_eq(ivf_nearest_fit(&p.tree, p.metric, &p.grid, p.x, p.n, &way, &agreement), 0);
+    const ivf_nearest_lists lists = {.tree = &p.tree, .grid = &p.grid, .metric = p.metric};
+    const ivf_share share = {.total = p.n, .size = 1};
+    ck_assert_int_eq(ivf_nearest_fit(NULL, &lists, p.x, &share, &way, &agreement), 0);
     ck_assert_int_eq(way.kind, IVF_NEAREST_TREE);
     ck_assert_int_ge(agreement.same, 970);
     p.grid.step *= 40; /* far too coarse */
-    ck_assert_int_eq(ivf_nearest_fit(&p.tree, p.metric, &p.grid, p.x, p.n, &way, &agreement), 0);
+    ck_assert_int_eq(ivf_nearest_fit(NULL, &lists, p.x, &share, &way, &agreement), 0);
     ck_assert_int_eq(way.kind, IVF_NEAREST_EXACT);
     ck_assert_int_eq(agreement.same, 1000);
     ck_assert_int_eq(agreement.rows, 1000);

@@ -75,6 +75,9 @@ START_TEST(work_is_shared_in_whole_pieces)
     ivf_predict(&input, 16, &p);
     near(p.terms[IVF_TERM_KMEANS], 3.2 / 16);
     near(p.terms[IVF_TERM_CODEC], 0.1);
+    double gathered = 15e-6 + 16384 * 128 / 1e10;
+    double summed = 8e-6 + 2 * 24 * 16.0 * 15 / 16 / 1e10;
+    near(p.terms[IVF_TERM_WAY], 1024 * 100 * 1e-8 + gathered + 6 * 4e-6 + summed);
     ivf_predict(&input, 31, &p); /* one of them has two of the 32 blocks */
     near(p.terms[IVF_TERM_KMEANS], 0.2);
     near(p.terms[IVF_TERM_CODEC], 0.1);
