@@ -92,3 +92,36 @@ bool ivf_parse_bytes(const char *text, int64_t *bytes)
     *bytes = (int64_t)(number * factor);
     return true;
 }
+
+static double seconds_of_unit(char unit)
+{
+    switch (unit) {
+    case 's':
+        return 1;
+    case 'm':
+        return 60;
+    case 'h':
+        return 3600;
+    case 'd':
+        return 86400;
+    default:
+        return 0;
+    }
+}
+
+bool ivf_parse_duration(const char *text, double *seconds)
+{
+    double sum = 0;
+    if (ivf_parse_f64(text, seconds))
+        return *seconds >= 0;
+    do {
+        char *end = NULL;
+        double number = strtod(text, &end);
+        if (end == text || !isfinite(number) || number < 0 || seconds_of_unit(*end) == 0)
+            return false;
+        sum += number * seconds_of_unit(*end);
+        text = end + 1;
+    } while (*text != '\0');
+    *seconds = sum;
+    return isfinite(sum);
+}

@@ -43,4 +43,8 @@ bool ivf_parse_f64(const char *text, double *value);
  * ... of 1000). */
 bool ivf_parse_bytes(const char *text, int64_t *bytes);
 
+/* Local. Seconds, as numbers with units in any order: 90, 90s, 2.5s, 15m, 1h30m, 2d. A number alone, without a unit, is
+ * seconds. */
+bool ivf_parse_duration(const char *text, double *seconds);
+
 #endif

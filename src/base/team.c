@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/pulse.h"
+#include "base/stop.h"
 
 enum { MOST_THREADS = 1024 };
 
@@ -17,8 +19,9 @@ typedef struct {
     ivf_task *task;
     void *arg;
     int64_t tasks;
+    bool stoppable;
     atomic_int_fast64_t next;
-    atomic_bool stop;
+    atomic_bool ended; /* no further task */
     pthread_mutex_t lock;
     int64_t failed_task; /* lowest so far, guarded by lock */
     ivf_error failure;   /* its record, guarded by lock */
@@ -29,14 +32,14 @@ typedef struct {
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t work; /* there are seats */
-    pthread_cond_t idle; /* nobody is at work */
+    pthread_cond_t idle; /* nobody is at work; made with the first threads */
     team_job *job;
     int seats;     /* free ones */
     int next_seat; /* the number of the next worker to sit down */
     int at_work;   /* workers that sit */
     int started;   /* threads of the pool; they live as long as the process */
     bool refused;  /* the system gave no more threads: not asked again */
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -47,6 +50,7 @@ static _Thread_local bool inside;
 /* OMP_NUM_THREADS may list a number for each level of nesting; ours is the first. */
 static void decide_usual_threads(void)
 {
+    ivf_pulse_cond(&pool.idle);
     const char *wanted = getenv("OMP_NUM_THREADS");
     cpu_set_t allowed;
     long threads = wanted != NULL ? strtol(wanted, NULL, 10) : 0;
@@ -79,19 +83,23 @@ static void record_failure(team_job *job, int64_t task, int code)
         job->failure.code = code;
     }
     pthread_mutex_unlock(&job->lock);
-    atomic_store(&job->stop, true);
+    atomic_store(&job->ended, true);
 }
 
 static void work(team_job *job, int worker)
 {
     inside = true;
-    while (!atomic_load(&job->stop)) {
+    while (!atomic_load(&job->ended)) {
         int64_t task = atomic_fetch_add(&job->next, 1);
         if (task >= job->tasks)
             break;
-        int code = job->task(job->arg, task, worker);
+        ivf_pulse_attend();
+        int code = job->stoppable ? ivf_stop_check() : MPIVF_OK;
+        if (code == MPIVF_OK)
+            code = job->task(job->arg, task, worker);
         if (code != MPIVF_OK)
             record_failure(job, task, code);
+        ivf_pulse_beat();
     }
     inside = false;
 }
@@ -145,14 +153,19 @@ static void run_in_parallel(team_job *job, int helpers)
     pthread_mutex_lock(&pool.lock);
     pool.seats = 0;
     while (pool.at_work > 0)
-        pthread_cond_wait(&pool.idle, &pool.lock);
+        ivf_pulse_wait(&pool.idle, &pool.lock);
     pool.job = NULL;
     pthread_mutex_unlock(&pool.lock);
 }
 
-int ivf_team_run(int64_t tasks, ivf_task *task, void *arg)
+static int run(int64_t tasks, ivf_task *task, void *arg, bool stoppable)
 {
-    team_job job = {.task = task, .arg = arg, .tasks = tasks, .lock = PTHREAD_MUTEX_INITIALIZER, .failed_task = -1};
+    team_job job = {.task = task,
+                    .arg = arg,
+                    .tasks = tasks,
+                    .stoppable = stoppable,
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .failed_task = -1};
     int64_t threads = ivf_team_size() < tasks ? ivf_team_size() : tasks;
     bool was_inside = inside;
     if (threads > 1 && !inside && pthread_mutex_trylock(&busy) == 0) {
@@ -167,4 +180,14 @@ int ivf_team_run(int64_t tasks, ivf_task *task, void *arg)
         return MPIVF_OK;
     ivf_error_set(&job.failure);
     return job.failure.code;
+}
+
+int ivf_team_run(int64_t tasks, ivf_task *task, void *arg)
+{
+    return run(tasks, task, arg, false);
+}
+
+int ivf_team_run_stoppable(int64_t tasks, ivf_task *task, void *arg)
+{
+    return run(tasks, task, arg, true);
 }

@@ -24,4 +24,8 @@ void ivf_team_resize(int threads);
  * share scratch across such calls. */
 int ivf_team_run(int64_t tasks, ivf_task *task, void *arg);
 
+/* Local. The same, but no further task is started either once the run is to stop (base/stop.h): MPIVF_INTERRUPTED. For
+ * callers that pass a failure on; what a loop made whose result nobody looks at must be whole. */
+int ivf_team_run_stoppable(int64_t tasks, ivf_task *task, void *arg);
+
 #endif

@@ -231,11 +231,11 @@ int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK) {
         s.tickets = ivf_tickets_open(ctx, build->plan.fragments);
-        rc = s.tickets == NULL ? MPIVF_FAILED : MPIVF_OK;
+        rc = s.tickets == NULL ? ivf_error_last()->code : MPIVF_OK;
     }
     if (rc == MPIVF_OK) {
         s.progress = ivf_progress_open(ctx, "assign", "rows", build->plan.rows);
-        rc = s.progress == NULL ? MPIVF_FAILED : MPIVF_OK;
+        rc = s.progress == NULL ? ivf_error_last()->code : MPIVF_OK;
     }
     if (rc == MPIVF_OK) {
         double started = ivf_clock();

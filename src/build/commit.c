@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
@@ -176,5 +177,6 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build)
 {
+    ivf_stop_forbid();
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, build) : MPIVF_OK);
 }

@@ -9,7 +9,7 @@
 int ivf_commit_gather(const ivf_ctx *ctx, ivf_build_state *build);
 
 /* Collective. Rank 0 writes the manifest: from then on the version is the index. MPIVF_CONFLICT when somebody else
- * committed it first. */
+ * committed it first. From here on a stop is not heeded any more. */
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

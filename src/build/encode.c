@@ -170,5 +170,5 @@ int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, ui
     s.list = list;
     s.reasons = reasons;
     s.codes = codes;
-    return ivf_team_run(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
+    return ivf_team_run_stoppable(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
 }

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pulse.h"
+#include "base/stop.h"
 
 struct ivf_publisher {
     pthread_t thread;
@@ -15,6 +17,7 @@ struct ivf_publisher {
     ivf_fragment *waiting;
     ivf_fragment_record *record;
     bool closing;
+    bool ended; /* the thread is about to */
     ivf_publisher_times times;
     ivf_error failure;
 };
@@ -47,6 +50,8 @@ static void *publish(void *arg)
         if (rc != MPIVF_OK)
             p->failure = *ivf_error_last();
     }
+    p->ended = true;
+    pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
@@ -58,7 +63,7 @@ ivf_publisher *ivf_publisher_open(const char *index)
         return NULL;
     p->index = index;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->changed, NULL);
+    ivf_pulse_cond(&p->changed);
     int failed = pthread_create(&p->thread, NULL, publish, p);
     if (failed != 0) {
         (void)ivf_fail_errno(failed, "cannot start the publishing thread");
@@ -81,10 +86,14 @@ int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_frag
     ivf_publisher *p = publisher;
     pthread_mutex_lock(&p->lock);
     double started = ivf_clock();
-    while (p->waiting != NULL)
-        pthread_cond_wait(&p->changed, &p->lock);
+    int rc = MPIVF_OK;
+    while (p->waiting != NULL && rc == MPIVF_OK) {
+        ivf_pulse_wait(&p->changed, &p->lock);
+        rc = ivf_stop_check();
+    }
     p->times.waiting += ivf_clock() - started;
-    int rc = failure_of(p);
+    if (rc == MPIVF_OK)
+        rc = failure_of(p);
     if (rc == MPIVF_OK) {
         p->waiting = fragment;
         p->record = record;
@@ -106,6 +115,8 @@ int ivf_publisher_close(ivf_publisher *publisher, ivf_publisher_times *times)
     pthread_mutex_lock(&p->lock);
     p->closing = true;
     pthread_cond_broadcast(&p->changed);
+    while (!p->ended)
+        ivf_pulse_wait(&p->changed, &p->lock);
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
     p->times.closing = ivf_clock() - started;

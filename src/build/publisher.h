@@ -12,7 +12,7 @@ ivf_publisher *ivf_publisher_open(const char *index);
 
 /* Local. Hands over a fragment (freed by the publisher, also on failure) and its record (completed by the publisher;
  * must stay where it is until the publisher is closed). Waits while another one is still waiting: at most two fragments
- * are held. Returns the failure of an earlier one, if any. */
+ * are held; a stop ends the wait (MPIVF_INTERRUPTED). Returns the failure of an earlier one, if any. */
 int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record);
 
 /* Seconds of a publisher's life. */

@@ -72,7 +72,7 @@ static int read_piece(sample_state *s, int64_t first, int64_t n)
     s->n = n;
     int rc = ivf_dataset_read_rows(s->build->dataset, s->rows, n, s->x);
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(n, TASK_ROWS), check_task, s);
+        rc = ivf_team_run_stoppable(ivf_ceil_div(n, TASK_ROWS), check_task, s);
     for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {
         if (s->reasons[i] == IVF_ROW_OK)
             continue;

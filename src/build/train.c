@@ -140,7 +140,8 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
     s.scratch_bytes = (size_t)ivf_round_up((int64_t)ivf_nearest_scratch(nearest), 64);
     s.scratch = ivf_new((size_t)ivf_team_size(), s.scratch_bytes);
     s.out = out;
-    int rc = s.scratch == NULL ? MPIVF_FAILED : ivf_team_run(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
+    int rc =
+        s.scratch == NULL ? MPIVF_FAILED : ivf_team_run_stoppable(ivf_ceil_div(n, RESIDUAL_ROWS), residual_task, &s);
     ivf_free(s.scratch);
     ivf_nearest_free(nearest);
     return rc;

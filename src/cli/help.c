@@ -49,6 +49,9 @@ void ivf_help_facts(ivf_text *out, const ivf_option *option)
     case IVF_TYPE_REAL:
         ivf_text_add(out, "%g to %g", option->real_min, option->real_max);
         break;
+    case IVF_TYPE_DURATION:
+        ivf_text_add(out, "such as 90s, 15m, 1h30m");
+        break;
     case IVF_TYPE_CHOICE:
         add_choices(out, option->choices);
         break;
@@ -134,5 +137,6 @@ void ivf_help_program(ivf_text *out)
                       "  --version              the version of the program\n"
                       "  --man                  the manual page, in troff: mpivf --man | man -l -\n"
                       "  --completion           completion for bash: source <(mpivf --completion)\n\n"
-                      "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 conflict, 5 corrupt.\n");
+                      "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 conflict, 5 corrupt,\n"
+                      "75 interrupted.\n");
 }

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "base/team.h"
 #include "base/text.h"
 #include "cli/cmd.h"
@@ -19,6 +21,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "comm/transfer.h"
+#include "comm/watch.h"
 #include "math/simd.h"
 #include "mpivf/version.h"
 
@@ -36,6 +39,12 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     /* clang-format on */
 };
+
+/* Commands that run long and can be taken up again: they end at a signal when they can, and are watched. */
+static bool is_resumable(ivf_command_id command)
+{
+    return command < IVF_COMMAND_COUNT && ivf_option_in(IVF_OPTION_STALL_TIMEOUT, command);
+}
 
 static void complain(ivf_command_id command)
 {
@@ -134,7 +143,23 @@ static void describe_run(const ivf_ctx *ctx)
               ivf_simd_name(ivf_simd_level()), ivf_ctx_host(ctx));
 }
 
-static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
+static int run_command(const ivf_ctx *ctx, const ivf_options *options, double started)
+{
+    if (!is_resumable(options->command))
+        return commands[options->command](ctx, options);
+    const ivf_watch_settings settings = {.command = ivf_command_get(options->command)->name,
+                                         .time_limit = ivf_options_real(options, IVF_OPTION_TIME_LIMIT),
+                                         .stall = ivf_options_real(options, IVF_OPTION_STALL_TIMEOUT),
+                                         .started = started};
+    int rc = ivf_watch_start(ctx, &settings);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = commands[options->command](ctx, options);
+    ivf_watch_end(ctx);
+    return rc;
+}
+
+static int run(const ivf_ctx *ctx, int parsed, ivf_options *options, double started)
 {
     ivf_log_set(ivf_ctx_is_root(ctx), IVF_LOG_INFO);
     int rc = agree_on_parsing(ctx, parsed);
@@ -152,7 +177,7 @@ static int run(const ivf_ctx *ctx, int parsed, ivf_options *options)
     describe_run(ctx);
     if (ivf_options_flag(options, IVF_OPTION_PRINT_CONFIG))
         return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_config(options) : MPIVF_OK);
-    return commands[options->command](ctx, options);
+    return run_command(ctx, options, started);
 }
 
 /* Whether mpirun or srun started this process, so that there may be other ranks to agree with. */
@@ -163,6 +188,7 @@ static bool is_launched(void)
 
 int main(int argc, char **argv)
 {
+    const double started = ivf_clock();
     /* A closed pipe and a file size limit are failures that can be told, not deaths. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -179,6 +205,8 @@ int main(int argc, char **argv)
         ivf_options_free(&options);
         return rc;
     }
+    if (is_resumable(options.command))
+        ivf_stop_on_signals(ivf_command_get(options.command)->name);
     ivf_error met = *ivf_error_last();
     ivf_ctx *ctx = ivf_ctx_open_world();
     if (ctx == NULL) {
@@ -186,8 +214,8 @@ int main(int argc, char **argv)
         return MPIVF_FAILED;
     }
     ivf_error_set(&met);
-    rc = run(ctx, rc, &options);
-    if (rc != MPIVF_OK && ivf_ctx_is_root(ctx))
+    rc = run(ctx, rc, &options, started);
+    if (rc != MPIVF_OK && ivf_ctx_is_root(ctx) && (rc != MPIVF_INTERRUPTED || ivf_stop_claim_line()))
         complain(options.command);
     ivf_options_free(&options);
     ivf_ctx_close(ctx);

@@ -121,12 +121,22 @@ void ivf_man_page(ivf_text *out)
                  "The command line goes before the file, and the file before the defaults; a switch that the file "
                  "turns on is turned off by \\fB\\-\\-no\\-\\fINAME\\fR.\n"
                  "\\fB\\-\\-print\\-config\\fR prints such a file.\n");
-    ivf_text_add(out, ".SH EXIT STATUS\n"
-                      ".TP\n0\nDone.\n"
-                      ".TP\n1\nThe system refused: input or output error, no space, no memory, no permission.\n"
-                      ".TP\n2\nUsage: unknown option, value out of its range, options that exclude each other.\n"
-                      ".TP\n3\nAn input file or its rows cannot be used as they are.\n"
-                      ".TP\n4\nConflict: the index exists already, or somebody else committed first.\n"
-                      ".TP\n5\nA file of the index is damaged or missing.\n");
+    ivf_text_add(out,
+                 ".SH EXIT STATUS\n"
+                 ".TP\n0\nDone.\n"
+                 ".TP\n1\nThe system refused: input or output error, no space, no memory, no permission.\n"
+                 ".TP\n2\nUsage: unknown option, value out of its range, options that exclude each other.\n"
+                 ".TP\n3\nAn input file or its rows cannot be used as they are.\n"
+                 ".TP\n4\nConflict: the index exists already, or somebody else committed first.\n"
+                 ".TP\n5\nA file of the index is damaged or missing.\n"
+                 ".TP\n75\nInterrupted by a signal, a limit of time, or a rank that was stuck; the same command goes "
+                 "on.\n");
+    ivf_text_add(
+        out,
+        ".SH SIGNALS\n"
+        "\\fBbuild\\fR and \\fBplan\\fR stop at SIGUSR1, SIGTERM or SIGINT, on all ranks even if one alone got it, "
+        "within 10 seconds and with exit code 75; a second signal ends it at once. Neither does harm. "
+        "mpirun hands SIGUSR1 on, and leaves its ranks one second after SIGTERM unless "
+        "OMPI_MCA_odls_base_sigkill_timeout says otherwise. Other commands end at once.\n");
     add_examples(out);
 }

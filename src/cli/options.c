@@ -55,6 +55,16 @@ static int parse_real(const ivf_option *option, const char *where, const char *t
     return MPIVF_OK;
 }
 
+static int parse_duration(const ivf_option *option, const char *where, const char *text, double *value)
+{
+    if (!ivf_parse_duration(text, value))
+        return ivf_fail(MPIVF_USAGE, "%s: '%s' is no time; write it like 90s, 15m or 1h30m", where, text);
+    if (*value < option->real_min || *value > option->real_max)
+        return ivf_fail(MPIVF_USAGE, "%s: %s is out of range: %g to %g s", where, text, option->real_min,
+                        option->real_max);
+    return MPIVF_OK;
+}
+
 static int parse_flag(const char *where, const char *text, int64_t *value)
 {
     *value = strcmp(text, "true") == 0;
@@ -108,6 +118,8 @@ static int parse_entry(const ivf_option *option, const char *where, int entry, i
         return parse_integer(option, where, text, &value->integers[entry]);
     case IVF_TYPE_REAL:
         return parse_real(option, where, text, &value->real);
+    case IVF_TYPE_DURATION:
+        return parse_duration(option, where, text, &value->real);
     case IVF_TYPE_CHOICE:
         return parse_choice(option, where, text);
     default:
@@ -272,6 +284,7 @@ static json_t *entry_to_json(const ivf_option *option, const ivf_option_value *v
     case IVF_TYPE_INTEGERS:
         return is_word ? json_string("auto") : json_integer(value->integers[entry]);
     case IVF_TYPE_REAL:
+    case IVF_TYPE_DURATION:
         return json_real(value->real);
     default:
         return json_string(value->texts[entry]);

@@ -73,6 +73,8 @@ typedef enum {
     IVF_OPTION_WRITE_RATE,
     IVF_OPTION_READ_LIMIT,
     IVF_OPTION_WRITE_LIMIT,
+    IVF_OPTION_TIME_LIMIT,
+    IVF_OPTION_STALL_TIMEOUT,
     IVF_OPTION_THREADS,
     IVF_OPTION_JSON,
     IVF_OPTION_QUIET,
@@ -88,6 +90,7 @@ typedef enum {
     IVF_TYPE_INTEGER,  /* within min..max */
     IVF_TYPE_INTEGERS, /* several, separated by commas; each within min..max */
     IVF_TYPE_REAL,     /* within real_min..real_max */
+    IVF_TYPE_DURATION, /* seconds, within real_min..real_max; "90s", "1h30m" */
     IVF_TYPE_CHOICE,   /* one of `choices` */
     IVF_TYPE_TEXT,
     IVF_TYPE_PATH,
@@ -114,7 +117,7 @@ typedef struct {
     const char *unit;          /* of the value, or NULL */
     const char *fallback;      /* the default as it would be typed; NULL: none */
     int64_t min, max;          /* INTEGER, INTEGERS */
-    double real_min, real_max; /* REAL */
+    double real_min, real_max; /* REAL, DURATION */
     const char *choices;       /* CHOICE: separated by commas */
     const char *help;
 } ivf_option;

@@ -23,6 +23,7 @@ enum {
 
 #define LARGEST_ROWS 1000000000000
 #define LARGEST_RATE 1000000000
+#define LONGEST 31536000 /* seconds: a year */
 
 static const ivf_option table[IVF_OPTION_COUNT] = {
     [IVF_OPTION_INDEX] = {.name = "index",
@@ -472,6 +473,27 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                 .min = 1,
                                 .max = LARGEST_RATE,
                                 .help = "What it takes from all ranks together; auto: likewise."},
+    [IVF_OPTION_TIME_LIMIT] = {.name = "time-limit",
+                               .type = IVF_TYPE_DURATION,
+                               .flags = IVF_ROW_RUN,
+                               .commands = BUILDING,
+                               .argument = "DURATION",
+                               .real_min = 1,
+                               .real_max = LONGEST,
+                               .help = "Stop in time to be gone when the run has lasted so long, as if a signal had "
+                                       "asked for it: 20 seconds before, or a quarter of a shorter limit. Exit code "
+                                       "75; the same command goes on."},
+    [IVF_OPTION_STALL_TIMEOUT] = {.name = "stall-timeout",
+                                  .type = IVF_TYPE_DURATION,
+                                  .flags = IVF_ROW_RUN,
+                                  .commands = BUILDING,
+                                  .argument = "DURATION",
+                                  .fallback = "30m",
+                                  .real_min = 0,
+                                  .real_max = LONGEST,
+                                  .help = "End the run when a rank makes no progress for so long, because a read or a "
+                                          "host hangs, and name the rank. Exit code 75; the same command goes on. 0: "
+                                          "never."},
     [IVF_OPTION_THREADS] = {.name = "threads",
                             .letter = 't',
                             .type = IVF_TYPE_INTEGER,

@@ -211,8 +211,8 @@ int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const iv
                     .end = ivf_kmeans_first_of(w->k, rank + 1, ranks)};
     int rc = make(&job);
     if (rc == MPIVF_OK)
-        rc = upper != NULL ? ivf_team_run(upper->tree.count[1], list_node, &job)
-                           : ivf_team_run(ivf_ceil_div(job.end - job.first, BLOCK), list_block, &job);
+        rc = upper != NULL ? ivf_team_run_stoppable(upper->tree.count[1], list_node, &job)
+                           : ivf_team_run_stoppable(ivf_ceil_div(job.end - job.first, BLOCK), list_block, &job);
     rc = ivf_kmeans_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_share(ctx, lists->numbers, w->k, (size_t)lists->width * sizeof *lists->numbers);

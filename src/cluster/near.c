@@ -86,5 +86,5 @@ static int assign_group(void *arg, int64_t group, int worker)
 int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_lists *lists)
 {
     near_job job = {w, lists};
-    return ivf_team_run(lists->groups, assign_group, &job);
+    return ivf_team_run_stoppable(lists->groups, assign_group, &job);
 }

@@ -116,7 +116,7 @@ static int compare_mine(const ivf_nearest *nearest, const float *x, const ivf_sh
     cmp.score = ivf_new(threads * BLOCK, sizeof *cmp.score);
     int rc = MPIVF_FAILED;
     if (lists != NULL && cmp.scratch != NULL && cmp.list != NULL && cmp.score != NULL)
-        rc = ivf_team_run(ivf_ceil_div(cmp.n, BLOCK), compare_block, &cmp);
+        rc = ivf_team_run_stoppable(ivf_ceil_div(cmp.n, BLOCK), compare_block, &cmp);
     ivf_panels_free(lists);
     ivf_free(cmp.scratch);
     ivf_free(cmp.list);

@@ -88,12 +88,12 @@ int ivf_kmeans_assign_full(const ivf_kmeans_work *w, const ivf_kmeans_step *step
         return MPIVF_OK;
     int64_t tasks = ivf_ceil_div(w->n, IVF_SHARE_BLOCK) - step->near / IVF_SHARE_BLOCK;
     if (w->rounded != NULL)
-        return ivf_team_run(tasks, assign_rounded, &job);
+        return ivf_team_run_stoppable(tasks, assign_rounded, &job);
     ivf_panels *panels = ivf_panels_new(w->centroids, w->k, w->params->d, w->params->metric);
     if (panels == NULL)
         return MPIVF_FAILED;
     job.panels = panels;
-    int rc = ivf_team_run(tasks, assign_exact, &job);
+    int rc = ivf_team_run_stoppable(tasks, assign_exact, &job);
     ivf_panels_free(panels);
     return rc;
 }

@@ -105,7 +105,7 @@ static int find_parents(const ivf_ctx *ctx, ivf_metric metric, const float *belo
     int rc = panels == NULL ? MPIVF_FAILED : MPIVF_OK;
     job.panels = panels;
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(job.end - job.first, BLOCK), find_parents_of_block, &job);
+        rc = ivf_team_run_stoppable(ivf_ceil_div(job.end - job.first, BLOCK), find_parents_of_block, &job);
     ivf_panels_free(panels);
     rc = ivf_kmeans_agree(ctx, rc);
     return rc == MPIVF_OK ? ivf_kmeans_share(ctx, nodes->parent, count, sizeof *nodes->parent) : rc;

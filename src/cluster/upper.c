@@ -119,7 +119,8 @@ int ivf_kmeans_assign_down(const ivf_kmeans_work *w, const ivf_kmeans_upper *upp
     job.scratch_bytes =
         (size_t)ivf_round_up(ivf_to_i64(ivf_nearest_scratch(nearest) + (size_t)job.rows * sizeof(float)), 64);
     job.scratch = ivf_new((size_t)ivf_team_size(), job.scratch_bytes);
-    int rc = job.scratch == NULL ? MPIVF_FAILED : ivf_team_run(ivf_ceil_div(w->n, job.rows), descend_block, &job);
+    int rc =
+        job.scratch == NULL ? MPIVF_FAILED : ivf_team_run_stoppable(ivf_ceil_div(w->n, job.rows), descend_block, &job);
     ivf_nearest_free(nearest);
     ivf_free(job.scratch);
     return rc;

@@ -250,7 +250,7 @@ static int assign(work *w, bool *moved)
     memset(w->counts, 0, (size_t)w->workers * cells * sizeof *w->counts);
     memset(w->moved, 0, (size_t)w->workers * sizeof *w->moved);
     ivf_words_set(w->integers, 0, w->word);
-    int rc = ivf_team_run(ivf_ceil_div(w->rows, ROW_BLOCK), assign_block, w);
+    int rc = ivf_team_run_stoppable(ivf_ceil_div(w->rows, ROW_BLOCK), assign_block, w);
     for (size_t worker = 1; worker < (size_t)w->workers; worker++) {
         for (size_t i = 0; i < cells * w->width; i++)
             w->sums[i] += w->sums[worker * cells * w->width + i];
@@ -295,7 +295,8 @@ static int iterate(work *w, int64_t rows, int iterations)
     w->rows = rows;
     for (int i = 0; i < iterations && moved && rc == MPIVF_OK; i++) {
         rc = assign(w, &moved);
-        move_words(w);
+        if (rc == MPIVF_OK)
+            move_words(w);
     }
     return rc;
 }

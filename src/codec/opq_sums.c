@@ -30,7 +30,7 @@ static int run_pass(ivf_opq_work *w, int64_t prefix, size_t length, add_block *a
     w->rows = ivf_share_prefix(&w->share, prefix);
     for (size_t worker = 0; worker < (size_t)w->workers; worker++)
         memset(w->sums + worker * w->sums_length, 0, length * sizeof *w->sums);
-    int rc = ivf_agree(w->ctx, ivf_team_run(ivf_ceil_div(w->rows, IVF_OPQ_BLOCK), pass_task, &p));
+    int rc = ivf_agree(w->ctx, ivf_team_run_stoppable(ivf_ceil_div(w->rows, IVF_OPQ_BLOCK), pass_task, &p));
     if (rc != MPIVF_OK)
         return rc;
     for (size_t worker = 1; worker < (size_t)w->workers; worker++)

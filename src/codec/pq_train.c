@@ -80,7 +80,7 @@ static int train_slices(train_job *job)
     const int64_t count = count_of(job->codec->spec.m, job->first, job->step);
     job->in_tasks = count >= ivf_team_size();
     if (job->in_tasks)
-        return ivf_team_run(count, train_slice, job);
+        return ivf_team_run_stoppable(count, train_slice, job);
     int rc = MPIVF_OK;
     for (int64_t i = 0; i < count && rc == MPIVF_OK; i++)
         rc = train_slice(job, i, 0);

@@ -122,11 +122,13 @@ static int find_range(const float *x, int64_t n, size_t d, float *low, float *hi
     if (ranges == NULL)
         return MPIVF_FAILED;
     range_job job = {.x = x, .n = n, .d = d, .low = ranges, .high = ranges + (size_t)blocks * d};
-    int rc = ivf_team_run(blocks, range_of_block, &job);
-    for (int64_t block = 1; block < blocks; block++)
+    int rc = ivf_team_run_stoppable(blocks, range_of_block, &job);
+    for (int64_t block = 1; rc == MPIVF_OK && block < blocks; block++)
         widen(job.low, job.high, job.low + (size_t)block * d, job.high + (size_t)block * d, d);
-    memcpy(low, job.low, d * sizeof *low);
-    memcpy(high, job.high, d * sizeof *high);
+    if (rc == MPIVF_OK) {
+        memcpy(low, job.low, d * sizeof *low);
+        memcpy(high, job.high, d * sizeof *high);
+    }
     ivf_free(ranges);
     return rc;
 }
@@ -148,7 +150,8 @@ static int train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_tr
     if (range == NULL)
         return MPIVF_FAILED;
     int rc = find_range(x, n, d, range, range + d);
-    keep_range(codec->state, range, range + d, d);
+    if (rc == MPIVF_OK)
+        keep_range(codec->state, range, range + d, d);
     ivf_free(range);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pulse.h"
 #include "base/text.h"
 #include "comm/transfer.h"
 
@@ -43,6 +44,7 @@ void ivf_account_begin(ivf_account *account, const char *name)
     account->phases[account->count] = (ivf_phase){.name = name};
     account->started = ivf_clock();
     reset_peak();
+    ivf_pulse_enter(name);
     MPI_Pcontrol(1, name);
 }
 

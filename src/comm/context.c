@@ -6,7 +6,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "comm/internal.h"
+#include "comm/reduce.h"
+#include "comm/wait.h"
 
 static bool start_mpi(void)
 {
@@ -89,16 +92,19 @@ static void add_origin(const ivf_ctx *ctx, ivf_error *error)
 
 int ivf_agree(const ivf_ctx *ctx, int code)
 {
-    int mine = code == MPIVF_OK ? ctx->size : ctx->rank;
-    int lowest = mine;
-    MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, ctx->comm);
+    if (code == MPIVF_OK)
+        code = ivf_stop_check();
+    int64_t lowest = code == MPIVF_OK ? ctx->size : ctx->rank;
+    ivf_reduce_all(ctx, IVF_REDUCE_MIN, &lowest, 1);
     if (lowest == ctx->size)
         return MPIVF_OK;
     ivf_error error = *ivf_error_last();
     error.code = code;
     if (ctx->rank == lowest && ctx->size > 1)
         add_origin(ctx, &error);
-    MPI_Bcast(&error, (int)sizeof error, MPI_BYTE, lowest, ctx->comm);
+    MPI_Request request;
+    MPI_Ibcast(&error, (int)sizeof error, MPI_BYTE, (int)lowest, ctx->comm, &request);
+    ivf_wait(&request);
     ivf_error_set(&error);
     return error.code;
 }

@@ -22,8 +22,8 @@ bool ivf_ctx_is_root(const ivf_ctx *ctx);
 const char *ivf_ctx_host(const ivf_ctx *ctx);
 
 /* Collective. Local results meet: every rank returns the code of the lowest rank that failed and holds its record, with
- * rank and host added when there are several ranks. One Allreduce of 8 bytes; a Bcast of the record only after a
- * failure. */
+ * rank and host added when there are several ranks. A rank that has none of its own to tell and has been asked to stop
+ * (base/stop.h) says so. A reduction of 8 bytes; a broadcast of the record only after a failure. */
 int ivf_agree(const ivf_ctx *ctx, int code);
 
 /* Local, does not return. Ends every rank of the run with `code`; for the places from which no agreement can be

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/internal.h"
+#include "comm/wait.h"
 
 enum { TAG_EXCHANGE = 111 };
 
@@ -19,9 +20,12 @@ static void swap(const ivf_ctx *ctx, const char *out, int64_t out_bytes, int to,
     for (int64_t done = 0; done < out_bytes || done < in_bytes; done += IVF_PIECE_BYTES) {
         int sent = piece_at(out_bytes, done);
         int received = piece_at(in_bytes, done);
-        MPI_Sendrecv(sent > 0 ? out + done : NULL, sent, MPI_BYTE, sent > 0 ? to : MPI_PROC_NULL, TAG_EXCHANGE,
-                     received > 0 ? in + done : NULL, received, MPI_BYTE, received > 0 ? from : MPI_PROC_NULL,
-                     TAG_EXCHANGE, ctx->comm, MPI_STATUS_IGNORE);
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        if (received > 0)
+            MPI_Irecv(in + done, received, MPI_BYTE, from, TAG_EXCHANGE, ctx->comm, &requests[0]);
+        if (sent > 0)
+            MPI_Isend(out + done, sent, MPI_BYTE, to, TAG_EXCHANGE, ctx->comm, &requests[1]);
+        ivf_wait_all(requests, 2);
     }
 }
 
@@ -47,7 +51,9 @@ int ivf_exchange(const ivf_ctx *ctx, const void *data, const int64_t *offsets, i
     }
     for (int r = 0; r < ctx->size; r++)
         lengths[r] = offsets[r + 1] - offsets[r];
-    MPI_Alltoall(lengths, 1, MPI_INT64_T, in->offsets + 1, 1, MPI_INT64_T, ctx->comm);
+    MPI_Request request;
+    MPI_Ialltoall(lengths, 1, MPI_INT64_T, in->offsets + 1, 1, MPI_INT64_T, ctx->comm, &request);
+    ivf_wait(&request);
     rc = ivf_agree(ctx, reserve(ctx, in));
     if (rc == MPIVF_OK && lengths[ctx->rank] > 0)
         memcpy(in->data + in->offsets[ctx->rank], (const char *)data + offsets[ctx->rank], (size_t)lengths[ctx->rank]);

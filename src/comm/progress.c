@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -10,19 +9,30 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "comm/internal.h"
+#include "comm/wait.h"
 
 static const double REPORT_SECONDS = 0.5;
 static const double LINE_SECONDS = 5;
 static const double BAR_SECONDS = 0.1;
 
+enum { TAG_PROGRESS = 131 };
+
+/* A rank's account to rank 0. */
+typedef struct {
+    int64_t done;
+    int64_t last; /* 1: no other will come */
+} account;
+
 struct ivf_progress {
-    MPI_Win window; /* rank 0 holds done[size] */
-    int64_t *done;
     MPI_Comm comm;
     int rank;
     int size;
-    const char *phase; /* borrowed */
-    const char *unit;  /* borrowed */
+    int64_t *done;       /* [size] on rank 0 */
+    int finished;        /* on rank 0: ranks whose last account has come */
+    account sent;        /* on the other ranks: under way as long as `request` is */
+    MPI_Request request; /* of that */
+    const char *phase;   /* borrowed */
+    const char *unit;    /* borrowed */
     int64_t total;
     int64_t mine;
     double started;
@@ -30,43 +40,69 @@ struct ivf_progress {
     double last_print;
 };
 
+static int make(const ivf_ctx *ctx, ivf_progress **progress)
+{
+    *progress = ivf_new_zero(1, sizeof **progress);
+    if (*progress == NULL)
+        return MPIVF_FAILED;
+    (*progress)->done = ivf_new_zero(ctx->rank == 0 ? (size_t)ctx->size : 0, sizeof *(*progress)->done);
+    return (*progress)->done == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static void drop(ivf_progress *progress)
+{
+    if (progress != NULL)
+        ivf_free(progress->done);
+    ivf_free(progress);
+}
+
 ivf_progress *ivf_progress_open(const ivf_ctx *ctx, const char *phase, const char *unit, int64_t total)
 {
-    ivf_progress *progress = ivf_new_zero(1, sizeof *progress);
-    int rc = ivf_agree(ctx, progress == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (progress == NULL || rc != MPIVF_OK) {
-        ivf_free(progress);
+    ivf_progress *p = NULL;
+    int rc = ivf_agree(ctx, make(ctx, &p));
+    if (p == NULL || rc != MPIVF_OK) {
+        drop(p);
         return NULL;
     }
     double now = ivf_clock();
-    MPI_Win window = MPI_WIN_NULL;
-    int64_t *done = NULL;
-    MPI_Aint bytes = ctx->rank == 0 ? (MPI_Aint)sizeof(int64_t) * ctx->size : 0;
-    MPI_Win_allocate(bytes, (int)sizeof(int64_t), MPI_INFO_NULL, ctx->comm, &done, &window);
-    MPI_Win_lock_all(0, window);
-    for (int r = 0; ctx->rank == 0 && r < ctx->size; r++)
-        done[r] = 0;
-    *progress = (ivf_progress){.window = window,
-                               .done = done,
-                               .comm = ctx->comm,
-                               .rank = ctx->rank,
-                               .size = ctx->size,
-                               .phase = phase,
-                               .unit = unit,
-                               .total = total,
-                               .started = now,
-                               .last_report = now,
-                               .last_print = now};
-    MPI_Win_sync(window);
-    MPI_Barrier(ctx->comm);
-    return progress;
+    p->comm = ctx->comm;
+    p->rank = ctx->rank;
+    p->size = ctx->size;
+    p->request = MPI_REQUEST_NULL;
+    p->phase = phase;
+    p->unit = unit;
+    p->total = total;
+    p->started = p->last_report = p->last_print = now;
+    return p;
 }
 
+/* Not rank 0. An account that is still under way, because rank 0 does not look, is not followed by another one. */
 static void report(ivf_progress *p, double now)
 {
-    MPI_Accumulate(&p->mine, 1, MPI_INT64_T, 0, p->rank, 1, MPI_INT64_T, MPI_REPLACE, p->window);
-    MPI_Win_flush(0, p->window);
+    int arrived = 0;
+    MPI_Test(&p->request, &arrived, MPI_STATUS_IGNORE);
+    if (!arrived)
+        return;
+    p->sent = (account){.done = p->mine};
+    MPI_Isend(&p->sent, 2, MPI_INT64_T, 0, TAG_PROGRESS, p->comm, &p->request);
     p->last_report = now;
+}
+
+/* Rank 0. Takes the accounts that have come, which also lets MPI serve the other ranks' one-sided calls. */
+static void receive(ivf_progress *p)
+{
+    int there = 0;
+    MPI_Status status;
+    p->done[0] = p->mine;
+    for (;;) {
+        account got;
+        MPI_Iprobe(MPI_ANY_SOURCE, TAG_PROGRESS, p->comm, &there, &status);
+        if (!there)
+            return;
+        MPI_Recv(&got, 2, MPI_INT64_T, status.MPI_SOURCE, TAG_PROGRESS, p->comm, MPI_STATUS_IGNORE);
+        p->done[status.MPI_SOURCE] = got.done;
+        p->finished += got.last != 0;
+    }
 }
 
 /* Rank 0: all that is known to be done, and the rank that has done least. */
@@ -74,7 +110,6 @@ static int64_t sum_done(const ivf_progress *p, int *slowest)
 {
     int64_t sum = 0;
     *slowest = 0;
-    MPI_Win_sync(p->window);
     for (int r = 0; r < p->size; r++) {
         sum += p->done[r];
         if (p->done[r] < p->done[*slowest])
@@ -116,15 +151,11 @@ static void print(ivf_progress *p, double now)
     p->last_print = now;
 }
 
-/* Prints when due; the probe gives MPI a chance to serve the others' one-sided calls while this rank computes. */
 static void attend(ivf_progress *p, double now)
 {
-    int flag = 0;
-    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, p->comm, &flag, MPI_STATUS_IGNORE);
-    if (now - p->last_print < (ivf_log_is_terminal() ? BAR_SECONDS : LINE_SECONDS))
-        return;
-    report(p, now);
-    print(p, now);
+    receive(p);
+    if (now - p->last_print >= (ivf_log_is_terminal() ? BAR_SECONDS : LINE_SECONDS))
+        print(p, now);
 }
 
 void ivf_progress_add(ivf_progress *progress, int64_t units)
@@ -137,30 +168,21 @@ void ivf_progress_add(ivf_progress *progress, int64_t units)
         report(progress, now);
 }
 
-static void wait_for_all(ivf_progress *p)
-{
-    const struct timespec pause = {.tv_nsec = 200000};
-    MPI_Request request;
-    int finished = 0;
-    MPI_Ibarrier(p->comm, &request);
-    MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
-    while (!finished) {
-        if (p->rank == 0)
-            attend(p, ivf_clock());
-        (void)nanosleep(&pause, NULL);
-        MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
-    }
-}
-
 void ivf_progress_close(const ivf_ctx *ctx, ivf_progress *progress)
 {
-    if (progress == NULL)
+    ivf_progress *p = progress;
+    ivf_waiting waiting = {0};
+    if (p == NULL)
         return;
-    report(progress, ivf_clock());
-    wait_for_all(progress);
+    if (ctx->rank != 0) {
+        ivf_wait(&p->request);
+        p->sent = (account){.done = p->mine, .last = 1};
+        MPI_Isend(&p->sent, 2, MPI_INT64_T, 0, TAG_PROGRESS, p->comm, &p->request);
+        ivf_wait(&p->request);
+    }
+    for (; ctx->rank == 0 && p->finished < p->size - 1; ivf_wait_pause(&waiting))
+        attend(p, ivf_clock());
     if (ctx->rank == 0)
         ivf_log_status("");
-    MPI_Win_unlock_all(progress->window);
-    MPI_Win_free(&progress->window);
-    ivf_free(progress);
+    drop(p);
 }

@@ -13,11 +13,12 @@ typedef struct ivf_progress ivf_progress;
  * borrowed. NULL on every rank, with a failure recorded, when one cannot. */
 ivf_progress *ivf_progress_open(const ivf_ctx *ctx, const char *phase, const char *unit, int64_t total);
 
-/* Local (one-sided). This rank has done `units` more. Sends at most one 8-byte message each half second; on rank 0 also
- * prints when due and lets MPI serve the other ranks, so call it at least every few milliseconds of work. */
+/* Local. This rank has done `units` more. Sends at most one 16-byte message each half second to rank 0, which prints
+ * when due. */
 void ivf_progress_add(ivf_progress *progress, int64_t units);
 
-/* Collective. Waits for every rank, rank 0 printing meanwhile. */
+/* Collective. A last account from every rank, for all of which rank 0 waits, printing meanwhile; the others do not
+ * wait. */
 void ivf_progress_close(const ivf_ctx *ctx, ivf_progress *progress);
 
 #endif

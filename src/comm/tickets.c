@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "comm/internal.h"
+#include "comm/transfer.h"
+#include "comm/wait.h"
 
 struct ivf_tickets {
     MPI_Win window;
@@ -26,15 +28,17 @@ ivf_tickets *ivf_tickets_open(const ivf_ctx *ctx, int64_t total)
         *tickets->next = 0;
         MPI_Win_sync(tickets->window);
     }
-    MPI_Barrier(ctx->comm);
+    ivf_barrier(ctx);
     return tickets;
 }
 
 static int64_t fetch_and_add(ivf_tickets *tickets, int64_t step)
 {
     int64_t before = 0;
-    MPI_Fetch_and_op(&step, &before, MPI_INT64_T, 0, 0, MPI_SUM, tickets->window);
-    MPI_Win_flush(0, tickets->window);
+    MPI_Request request;
+    MPI_Rget_accumulate(&step, 1, MPI_INT64_T, &before, 1, MPI_INT64_T, 0, 0, 1, MPI_INT64_T, MPI_SUM, tickets->window,
+                        &request);
+    ivf_wait(&request);
     return before;
 }
 
@@ -53,7 +57,7 @@ void ivf_tickets_close(const ivf_ctx *ctx, ivf_tickets *tickets)
 {
     if (tickets == NULL)
         return;
-    MPI_Barrier(ctx->comm);
+    ivf_barrier(ctx);
     MPI_Win_unlock_all(tickets->window);
     MPI_Win_free(&tickets->window);
     ivf_free(tickets);

@@ -1,5 +1,7 @@
 /* A counter that all ranks draw from, so that a slow rank takes fewer pieces of work: an MPI window on rank 0, drawn
- * from with MPI_Fetch_and_op. Two processes never get the same ticket, and none is left out. */
+ * from with MPI_Rget_accumulate, whose
+ * completion can be waited for without being stuck in MPI. Two processes never get the same ticket, and none is left
+ * out. */
 #ifndef IVF_COMM_TICKETS_H
 #define IVF_COMM_TICKETS_H
 

@@ -1,12 +1,13 @@
 #include "comm/transfer.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/internal.h"
+#include "comm/reduce.h"
+#include "comm/wait.h"
 
 enum { TAG_GATHER = 101, TAG_MERGE = 103 };
 
@@ -20,49 +21,43 @@ void ivf_bcast(const ivf_ctx *ctx, void *data, size_t bytes)
     char *at = data;
     for (size_t left = bytes; left > 0;) {
         int piece = piece_of(left);
-        MPI_Bcast(at, piece, MPI_BYTE, 0, ctx->comm);
+        MPI_Request request;
+        MPI_Ibcast(at, piece, MPI_BYTE, 0, ctx->comm, &request);
+        ivf_wait(&request);
         at += piece;
         left -= (size_t)piece;
     }
 }
 
-static void allreduce(const ivf_ctx *ctx, void *values, int64_t n, MPI_Datatype type, MPI_Op op)
-{
-    const int64_t most = IVF_PIECE_BYTES / 8;
-    char *at = values;
-    for (int64_t left = n; left > 0;) {
-        int64_t piece = ivf_min_i64(left, most);
-        MPI_Allreduce(MPI_IN_PLACE, at, (int)piece, type, op, ctx->comm);
-        at += piece * 8;
-        left -= piece;
-    }
-}
-
 void ivf_allsum_i64(const ivf_ctx *ctx, int64_t *values, int64_t n)
 {
-    allreduce(ctx, values, n, MPI_INT64_T, MPI_SUM);
+    ivf_reduce_all(ctx, IVF_REDUCE_SUM, values, n);
 }
 
 void ivf_allsum_u64(const ivf_ctx *ctx, uint64_t *values, int64_t n)
 {
-    allreduce(ctx, values, n, MPI_UINT64_T, MPI_SUM);
+    ivf_reduce_all(ctx, IVF_REDUCE_SUM, (int64_t *)(void *)values, n);
 }
 
 void ivf_allmax_i64(const ivf_ctx *ctx, int64_t *values, int64_t n)
 {
-    allreduce(ctx, values, n, MPI_INT64_T, MPI_MAX);
+    ivf_reduce_all(ctx, IVF_REDUCE_MAX, values, n);
 }
 
 void ivf_gather_f64(const ivf_ctx *ctx, const double *mine, int count, double *all)
 {
-    MPI_Gather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, 0, ctx->comm);
+    MPI_Request request;
+    MPI_Igather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, 0, ctx->comm, &request);
+    ivf_wait(&request);
 }
 
 static void send_pieces(const ivf_ctx *ctx, const char *data, size_t bytes, int to, int tag)
 {
     for (size_t left = bytes; left > 0;) {
         int piece = piece_of(left);
-        MPI_Send(data, piece, MPI_BYTE, to, tag, ctx->comm);
+        MPI_Request request;
+        MPI_Isend(data, piece, MPI_BYTE, to, tag, ctx->comm, &request);
+        ivf_wait(&request);
         data += piece;
         left -= (size_t)piece;
     }
@@ -72,7 +67,9 @@ static void receive_pieces(const ivf_ctx *ctx, char *data, size_t bytes, int fro
 {
     for (size_t left = bytes; left > 0;) {
         int piece = piece_of(left);
-        MPI_Recv(data, piece, MPI_BYTE, from, tag, ctx->comm, MPI_STATUS_IGNORE);
+        MPI_Request request;
+        MPI_Irecv(data, piece, MPI_BYTE, from, tag, ctx->comm, &request);
+        ivf_wait(&request);
         data += piece;
         left -= (size_t)piece;
     }
@@ -100,7 +97,10 @@ int ivf_gather_bytes(const ivf_ctx *ctx, const void *mine, size_t bytes, ivf_gat
     if (rc != MPIVF_OK)
         return rc;
     int64_t length = (int64_t)bytes;
-    MPI_Gather(&length, 1, MPI_INT64_T, ctx->rank == 0 ? out->offsets + 1 : NULL, 1, MPI_INT64_T, 0, ctx->comm);
+    MPI_Request request;
+    MPI_Igather(&length, 1, MPI_INT64_T, ctx->rank == 0 ? out->offsets + 1 : NULL, 1, MPI_INT64_T, 0, ctx->comm,
+                &request);
+    ivf_wait(&request);
     rc = ivf_agree(ctx, ctx->rank == 0 ? gathered_reserve(ctx, out) : MPIVF_OK);
     if (rc != MPIVF_OK) {
         ivf_gathered_free(out);
@@ -167,7 +167,9 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
     for (int64_t from = 0; from < total; from += IVF_PIECE_BYTES) {
         int *starts = counts + ctx->size;
         window_parts(ctx, offsets, from, ivf_min_i64(from + IVF_PIECE_BYTES, total), counts, starts);
-        MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_BYTE, (char *)data + from, counts, starts, MPI_BYTE, ctx->comm);
+        MPI_Request request;
+        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_BYTE, (char *)data + from, counts, starts, MPI_BYTE, ctx->comm, &request);
+        ivf_wait(&request);
     }
     ivf_free(counts);
     return MPIVF_OK;
@@ -175,14 +177,7 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
 
 void ivf_barrier(const ivf_ctx *ctx)
 {
-    struct timespec pause = {.tv_nsec = 1000};
     MPI_Request request;
-    int finished = 0;
     MPI_Ibarrier(ctx->comm, &request);
-    MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
-    while (!finished) {
-        (void)nanosleep(&pause, NULL);
-        pause.tv_nsec = pause.tv_nsec < 500000 ? pause.tv_nsec * 2 : pause.tv_nsec;
-        MPI_Test(&request, &finished, MPI_STATUS_IGNORE);
-    }
+    ivf_wait(&request);
 }

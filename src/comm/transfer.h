@@ -1,5 +1,6 @@
 /* Data between ranks, of any size: counts beyond 2^31 travel in pieces. All of these are exact (bytes or integers), so
- * their results do not depend on the order in which MPI combines them. */
+ * their results do not depend on the order in which MPI combines them. Whoever waits for another rank here soon sleeps
+ * between looks, which leaves the processors to those who still work (comm/wait.h). */
 #ifndef IVF_COMM_TRANSFER_H
 #define IVF_COMM_TRANSFER_H
 
@@ -12,7 +13,7 @@
  */
 void ivf_bcast(const ivf_ctx *ctx, void *data, size_t bytes);
 
-/* Collective. Sums (modulo 2^64) or maxima of n integers, in place, on every rank. */
+/* Collective. Sums (modulo 2^64) or maxima of n integers, in place, on every rank (comm/reduce.h). */
 void ivf_allsum_i64(const ivf_ctx *ctx, int64_t *values, int64_t n);
 void ivf_allsum_u64(const ivf_ctx *ctx, uint64_t *values, int64_t n);
 void ivf_allmax_i64(const ivf_ctx *ctx, int64_t *values, int64_t n);
@@ -44,8 +45,7 @@ int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size
  * all-gathers. Fails, on every rank alike, only for want of a few bytes of memory. */
 int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets);
 
-/* Collective. Waits for every rank, asleep between looks so that the processors are left to those who still work; seen
- * within a millisecond. */
+/* Collective. Waits for every rank. */
 void ivf_barrier(const ivf_ctx *ctx);
 
 #endif

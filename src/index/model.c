@@ -152,7 +152,7 @@ int ivf_model_rotate(const ivf_model *model, const float *x, int64_t n, float *o
         return MPIVF_FAILED;
     rotate_job job = {.model = model, .rotation = rotation, .x = x, .n = n};
     job.out = out;
-    int rc = ivf_team_run(ivf_ceil_div(n, ROTATED_ROWS), rotate_task, &job);
+    int rc = ivf_team_run_stoppable(ivf_ceil_div(n, ROTATED_ROWS), rotate_task, &job);
     ivf_panels_free(rotation);
     return rc;
 }

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Linux moves at most 2^31 - 4096 bytes a call; smaller pieces let a signal through earlier. */
-enum { PIECE_BYTES = 256 << 20 };
+#include "base/pulse.h"
+
+/* Linux moves at most 2^31 - 4096 bytes a call; smaller pieces show that a slow disk gets on. */
+enum { PIECE_BYTES = 8 << 20 };
 
 static size_t piece_of(size_t bytes)
 {
@@ -20,6 +22,7 @@ int ivf_bytes_write(int fd, const void *data, size_t bytes, int64_t offset)
             continue;
         if (n <= 0)
             return n < 0 ? errno : EIO;
+        ivf_pulse_beat();
         from += n;
         bytes -= (size_t)n;
         offset += n;
@@ -39,6 +42,7 @@ int ivf_bytes_read(int fd, void *data, size_t bytes, int64_t offset, size_t *got
             return errno;
         if (n == 0)
             return 0;
+        ivf_pulse_beat();
         *got += (size_t)n;
     }
     return 0;

@@ -230,7 +230,7 @@ int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, 
     s.x = x;
     int rc = plan_spans(&s);
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(s.spans, read_span, &s);
+        rc = ivf_team_run_stoppable(s.spans, read_span, &s);
     ivf_free(s.starts);
     return rc;
 }

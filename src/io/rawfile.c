@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "io/bytes.h"
+
+/* A stop is noticed after so many bytes, however slow the disk. */
+static const size_t PIECE_BYTES = 4 << 20;
 
 int ivf_rawfile_refuse(int error_number, const char *path)
 {
@@ -62,7 +66,7 @@ void ivf_rawfile_close(ivf_rawfile *file)
     file->fd = -1;
 }
 
-int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to)
+static int read_piece(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to)
 {
     size_t got = 0;
     int error = ivf_bytes_read(file->fd, to, bytes, offset, &got);
@@ -74,4 +78,16 @@ int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void
                         " bytes when it was opened; do not change the input during a run",
                         file->path, offset + (int64_t)got, bytes - got, file->bytes);
     return MPIVF_OK;
+}
+
+int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to)
+{
+    int rc = MPIVF_OK;
+    for (size_t done = 0; rc == MPIVF_OK && done < bytes; done += PIECE_BYTES) {
+        size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        rc = ivf_stop_check();
+        if (rc == MPIVF_OK)
+            rc = read_piece(file, offset + (int64_t)done, piece, (char *)to + done);
+    }
+    return rc;
 }

@@ -24,7 +24,7 @@ int ivf_rawfile_open(const char *path, ivf_rawfile *file);
 void ivf_rawfile_close(ivf_rawfile *file);
 
 /* Local, thread-safe. Exactly `bytes` bytes from `offset`: MPIVF_BAD_INPUT when the file ends before, MPIVF_FAILED for
- * an I/O error. */
+ * an I/O error, MPIVF_INTERRUPTED when the run is to stop. */
 int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to);
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/pulse.h"
+#include "base/stop.h"
 
 typedef struct {
     int64_t first;
@@ -31,7 +33,8 @@ struct ivf_stream {
     int64_t taken;
     int64_t given;
     bool reading; /* a block is being filled */
-    bool stop;
+    bool closing;
+    bool ended; /* the reader is about to */
     ivf_stream_times times;
     ivf_error failure; /* of the reader, which has ended then */
 };
@@ -55,7 +58,7 @@ static void *read_blocks(void *arg)
 {
     ivf_stream *s = arg;
     (void)pthread_mutex_lock(&s->lock);
-    while (!s->stop && s->failure.code == MPIVF_OK) {
+    while (!s->closing && s->failure.code == MPIVF_OK) {
         if (s->waiting == 0 || s->filled - s->given == s->depth) {
             (void)pthread_cond_wait(&s->changed, &s->lock);
             continue;
@@ -76,6 +79,8 @@ static void *read_blocks(void *arg)
             s->failure = *ivf_error_last();
         (void)pthread_cond_broadcast(&s->changed);
     }
+    s->ended = true;
+    (void)pthread_cond_broadcast(&s->changed);
     (void)pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -128,7 +133,7 @@ ivf_stream *ivf_stream_open(ivf_dataset *dataset, int64_t block_rows, int depth)
     s->block_rows = block_rows;
     s->depth = depth;
     (void)pthread_mutex_init(&s->lock, NULL);
-    (void)pthread_cond_init(&s->changed, NULL);
+    ivf_pulse_cond(&s->changed);
     if (reserve(s) == MPIVF_OK && start_reader(s) == MPIVF_OK)
         return s;
     release(s);
@@ -180,7 +185,10 @@ static int take(ivf_stream *s, ivf_stream_block *block)
         }
         if (s->waiting == 0 && !s->reading)
             return ivf_fail(MPIVF_FAILED, "a block was asked of a stream that no range waits for");
-        (void)pthread_cond_wait(&s->changed, &s->lock);
+        int rc = ivf_stop_check();
+        if (rc != MPIVF_OK)
+            return rc;
+        ivf_pulse_wait(&s->changed, &s->lock);
     }
     *block = s->blocks[s->taken % s->depth];
     s->taken++;
@@ -212,8 +220,10 @@ void ivf_stream_close(ivf_stream *stream)
     if (stream == NULL)
         return;
     (void)pthread_mutex_lock(&stream->lock);
-    stream->stop = true;
+    stream->closing = true;
     (void)pthread_cond_broadcast(&stream->changed);
+    while (!stream->ended)
+        ivf_pulse_wait(&stream->changed, &stream->lock);
     (void)pthread_mutex_unlock(&stream->lock);
     (void)pthread_join(stream->reader, NULL);
     release(stream);

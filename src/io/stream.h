@@ -24,8 +24,8 @@ ivf_stream *ivf_stream_open(ivf_dataset *dataset, int64_t block_rows, int depth)
  * may wait. */
 int ivf_stream_push(ivf_stream *stream, int64_t first, int64_t n);
 
-/* Local. The next block, waiting for the reader if need be; the reader's failure when it had one. Call only while a
- * pushed range is not used up. */
+/* Local. The next block, waiting for the reader if need be; the reader's failure when it had one; MPIVF_INTERRUPTED
+ * instead of a wait once the run is to stop. Call only while a pushed range is not used up. */
 int ivf_stream_next(ivf_stream *stream, ivf_stream_block *block);
 
 /* Seconds so far. */

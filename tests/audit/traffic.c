@@ -7,6 +7,8 @@
  *     onesided    at the origin: its bytes, once even where as many come back
  *     collective  on every rank: the bytes of the buffer that it hands over (what it contributes; for a broadcast the
  *                 payload on every rank, for an all-to-all what it has for all)
+ *     carried     at the sender: messages that make up the program's own reductions, each of which it announces with
+ *                 MPI_Pcontrol(2, "reduce", bytes) and which count as collectives of that many bytes
  * How MPI carries a collective (trees, rings) is its own business and not seen here. */
 #include <mpi.h>
 #include <stdarg.h>
@@ -17,7 +19,10 @@
 
 enum { ROWS = 1024 };
 
-typedef enum { MESSAGE, ONESIDED, COLLECTIVE } traffic_kind;
+/* comm/reduce.c: its messages, and how it announces them. */
+enum { TAG_REDUCE = 121, PCONTROL_REDUCE = 2 };
+
+typedef enum { MESSAGE, ONESIDED, COLLECTIVE, CARRIED } traffic_kind;
 
 static struct {
     char phase[32];
@@ -32,7 +37,7 @@ static char phase[32] = "-";
 static void count(traffic_kind kind, const char *function, int64_t bytes)
 {
     int i = 0;
-    while (i < row_count && (rows[i].function != function || strcmp(rows[i].phase, phase) != 0))
+    while (i < row_count && (rows[i].function != function || rows[i].kind != kind || strcmp(rows[i].phase, phase) != 0))
         i++;
     if (i == ROWS)
         abort();
@@ -58,52 +63,29 @@ int MPI_Pcontrol(const int level, ...)
     va_list arguments;
     va_start(arguments, level);
     const char *name = va_arg(arguments, const char *);
-    (void)snprintf(phase, sizeof phase, "%s", level == 1 ? name : "-");
+    if (level == PCONTROL_REDUCE)
+        count(COLLECTIVE, "reduce", va_arg(arguments, long));
+    else
+        (void)snprintf(phase, sizeof phase, "%s", level == 1 ? name : "-");
     va_end(arguments);
     return MPI_SUCCESS;
 }
 
 /* __func__ is one array for each function, so pointers tell them apart. */
-int MPI_Send(const void *data, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm)
-{
-    if (to != MPI_PROC_NULL)
-        count(MESSAGE, __func__, size_of(n, type));
-    return PMPI_Send(data, n, type, to, tag, comm);
-}
-
 int MPI_Isend(const void *data, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
 {
     if (to != MPI_PROC_NULL)
-        count(MESSAGE, __func__, size_of(n, type));
+        count(tag == TAG_REDUCE ? CARRIED : MESSAGE, __func__, size_of(n, type));
     return PMPI_Isend(data, n, type, to, tag, comm, request);
 }
 
-int MPI_Sendrecv(const void *out, int n, MPI_Datatype type, int to, int tag, void *in, int n_in, MPI_Datatype type_in,
-                 int from, int tag_in, MPI_Comm comm, MPI_Status *status)
-{
-    if (to != MPI_PROC_NULL)
-        count(MESSAGE, __func__, size_of(n, type));
-    return PMPI_Sendrecv(out, n, type, to, tag, in, n_in, type_in, from, tag_in, comm, status);
-}
-
-int MPI_Fetch_and_op(const void *origin, void *result, MPI_Datatype type, int target, MPI_Aint at, MPI_Op op,
-                     MPI_Win win)
-{
-    count(ONESIDED, __func__, size_of(1, type));
-    return PMPI_Fetch_and_op(origin, result, type, target, at, op, win);
-}
-
-int MPI_Accumulate(const void *origin, int n, MPI_Datatype type, int target, MPI_Aint at, int n_there,
-                   MPI_Datatype type_there, MPI_Op op, MPI_Win win)
+int MPI_Rget_accumulate(const void *origin, int n, MPI_Datatype type, void *result, int n_back, MPI_Datatype type_back,
+                        int target, MPI_Aint at, int n_there, MPI_Datatype type_there, MPI_Op op, MPI_Win win,
+                        MPI_Request *request)
 {
     count(ONESIDED, __func__, size_of(n, type));
-    return PMPI_Accumulate(origin, n, type, target, at, n_there, type_there, op, win);
-}
-
-int MPI_Barrier(MPI_Comm comm)
-{
-    count(COLLECTIVE, __func__, 0);
-    return PMPI_Barrier(comm);
+    return PMPI_Rget_accumulate(origin, n, type, result, n_back, type_back, target, at, n_there, type_there, op, win,
+                                request);
 }
 
 int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
@@ -112,52 +94,35 @@ int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
     return PMPI_Ibarrier(comm, request);
 }
 
-int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
+int MPI_Ibcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
     count(COLLECTIVE, __func__, size_of(n, type));
-    return PMPI_Bcast(data, n, type, root, comm);
+    return PMPI_Ibcast(data, n, type, root, comm, request);
 }
 
-int MPI_Allreduce(const void *in, void *out, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
-{
-    count(COLLECTIVE, __func__, size_of(n, type));
-    return PMPI_Allreduce(in, out, n, type, op, comm);
-}
-
-int MPI_Reduce(const void *in, void *out, int n, MPI_Datatype type, MPI_Op op, int root, MPI_Comm comm)
-{
-    count(COLLECTIVE, __func__, size_of(n, type));
-    return PMPI_Reduce(in, out, n, type, op, root, comm);
-}
-
-int MPI_Gather(const void *out, int n, MPI_Datatype type, void *in, int n_in, MPI_Datatype type_in, int root,
-               MPI_Comm comm)
+int MPI_Igather(const void *out, int n, MPI_Datatype type, void *in, int n_in, MPI_Datatype type_in, int root,
+                MPI_Comm comm, MPI_Request *request)
 {
     count(COLLECTIVE, __func__, out == MPI_IN_PLACE ? size_of(n_in, type_in) : size_of(n, type));
-    return PMPI_Gather(out, n, type, in, n_in, type_in, root, comm);
+    return PMPI_Igather(out, n, type, in, n_in, type_in, root, comm, request);
 }
 
-int MPI_Allgather(const void *out, int n, MPI_Datatype type, void *in, int n_in, MPI_Datatype type_in, MPI_Comm comm)
-{
-    count(COLLECTIVE, __func__, out == MPI_IN_PLACE ? size_of(n_in, type_in) : size_of(n, type));
-    return PMPI_Allgather(out, n, type, in, n_in, type_in, comm);
-}
-
-int MPI_Allgatherv(const void *out, int n, MPI_Datatype type, void *in, const int *counts, const int *starts,
-                   MPI_Datatype type_in, MPI_Comm comm)
+int MPI_Iallgatherv(const void *out, int n, MPI_Datatype type, void *in, const int *counts, const int *starts,
+                    MPI_Datatype type_in, MPI_Comm comm, MPI_Request *request)
 {
     int rank = 0;
     (void)PMPI_Comm_rank(comm, &rank);
     count(COLLECTIVE, __func__, out == MPI_IN_PLACE ? size_of(counts[rank], type_in) : size_of(n, type));
-    return PMPI_Allgatherv(out, n, type, in, counts, starts, type_in, comm);
+    return PMPI_Iallgatherv(out, n, type, in, counts, starts, type_in, comm, request);
 }
 
-int MPI_Alltoall(const void *out, int n, MPI_Datatype type, void *in, int n_in, MPI_Datatype type_in, MPI_Comm comm)
+int MPI_Ialltoall(const void *out, int n, MPI_Datatype type, void *in, int n_in, MPI_Datatype type_in, MPI_Comm comm,
+                  MPI_Request *request)
 {
     int size = 0;
     (void)PMPI_Comm_size(comm, &size);
     count(COLLECTIVE, __func__, size * (out == MPI_IN_PLACE ? size_of(n_in, type_in) : size_of(n, type)));
-    return PMPI_Alltoall(out, n, type, in, n_in, type_in, comm);
+    return PMPI_Ialltoall(out, n, type, in, n_in, type_in, comm, request);
 }
 
 int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *copy)
@@ -180,7 +145,7 @@ int MPI_Win_free(MPI_Win *win)
 
 static void write_rows(void)
 {
-    static const char *const kinds[] = {"message", "onesided", "collective"};
+    static const char *const kinds[] = {"message", "onesided", "collective", "carried"};
     const char *name = getenv("MPIVF_TRAFFIC");
     char path[4096];
     int rank = 0;
