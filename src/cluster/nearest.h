@@ -4,6 +4,7 @@
 #ifndef IVF_CLUSTER_NEAREST_H
 #define IVF_CLUSTER_NEAREST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ ivf_nearest_way ivf_nearest_usual(const ivf_tree *tree, ivf_nearest_kind kind);
 /* Local. The way for a tree of that shape, by rules that were measured (bench/coarse.c, bench/nearest.c). */
 ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree);
 
+/* Local. Whether a way through a tree takes less time than comparing with all lists in 8 bits, by what both were
+ * measured to take (bench/nearest.c). */
+bool ivf_nearest_pays(const ivf_tree *tree, const ivf_nearest_way *way);
+
 /* What ways lead to, and what they need. */
 typedef struct {
     const ivf_tree *tree;
@@ -56,8 +61,9 @@ typedef struct {
  * of one rank with all rows.
  *
  * ivf_nearest_take: how a way agrees with the exact one. ivf_nearest_fit: chooses a way, unless rows agree too little
- * with it: then more probes, then without the tree, then exact, the first that at least 99.5 of 100 rows (trees: 97 of
- * 100, with an excess of at most 0.0025) stay in their lists with. The agreement is that of the way it yields.
+ * with it: then more probes, as long as the tree pays, then without it, then exact, the first that at least 99.5 of 100
+ * rows (trees: 97 of 100, with an excess of at most 0.0025) stay in their lists with. The agreement is that of the way
+ * it yields.
  *
  * Costs rows * lists * d multiply-adds for each way that is tried, shared out in blocks of IVF_SHARE_BLOCK rows, and
  * of each rank 24 bytes for each block in an all-reduce and an agreement. */

@@ -14,7 +14,9 @@
 
 enum {
     BLOCK = IVF_NEAREST_ROWS,
-    MOST_PROBES = 2048, /* from which a tree is no help; each takes 8 KiB of a thread */
+    MOST_PROBES = 2048,   /* each takes 8 KiB of a thread */
+    PROBE_VALUES = 11000, /* products that a row's visit to a node costs beside those with the node's lists */
+    CHOOSING = 4,         /* products with a node that comparing with it and choosing among all cost */
 };
 
 /* Sums over a block of rows; of losses the bits, which are all 0 where another rank has the block. */
@@ -164,19 +166,32 @@ static bool is_enough(const ivf_nearest_way *way, const ivf_nearest_agreement *a
     return way->kind == IVF_NEAREST_EXACT || a->same * 1000 >= a->rows * 995;
 }
 
-/* Half as many probes again, as long as they are less than half of the nodes; then the next kind. */
+bool ivf_nearest_pays(const ivf_tree *tree, const ivf_nearest_way *way)
+{
+    const double visit = (double)PROBE_VALUES / tree->d;
+    double work = 0;
+    for (int level = tree->levels - 1; level > 0; level--) {
+        double under = (double)tree->count[level - 1] / tree->count[level];
+        if (level == tree->levels - 1)
+            work += (double)CHOOSING * tree->count[level];
+        work += way->probes[level] * (visit + (level > 1 ? CHOOSING : 1) * under);
+    }
+    return work < 0.9 * tree->count[0];
+}
+
+/* Half as many probes again, as long as the tree pays; then the next kind. */
 static ivf_nearest_way more_careful(const ivf_tree *tree, const ivf_nearest_way *way)
 {
     ivf_nearest_way more = {.kind = IVF_NEAREST_EXACT};
     if (way->kind != IVF_NEAREST_TREE)
         return more;
     more.kind = IVF_NEAREST_ROUNDED;
-    if (way->probes[1] > tree->count[1] / 3 || way->probes[1] > MOST_PROBES)
+    if (way->probes[1] > MOST_PROBES)
         return more;
-    more = *way;
+    ivf_nearest_way wider = *way;
     for (int level = 1; level < tree->levels; level++)
-        more.probes[level] = (int32_t)ivf_min_i64(((int64_t)way->probes[level] * 3 + 1) / 2, tree->count[level]);
-    return more;
+        wider.probes[level] = (int32_t)ivf_min_i64(((int64_t)way->probes[level] * 3 + 1) / 2, tree->count[level]);
+    return ivf_nearest_pays(tree, &wider) ? wider : more;
 }
 
 int ivf_nearest_take(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const float *x, const ivf_share *share,

@@ -328,6 +328,21 @@ START_TEST(rules_follow_the_shape)
 }
 END_TEST
 
+START_TEST(trees_pay_up_to_some_probes)
+{
+    ivf_tree tree = {.levels = 2, .d = 96, .count = {16384, 512}};
+    ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, 81}};
+    ck_assert(ivf_nearest_pays(&tree, &way));
+    way.probes[1] = 122;
+    ck_assert(!ivf_nearest_pays(&tree, &way));
+    tree = (ivf_tree){.levels = 3, .d = 128, .count = {65536, 1024, 64}};
+    way.probes[2] = 64;
+    ck_assert(ivf_nearest_pays(&tree, &way));
+    way.probes[1] = 512;
+    ck_assert(!ivf_nearest_pays(&tree, &way));
+}
+END_TEST
+
 START_TEST(little_agreement_makes_careful)
 {
     static const int32_t many[] = {9000, 150};
@@ -375,6 +390,7 @@ int main(void)
     tcase_add_test(tests, rows_outside_are_looked_up_in_f32);
     tcase_add_test(tests, nodes_may_have_no_children);
     tcase_add_test(tests, rules_follow_the_shape);
+    tcase_add_test(tests, trees_pay_up_to_some_probes);
     tcase_add_test(tests, little_agreement_makes_careful);
     tcase_add_test(tests, impossible_ways_are_refused);
     suite_add_tcase(suite, tests);
