@@ -52,7 +52,7 @@ static int open_work(assign_state *s)
     s->stream = ivf_stream_open(s->build->dataset, s->block_rows, BLOCKS_AHEAD);
     if (s->stream == NULL)
         return ivf_error_last()->code;
-    s->publisher = ivf_publisher_open(s->build->config->index);
+    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder);
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
@@ -90,16 +90,11 @@ static int close_work(assign_state *s, int rc, double worked)
 static int draw_next(assign_state *s, int64_t *number)
 {
     const ivf_plan *plan = &s->build->plan;
-    *number = ivf_tickets_draw(s->tickets);
-    if (*number < 0)
+    int64_t ticket = ivf_tickets_draw(s->tickets);
+    *number = ticket < 0 ? -1 : s->build->pending[ticket];
+    if (ticket < 0)
         return MPIVF_OK;
     return ivf_stream_push(s->stream, ivf_plan_fragment_first(plan, *number), ivf_plan_fragment_count(plan, *number));
-}
-
-static void list_skipped(ivf_build_state *build, int64_t row, uint8_t reason)
-{
-    if (build->listed_count < IVF_LISTED_ROWS)
-        build->listed[build->listed_count++] = (ivf_skipped_row){row, reason};
 }
 
 static int judge_rows(assign_state *s, int64_t first_row, const uint8_t *reasons, int64_t n)
@@ -109,7 +104,7 @@ static int judge_rows(assign_state *s, int64_t first_row, const uint8_t *reasons
             continue;
         if (!s->build->config->skip_bad_rows)
             return ivf_build_refuse_row(s->build->dataset, first_row + i, reasons[i]);
-        list_skipped(s->build, first_row + i, reasons[i]);
+        ivf_build_list_skipped(s->build, first_row + i, reasons[i]);
     }
     return MPIVF_OK;
 }
@@ -214,27 +209,17 @@ static int work(assign_state *s)
     return rc;
 }
 
-static int make_rooms(ivf_build_state *build)
-{
-    build->records = ivf_new_zero(ivf_to_size(build->plan.fragments), sizeof *build->records);
-    build->list_sizes = ivf_new_zero((size_t)build->plan.factory.nlist, sizeof *build->list_sizes);
-    return build->records == NULL || build->list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK;
-}
-
 int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
 {
     assign_state s = {.build = build};
     double worked = 0;
-    int rc = make_rooms(build);
-    if (rc == MPIVF_OK)
-        rc = open_work(&s);
-    rc = ivf_agree(ctx, rc);
+    int rc = ivf_agree(ctx, open_work(&s));
     if (rc == MPIVF_OK) {
-        s.tickets = ivf_tickets_open(ctx, build->plan.fragments);
+        s.tickets = ivf_tickets_open(ctx, build->pending_count);
         rc = s.tickets == NULL ? ivf_error_last()->code : MPIVF_OK;
     }
     if (rc == MPIVF_OK) {
-        s.progress = ivf_progress_open(ctx, "assign", "rows", build->plan.rows);
+        s.progress = ivf_progress_open(ctx, "assign", "rows", build->pending_rows);
         rc = s.progress == NULL ? ivf_error_last()->code : MPIVF_OK;
     }
     if (rc == MPIVF_OK) {

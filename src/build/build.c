@@ -14,23 +14,37 @@
 #include "build/commit.h"
 #include "build/plan.h"
 #include "build/prepare.h"
+#include "build/resume.h"
 #include "build/sample.h"
 #include "build/state.h"
 #include "build/train.h"
 #include "comm/transfer.h"
 
 typedef int phase_function(const ivf_ctx *ctx, ivf_build_state *build);
+typedef bool condition(const ivf_build_state *build);
+
+static bool lacks_model(const ivf_build_state *build)
+{
+    return build->model == NULL;
+}
+
+static bool has_pending(const ivf_build_state *build)
+{
+    return build->pending_count > 0;
+}
 
 static const struct {
     const char *name;
     phase_function *run;
+    condition *is_needed; /* by a build that is continued; NULL: always */
 } phases[] = {
-    {"plan", ivf_prepare_build},      /* inputs opened and checked, numbers decided, index folder made and locked */
-    {"sample", ivf_sample_draw},      /* a uniform sample of rows to the ranks that train */
-    {"train", ivf_train_model},       /* centroids and codec, then to every rank */
-    {"assign", ivf_assign_fragments}, /* every fragment assigned, encoded, published */
-    {"gather", ivf_commit_gather},    /* fragment records and list sizes to rank 0 */
-    {"commit", ivf_commit_manifest},  /* the manifest: from here on the version exists */
+    {"plan", ivf_prepare_build, NULL},             /* inputs opened and checked, numbers decided, the folder claimed */
+    {"resume", ivf_resume_build, NULL},            /* what an earlier run has left: model, fragments */
+    {"sample", ivf_sample_draw, lacks_model},      /* a uniform sample of rows to the ranks that train */
+    {"train", ivf_train_model, lacks_model},       /* centroids and codec, then to every rank */
+    {"assign", ivf_assign_fragments, has_pending}, /* every pending fragment assigned, encoded, published */
+    {"gather", ivf_commit_gather, NULL},           /* fragment records and list sizes to rank 0 */
+    {"commit", ivf_commit_manifest, NULL},         /* the manifest: from here on the version exists */
 };
 
 enum { PHASES = sizeof phases / sizeof phases[0] };
@@ -38,7 +52,7 @@ enum { PHASES = sizeof phases / sizeof phases[0] };
 static int64_t bytes_moved(const ivf_build_state *build)
 {
     int64_t bytes = build->dataset == NULL ? 0 : ivf_dataset_bytes_read(build->dataset);
-    for (int64_t i = 0; i < build->record_count; i++)
+    for (int64_t i = build->kept_count; i < build->record_count; i++)
         bytes += build->records[i].bytes;
     return bytes + build->model_bytes;
 }
@@ -46,7 +60,9 @@ static int64_t bytes_moved(const ivf_build_state *build)
 static int run_phases(const ivf_ctx *ctx, ivf_build_state *build)
 {
     int rc = MPIVF_OK;
-    for (int p = 0; rc == MPIVF_OK && p < PHASES; p++) {
+    for (int p = 0; rc == MPIVF_OK && !build->committed && p < PHASES; p++) {
+        if (phases[p].is_needed != NULL && !phases[p].is_needed(build))
+            continue;
         int64_t before = bytes_moved(build);
         ivf_account_begin(&build->account, phases[p].name);
         rc = phases[p].run(ctx, build);

@@ -37,6 +37,7 @@ typedef struct {
     double tolerance;
     bool skip_bad_rows;   /* else the first one fails the build */
     bool replace;         /* an index that exists gets a new version */
+    bool restart;         /* unfinished builds of the index are thrown away */
     const json_t *config; /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
@@ -49,8 +50,8 @@ typedef struct {
     int phase_count;
 } ivf_build_result;
 
-/* Collective. Builds and commits; on failure every rank returns the same code and nothing that was begun stays visible.
- */
+/* Collective. Builds and commits, or continues a build of the same that was left unfinished. On failure every rank
+ * returns the same code, readers see nothing of it, and what a later run can use is kept in the index's folder. */
 int ivf_build(const ivf_ctx *ctx, const ivf_build_config *config, ivf_build_result *result);
 
 #endif

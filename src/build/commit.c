@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
+#include "io/folder.h"
 #include "math/simd.h"
 
 /* Rank 0: every fragment of the plan exactly once, in row order. */
@@ -108,8 +110,9 @@ static void free_shards(ivf_manifest_shard *shards, int count)
 }
 
 /* NULL with a failure recorded. */
-static ivf_manifest_shard *describe_shards(const ivf_dataset *dataset)
+static ivf_manifest_shard *describe_shards(const ivf_build_state *build)
 {
+    const ivf_dataset *dataset = build->dataset;
     int count = ivf_dataset_shards(dataset);
     ivf_manifest_shard *shards = ivf_new_zero((size_t)count, sizeof *shards);
     for (int i = 0; shards != NULL && i < count; i++) {
@@ -119,7 +122,8 @@ static ivf_manifest_shard *describe_shards(const ivf_dataset *dataset)
                                          .rows = shard.rows,
                                          .first_row = shard.first_row,
                                          .bytes = shard.bytes,
-                                         .mtime_ns = shard.mtime_ns};
+                                         .mtime_ns = shard.mtime_ns,
+                                         .checksum = build->stamps[i].checksum};
         if (shards[i].path == NULL || shards[i].format == NULL) {
             free_shards(shards, count);
             return NULL;
@@ -144,7 +148,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
     int shard_count = ivf_dataset_shards(build->dataset);
-    ivf_manifest_shard *shards = describe_shards(build->dataset);
+    ivf_manifest_shard *shards = describe_shards(build);
     if (shards == NULL)
         return MPIVF_FAILED;
     ivf_manifest m = {.version = plan->version,
@@ -175,8 +179,26 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
     return rc;
 }
 
+/* Rank 0: what the manifest will name is durable, and so are the folders that lead to it, whichever run made them. */
+static int sync_folders(const char *index)
+{
+    static const char *const below[] = {"/models", "/fragments", "/manifests", "", "/.."};
+    char path[IVF_PATH_BYTES];
+    int rc = MPIVF_OK;
+    for (size_t i = 0; rc == MPIVF_OK && i < sizeof below / sizeof below[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", index, below[i]);
+        if (access(path, R_OK) == 0) /* the one above need not be readable for us */
+            rc = ivf_folder_sync(path);
+    }
+    return rc;
+}
+
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build)
 {
+    int rc = ivf_stamps_check(ctx, build->stamps, build->stamp_count);
+    build->input_changed = rc == MPIVF_BAD_INPUT;
     ivf_stop_forbid();
-    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, build) : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? sync_folders(build->config->index) : MPIVF_OK);
+    return rc == MPIVF_OK ? ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, build) : MPIVF_OK) : rc;
 }

@@ -8,8 +8,9 @@
  * sizes are summed (8 nlist bytes). */
 int ivf_commit_gather(const ivf_ctx *ctx, ivf_build_state *build);
 
-/* Collective. Rank 0 writes the manifest: from then on the version is the index. MPIVF_CONFLICT when somebody else
- * committed it first. From here on a stop is not heeded any more. */
+/* Collective. Looks at the input once more (MPIVF_BAD_INPUT when it changed); then rank 0 writes the manifest: from
+ * then on the version is the index. MPIVF_CONFLICT when somebody else committed it first. Once the input was looked at,
+ * a stop is not heeded any more. */
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

@@ -3,10 +3,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/text.h"
@@ -122,56 +120,6 @@ static int check_sizes(const ivf_build_config *config, const ivf_plan *plan)
     return MPIVF_OK;
 }
 
-static void hash_input(ivf_hasher *hasher, const ivf_dataset *dataset)
-{
-    for (int i = 0; i < ivf_dataset_shards(dataset); i++) {
-        ivf_shard shard = ivf_dataset_shard(dataset, i);
-        const int64_t numbers[] = {shard.rows, shard.bytes, shard.mtime_ns};
-        ivf_hasher_add(hasher, shard.path, strlen(shard.path) + 1);
-        ivf_hasher_add(hasher, numbers, sizeof numbers);
-    }
-}
-
-static void hash_string(ivf_hasher *hasher, const char *text)
-{
-    const char *there = text != NULL ? text : "";
-    ivf_hasher_add(hasher, there, strlen(there) + 1);
-}
-
-/* Every choice and every shard that the fragments depend on goes into their name, so that two builds do not share a
- * name for different contents. */
-static int name_build(const ivf_build_config *config, const ivf_dataset *dataset, ivf_plan *plan)
-{
-    char factory[64];
-    ivf_hasher *hasher = ivf_hasher_new();
-    if (hasher == NULL)
-        return MPIVF_FAILED;
-    const int64_t numbers[] = {plan->version,
-                               (int64_t)config->seed,
-                               plan->sample_rows,
-                               plan->fragment_rows,
-                               config->iterations,
-                               config->pq_iterations,
-                               plan->levels,
-                               config->train_exact,
-                               config->assign,
-                               config->assign_probes[1],
-                               config->assign_probes[2],
-                               config->skip_bad_rows};
-    ivf_factory_text(&plan->factory, factory);
-    hash_string(hasher, factory);
-    hash_string(hasher, ivf_metric_name(plan->metric));
-    hash_string(hasher, config->input.h5_path);
-    hash_string(hasher, config->ids);
-    hash_string(hasher, config->ids_h5);
-    ivf_hasher_add(hasher, numbers, sizeof numbers);
-    ivf_hasher_add(hasher, &config->tolerance, sizeof config->tolerance);
-    hash_input(hasher, dataset);
-    ivf_hash_text(ivf_hasher_end(hasher), plan->build_id);
-    ivf_hasher_free(hasher);
-    return MPIVF_OK;
-}
-
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan)
 {
     *plan = (ivf_plan){.version = version,
@@ -193,9 +141,7 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                               : ivf_plan_fragment_rows(plan->rows, plan->factory.nlist, plan->code_size);
     plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
     rc = check_sizes(config, plan);
-    if (rc == MPIVF_OK)
-        rc = check_tree(config, plan);
-    return rc == MPIVF_OK ? name_build(config, dataset, plan) : rc;
+    return rc == MPIVF_OK ? check_tree(config, plan) : rc;
 }
 
 int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number)

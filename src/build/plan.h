@@ -10,7 +10,7 @@
 
 typedef struct {
     int64_t version;             /* of the manifest to commit */
-    char build_id[IVF_ID_BYTES]; /* names the fragments: a checksum of the plan and the input's identity */
+    char build_id[IVF_ID_BYTES]; /* names the fragments (build/identity.h); settled by the claim */
     ivf_factory factory;         /* nlist decided */
     ivf_metric metric;
     int d;         /* of a row as it is read */

@@ -5,16 +5,14 @@
 
 #include "build/state.h"
 
-/* Collective. Opens the input and the ids and decides the plan; changes nothing. MPIVF_CONFLICT: the index exists and
- * `replace` was not given. */
+/* Collective. Opens the input and the ids and decides the plan; changes nothing. MPIVF_CONFLICT as ivf_claim_look. */
 int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build);
 
-/* Collective. Then makes the index folder and takes the lock of this build. MPIVF_CONFLICT: as above, or the same build
- * is running. */
+/* Collective. Then names the build by what it is of, and claims its folder (build/claim.h). */
 int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build);
 
-/* Collective. Gives everything back. Unless the version was committed, removes what this build published and the
- * folders that it leaves empty; the thread's failure record stays as it is. */
+/* Collective. Gives everything back; what the index's folder keeps of a build that was not committed, ivf_claim_end
+ * says. The thread's failure record stays as it is. */
 void ivf_prepare_end(const ivf_ctx *ctx, ivf_build_state *build);
 
 #endif

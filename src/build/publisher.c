@@ -8,12 +8,14 @@
 #include "base/memory.h"
 #include "base/pulse.h"
 #include "base/stop.h"
+#include "index/done.h"
 
 struct ivf_publisher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     const char *index; /* borrowed */
+    ivf_done_log *done;
     ivf_fragment *waiting;
     ivf_fragment_record *record;
     bool closing;
@@ -30,6 +32,12 @@ static bool wait_for_work(ivf_publisher *p)
     return p->waiting != NULL;
 }
 
+static int publish_one(ivf_publisher *p, const ivf_fragment *fragment, ivf_fragment_record *record)
+{
+    int rc = ivf_fragment_write(fragment, p->index, record);
+    return rc == MPIVF_OK ? ivf_done_add(p->done, record) : rc;
+}
+
 static void *publish(void *arg)
 {
     ivf_publisher *p = arg;
@@ -42,7 +50,7 @@ static void *publish(void *arg)
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
         double started = ivf_clock();
-        int rc = failed ? MPIVF_OK : ivf_fragment_write(fragment, p->index, record);
+        int rc = failed ? MPIVF_OK : publish_one(p, fragment, record);
         double ended = ivf_clock();
         ivf_fragment_free(fragment);
         pthread_mutex_lock(&p->lock);
@@ -56,17 +64,23 @@ static void *publish(void *arg)
     return NULL;
 }
 
-ivf_publisher *ivf_publisher_open(const char *index)
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder)
 {
     ivf_publisher *p = ivf_new_zero(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->index = index;
+    p->done = ivf_done_open(folder);
+    if (p->done == NULL) {
+        ivf_free(p);
+        return NULL;
+    }
     pthread_mutex_init(&p->lock, NULL);
     ivf_pulse_cond(&p->changed);
     int failed = pthread_create(&p->thread, NULL, publish, p);
     if (failed != 0) {
         (void)ivf_fail_errno(failed, "cannot start the publishing thread");
+        ivf_done_close(p->done);
         ivf_free(p);
         return NULL;
     }
@@ -124,6 +138,7 @@ int ivf_publisher_close(ivf_publisher *publisher, ivf_publisher_times *times)
     int rc = failure_of(p);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
+    ivf_done_close(p->done);
     ivf_free(p);
     return rc;
 }

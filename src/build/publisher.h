@@ -7,8 +7,9 @@
 
 typedef struct ivf_publisher ivf_publisher;
 
-/* Local. NULL with a failure recorded. */
-ivf_publisher *ivf_publisher_open(const char *index);
+/* Local. Publishes to the index, and records what it has published in the build's folder. NULL with a failure recorded.
+ */
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder);
 
 /* Local. Hands over a fragment (freed by the publisher, also on failure) and its record (completed by the publisher;
  * must stay where it is until the publisher is closed). Waits while another one is still waiting: at most two fragments

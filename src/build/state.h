@@ -2,6 +2,7 @@
 #ifndef IVF_BUILD_STATE_H
 #define IVF_BUILD_STATE_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "base/share.h"
@@ -13,6 +14,7 @@
 #include "io/dataset.h"
 #include "io/ids.h"
 #include "io/lock.h"
+#include "io/stamps.h"
 
 /* A row that was not indexed, for the listing. */
 typedef struct {
@@ -26,7 +28,11 @@ typedef struct {
     const ivf_build_config *config; /* borrowed */
     ivf_dataset *dataset;
     ivf_ids *ids;
-    ivf_lock *lock;              /* on rank 0: nobody else builds this index now */
+    ivf_stamp *stamps; /* of the shards, and of the file of ids if there is one; on every rank */
+    int64_t stamp_count;
+    bool input_changed;          /* since the stamps were taken */
+    json_t *identity;            /* what is built, from what; on rank 0 */
+    ivf_lock *lock;              /* on rank 0: nobody else runs this build now */
     bool index_is_new;           /* the folder was not there before; on rank 0 */
     char folder[IVF_PATH_BYTES]; /* of this unfinished build, from the claim to the end, on every rank; else "" */
     ivf_plan plan;
@@ -38,9 +44,13 @@ typedef struct {
     uint64_t model_checksum;
     bool model_is_new; /* its file was not there before; on rank 0 */
 
-    ivf_fragment_record *records; /* fragments that this rank published, [record_count] */
+    int64_t *pending; /* numbers of the fragments that are to be made, ascending, [pending_count]; on every rank */
+    int64_t pending_count;
+    int64_t pending_rows;
+
+    ivf_fragment_record *records; /* fragments that this rank kept or published, [record_count] */
     int64_t record_count;
-    int64_t record_room;
+    int64_t kept_count;  /* of them, those that an earlier run had published */
     int64_t *list_sizes; /* [nlist]: postings of this rank's fragments; after the gather, of all */
     ivf_skipped_row listed[IVF_LISTED_ROWS];
     int listed_count;
@@ -48,11 +58,14 @@ typedef struct {
     ivf_fragment_record *all_records; /* on rank 0 after the gather: [plan.fragments], in row order */
     ivf_account account;
     double started;
-    bool committed;
+    bool committed; /* the version exists */
 } ivf_build_state;
 
 /* Local. "row 17 of FILE" for a global row, into text[size]. */
 void ivf_build_name_row(const ivf_dataset *dataset, int64_t row, char *text, size_t size);
+
+/* Local. Lists a skipped row, unless as many that come before it are listed already. */
+void ivf_build_list_skipped(ivf_build_state *build, int64_t row, uint8_t reason);
 
 /* Local. MPIVF_BAD_INPUT: the row cannot be indexed, why, and what to do. */
 int ivf_build_refuse_row(const ivf_dataset *dataset, int64_t row, uint8_t reason);

@@ -18,6 +18,8 @@
 #include "cluster/kmeans.h"
 #include "cluster/tree_grow.h"
 #include "comm/transfer.h"
+#include "index/building.h"
+#include "io/folder.h"
 #include "math/rows.h"
 
 static int keep_record(ivf_training_record *record, const ivf_kmeans_report *report)
@@ -184,10 +186,33 @@ static int publish_model(ivf_build_state *build)
         return rc;
     if (ivf_model_read(index, build->model->id, &known) == MPIVF_OK) {
         ivf_model_free(known);
-        return ivf_file_checksum(path, &build->model_bytes, &build->model_checksum);
+        return ivf_publish_again(path, &build->model_bytes, &build->model_checksum);
     }
     build->model_is_new = access(path, F_OK) != 0;
     return ivf_model_write(build->model, index, &build->model_bytes, &build->model_checksum);
+}
+
+/* From here on a later run finds the model, and checkpoints are of no use. Nobody else removes a model as long as the
+ * lock of all builds is held. */
+static int record_model(ivf_build_state *build)
+{
+    const char *index = build->config->index;
+    const char *id = build->plan.build_id;
+    char path[IVF_PATH_BYTES];
+    ivf_lock *all = NULL;
+    int rc = ivf_building_enter(index, &all);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = publish_model(build);
+    if (rc == MPIVF_OK) {
+        ivf_building_model model = {.bytes = build->model_bytes, .checksum = build->model_checksum};
+        memcpy(model.id, build->model->id, sizeof model.id);
+        rc = ivf_building_write_model(index, id, &model);
+    }
+    ivf_building_leave(index, all);
+    if (rc == MPIVF_OK)
+        rc = ivf_layout_build_file(index, id, "train", path);
+    return rc == MPIVF_OK ? ivf_folder_remove(path) : rc;
 }
 
 /* Rank 0's part: the model belongs to it, whoever helped. */
@@ -196,7 +221,7 @@ static int own_model(ivf_build_state *build)
     build->model->training.sample_rows = build->share.total;
     build->model->training.seed = build->config->seed;
     int rc = ivf_model_seal(build->model);
-    return rc == MPIVF_OK ? publish_model(build) : rc;
+    return rc == MPIVF_OK ? record_model(build) : rc;
 }
 
 int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)

@@ -56,6 +56,7 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
         .tolerance = ivf_options_real(options, IVF_OPTION_TOLERANCE),
         .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
         .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
+        .restart = ivf_options_flag(options, IVF_OPTION_RESTART),
     };
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &config->metric);
     int rc = ivf_load_input(options, &config->input);

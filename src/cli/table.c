@@ -349,6 +349,13 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                             .commands = BUILDING,
                             .fallback = "false",
                             .help = "Commit a new version if the index exists already, which is else refused."},
+    [IVF_OPTION_RESTART] = {.name = "restart",
+                            .type = IVF_TYPE_FLAG,
+                            .flags = IVF_ROW_RUN,
+                            .commands = BUILDING,
+                            .fallback = "false",
+                            .help = "Throw away what builds of this index have left unfinished. Without it, the same "
+                                    "command continues such a build, and another one is refused."},
     [IVF_OPTION_ALL_VERSIONS] = {.name = "all-versions",
                                  .type = IVF_TYPE_FLAG,
                                  .flags = IVF_ROW_RUN,

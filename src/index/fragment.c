@@ -1,7 +1,10 @@
 #include "index/fragment.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -211,7 +214,7 @@ static int read_shape(ivf_h5 *file, const char *path, int32_t nlist, size_t code
     return MPIVF_OK;
 }
 
-static int check_structure(const ivf_fragment *f, const char *path)
+static int check_offsets(const ivf_fragment *f, const char *path)
 {
     if (f->offsets[0] != 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: list 0 starts at %llu, not 0", path, (unsigned long long)f->offsets[0]);
@@ -222,10 +225,20 @@ static int check_structure(const ivf_fragment *f, const char *path)
     if (f->offsets[f->nlist] != (uint64_t)f->postings)
         return ivf_fail(MPIVF_CORRUPT, "%s: lists end at %llu of %lld postings", path,
                         (unsigned long long)f->offsets[f->nlist], (long long)f->postings);
+    return MPIVF_OK;
+}
+
+static int check_ids(const ivf_fragment *f, const char *path)
+{
     for (int64_t i = 0; i < f->postings; i++)
         if (f->ids[i] > INT64_MAX)
             return ivf_fail(MPIVF_CORRUPT, "%s: posting %lld has the id %llu; the largest is 2^63 - 1", path,
                             (long long)i, (unsigned long long)f->ids[i]);
+    return MPIVF_OK;
+}
+
+static int check_skipped(const ivf_fragment *f, const char *path)
+{
     for (int64_t i = 0; i < f->skipped; i++)
         if (f->skipped_reasons[i] == IVF_ROW_OK || f->skipped_reasons[i] >= IVF_ROW_REASONS)
             return ivf_fail(MPIVF_CORRUPT, "%s: skipped row %lld has the unknown reason %d", path, (long long)i,
@@ -233,12 +246,36 @@ static int check_structure(const ivf_fragment *f, const char *path)
     return MPIVF_OK;
 }
 
-int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment)
+static bool is_of_postings(const ivf_array *array)
+{
+    return strcmp(array->name, "ids") == 0 || strcmp(array->name, "codes") == 0;
+}
+
+/* Without postings there is no room for them either, though their number is known. */
+static int read_arrays(ivf_h5 *file, const char *path, int32_t nlist, size_t code_size, bool whole,
+                       ivf_fragment **fragment)
+{
+    int64_t postings = 0;
+    int64_t skipped = 0;
+    ivf_array arrays[FRAGMENT_ARRAYS];
+    int rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
+    if (rc == MPIVF_OK)
+        rc = ivf_fragment_new(nlist, code_size, whole ? postings : 0, skipped, fragment);
+    if (rc != MPIVF_OK)
+        return rc;
+    (*fragment)->postings = postings;
+    collect_arrays(*fragment, arrays);
+    for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
+        if (whole || !is_of_postings(&arrays[i]))
+            rc = ivf_h5_read(file, &arrays[i]);
+    return rc;
+}
+
+static int read_fragment(const char *index, const char *id, int32_t nlist, size_t code_size, bool whole,
+                         ivf_fragment **fragment)
 {
     char path[IVF_PATH_BYTES];
     ivf_h5 *file = NULL;
-    int64_t postings = 0;
-    int64_t skipped = 0;
     *fragment = NULL;
     int rc = ivf_layout_fragment(index, id, path);
     if (rc == MPIVF_OK)
@@ -249,18 +286,53 @@ int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t c
         return rc;
     rc = ivf_fragment_check_format(file, path);
     if (rc == MPIVF_OK)
-        rc = read_shape(file, path, nlist, code_size, &postings, &skipped);
-    if (rc == MPIVF_OK)
-        rc = ivf_fragment_new(nlist, code_size, postings, skipped, fragment);
-    ivf_array arrays[FRAGMENT_ARRAYS];
-    if (rc == MPIVF_OK)
-        collect_arrays(*fragment, arrays);
-    for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
-        rc = ivf_h5_read(file, &arrays[i]);
+        rc = read_arrays(file, path, nlist, code_size, whole, fragment);
     ivf_h5_release(file);
     if (rc == MPIVF_OK)
-        rc = check_structure(*fragment, path);
+        rc = check_offsets(*fragment, path);
+    if (rc == MPIVF_OK && whole)
+        rc = check_ids(*fragment, path);
+    if (rc == MPIVF_OK)
+        rc = check_skipped(*fragment, path);
     if (rc != MPIVF_OK) {
+        ivf_fragment_free(*fragment);
+        *fragment = NULL;
+    }
+    return rc;
+}
+
+int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment)
+{
+    return read_fragment(index, id, nlist, code_size, true, fragment);
+}
+
+static int check_size(const char *index, const ivf_fragment_record *record)
+{
+    char path[IVF_PATH_BYTES];
+    struct stat info;
+    int rc = ivf_layout_fragment(index, record->id, path);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (stat(path, &info) != 0)
+        return errno == ENOENT ? ivf_fail(MPIVF_CORRUPT, "%s is missing", path) : ivf_fail_errno(errno, "%s", path);
+    if (info.st_size != record->bytes)
+        return ivf_fail(MPIVF_CORRUPT, "%s has %lld bytes, not %lld", path, (long long)info.st_size,
+                        (long long)record->bytes);
+    return MPIVF_OK;
+}
+
+int ivf_fragment_skim(const char *index, const ivf_fragment_record *record, int32_t nlist, size_t code_size,
+                      ivf_fragment **fragment)
+{
+    *fragment = NULL;
+    int rc = check_size(index, record);
+    if (rc == MPIVF_OK)
+        rc = read_fragment(index, record->id, nlist, code_size, false, fragment);
+    if (rc == MPIVF_OK &&
+        ((*fragment)->postings != record->postings || (*fragment)->skipped != record->rows - record->postings)) {
+        rc = ivf_fail(MPIVF_CORRUPT, "fragment %s: %lld postings and %lld skipped rows, not %lld of %lld rows",
+                      record->id, (long long)(*fragment)->postings, (long long)(*fragment)->skipped,
+                      (long long)record->postings, (long long)record->rows);
         ivf_fragment_free(*fragment);
         *fragment = NULL;
     }

@@ -59,7 +59,13 @@ int ivf_fragment_check_format(ivf_h5 *file, const char *path);
  * says. MPIVF_CORRUPT names file and finding. */
 int ivf_fragment_read(const char *index, const char *id, int32_t nlist, size_t code_size, ivf_fragment **fragment);
 
-/* Local. The same, and holds the contents against the manifest's record: postings, skipped rows, digest of the ids. */
+/* Local. What says where rows went, without postings: offsets and skipped rows; ids and codes are empty. The file has
+ * the record's size, and as many postings and skipped rows. MPIVF_CORRUPT when it is missing or not so. */
+int ivf_fragment_skim(const char *index, const ivf_fragment_record *record, int32_t nlist, size_t code_size,
+                      ivf_fragment **fragment);
+
+/* Local. Reads a whole fragment as ivf_fragment_read does, and holds the contents against the manifest's record:
+ * postings, skipped rows, digest of the ids. */
 int ivf_fragment_open(const char *index, const ivf_fragment_record *record, int32_t nlist, size_t code_size,
                       ivf_fragment **fragment);
 

@@ -30,9 +30,19 @@ int ivf_layout_manifest(const char *index, int64_t version, char *path)
     return join(path, "%s/manifests/%06" PRId64 ".json", index, version);
 }
 
+int ivf_layout_models(const char *index, char *path)
+{
+    return join(path, "%s/models", index);
+}
+
 int ivf_layout_model(const char *index, const char *id, char *path)
 {
     return join(path, "%s/models/%s.h5", index, id);
+}
+
+int ivf_layout_fragments(const char *index, char *path)
+{
+    return join(path, "%s/fragments", index);
 }
 
 int ivf_layout_fragment(const char *index, const char *id, char *path)

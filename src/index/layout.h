@@ -11,7 +11,9 @@ enum { IVF_ID_BYTES = 40 }; /* of a model's, fragment's or build's id, with its 
 /* Local. Paths below the index folder into path[IVF_PATH_BYTES]; MPIVF_USAGE when that is too short. */
 int ivf_layout_manifests(const char *index, char *path);
 int ivf_layout_manifest(const char *index, int64_t version, char *path);
+int ivf_layout_models(const char *index, char *path);
 int ivf_layout_model(const char *index, const char *id, char *path);
+int ivf_layout_fragments(const char *index, char *path);
 int ivf_layout_fragment(const char *index, const char *id, char *path);
 int ivf_layout_building(const char *index, char *path);
 

@@ -133,6 +133,27 @@ int ivf_manifest_read(const char *index, ivf_manifest **manifest)
     return rc;
 }
 
+int ivf_manifest_walk(const char *index, ivf_manifest_visit *visit, void *arg, int64_t *damaged)
+{
+    int64_t version = 0;
+    bool stop = false;
+    int rc = ivf_manifest_before(index, INT64_MAX, &version);
+    *damaged = 0;
+    while (rc == MPIVF_OK && version > 0 && !stop) {
+        ivf_manifest *m = NULL;
+        int found = ivf_manifest_read_version(index, version, &m);
+        *damaged += found == MPIVF_CORRUPT;
+        if (found == MPIVF_OK)
+            rc = visit(arg, m, &stop);
+        else if (found != MPIVF_CORRUPT && found != MPIVF_BAD_INPUT) /* the latter has just been removed */
+            rc = found;
+        ivf_manifest_free(m);
+        if (rc == MPIVF_OK)
+            rc = ivf_manifest_before(index, version, &version);
+    }
+    return rc;
+}
+
 /* The manifest's JSON through ivf_new, in one line or (for people) in several; NULL with a failure recorded. */
 static char *text_of(const ivf_manifest *manifest, size_t style)
 {

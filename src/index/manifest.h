@@ -15,6 +15,7 @@ typedef struct {
     char *path; /* owned */
     char *format;
     int64_t rows, first_row, bytes, mtime_ns;
+    uint64_t checksum; /* sampled (io/stamps.h); 0 in manifests of older programs */
 } ivf_manifest_shard;
 
 typedef struct {
@@ -61,6 +62,11 @@ int ivf_manifest_read_version(const char *index, int64_t version, ivf_manifest *
 
 /* Local. Whether a version's file is, byte by byte, what was committed: its checksum does not see white space. */
 int ivf_manifest_check_text(const char *index, int64_t version, int64_t *bytes);
+
+/* Local. Calls `visit` with each valid version, the newest first, until it fails or sets *stop. *damaged counts those
+ * that cannot be read as a manifest. */
+typedef int ivf_manifest_visit(void *arg, const ivf_manifest *manifest, bool *stop);
+int ivf_manifest_walk(const char *index, ivf_manifest_visit *visit, void *arg, int64_t *damaged);
 
 /* Collective. Rank 0 reads the newest valid one, every rank gets it. */
 int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **manifest);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "index/json.h"
 #include "index/manifest.h"
 #include "mpivf/version.h"
 
@@ -15,13 +15,6 @@ static const char FORMAT[] = "mpivf manifest";
 static const int64_t FORMAT_VERSION = 1;
 
 /* ---- to JSON ---- */
-
-static json_t *hash_json(uint64_t hash)
-{
-    char text[17];
-    ivf_hash_text(hash, text);
-    return json_string(text);
-}
 
 static json_t *skipped_json(const int64_t skipped[IVF_ROW_REASONS])
 {
@@ -35,16 +28,16 @@ static json_t *fragment_json(const ivf_fragment_record *f)
 {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "id", f->id, "number", (json_int_t)f->number,
                      "first_row", (json_int_t)f->first_row, "rows", (json_int_t)f->rows, "postings",
-                     (json_int_t)f->postings, "skipped", skipped_json(f->skipped), "digest_in", hash_json(f->digest_in),
-                     "digest_out", hash_json(f->digest_out), "bytes", (json_int_t)f->bytes, "checksum",
-                     hash_json(f->checksum));
+                     (json_int_t)f->postings, "skipped", skipped_json(f->skipped), "digest_in",
+                     ivf_json_hash(f->digest_in), "digest_out", ivf_json_hash(f->digest_out), "bytes",
+                     (json_int_t)f->bytes, "checksum", ivf_json_hash(f->checksum));
 }
 
 static json_t *shard_json(const ivf_manifest_shard *s)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "path", s->path, "format", s->format, "rows",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "path", s->path, "format", s->format, "rows",
                      (json_int_t)s->rows, "first_row", (json_int_t)s->first_row, "bytes", (json_int_t)s->bytes,
-                     "mtime_ns", (json_int_t)s->mtime_ns);
+                     "mtime_ns", (json_int_t)s->mtime_ns, "checksum", ivf_json_hash(s->checksum));
 }
 
 static json_t *fragments_json(const ivf_manifest *m)
@@ -71,44 +64,29 @@ static json_t *list_sizes_json(const ivf_manifest *m)
     return array;
 }
 
-/* Checksum of everything else in the manifest, in jansson's compact form with sorted keys. */
-static int content_checksum(const json_t *json, uint64_t *checksum)
-{
-    json_t *rest = json_copy((json_t *)json);
-    (void)json_object_del(rest, "checksum");
-    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(rest);
-    if (text == NULL)
-        return ivf_fail(MPIVF_FAILED, "out of memory for the manifest's text");
-    *checksum = ivf_hash64(text, strlen(text));
-    free(text);
-    return MPIVF_OK;
-}
-
 json_t *ivf_manifest_to_json(const ivf_manifest *m)
 {
     char factory[64];
-    uint64_t checksum = 0;
     ivf_factory_text(&m->factory, factory);
     json_t *json = json_pack(
         "{s:s, s:I, s:s, s:I, s:s, s:{s:s, s:I, s:o}, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
         "s:O?, s:O?}",
         "format", FORMAT, "format_version", (json_int_t)FORMAT_VERSION, "program_version", mpivf_version(), "version",
         (json_int_t)m->version, "build_id", m->build_id, "model", "id", m->model_id, "bytes",
-        (json_int_t)m->model_bytes, "checksum", hash_json(m->model_checksum), "factory", factory, "metric",
+        (json_int_t)m->model_bytes, "checksum", ivf_json_hash(m->model_checksum), "factory", factory, "metric",
         ivf_metric_name(m->metric), "d", m->d, "nlist", (int)m->factory.nlist, "code_size", (json_int_t)m->code_size,
         "rows", (json_int_t)m->rows, "postings", (json_int_t)m->postings, "skipped", skipped_json(m->skipped),
-        "digest_in", hash_json(m->digest_in), "digest_out", hash_json(m->digest_out), "list_sizes", list_sizes_json(m),
-        "fragments", fragments_json(m), "input", shards_json(m), "config", m->config, "build", m->build);
+        "digest_in", ivf_json_hash(m->digest_in), "digest_out", ivf_json_hash(m->digest_out), "list_sizes",
+        list_sizes_json(m), "fragments", fragments_json(m), "input", shards_json(m), "config", m->config, "build",
+        m->build);
     if (json == NULL) {
         (void)ivf_fail(MPIVF_FAILED, "the manifest cannot be put into JSON: out of memory, or a path is not UTF-8");
         return NULL;
     }
-    if (content_checksum(json, &checksum) != MPIVF_OK) {
+    if (ivf_json_seal(json) != MPIVF_OK) {
         json_decref(json);
         return NULL;
     }
-    (void)json_object_set_new(json, "checksum", hash_json(checksum));
     return json;
 }
 
@@ -117,28 +95,6 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
 static int broken(const char *path, const char *what)
 {
     return ivf_fail(MPIVF_CORRUPT, "%s: %s", path, what);
-}
-
-static bool parse_hash(const char *text, uint64_t *hash)
-{
-    char *end = NULL;
-    if (strlen(text) != 16)
-        return false;
-    *hash = strtoull(text, &end, 16);
-    return *end == '\0';
-}
-
-/* Ids become file names: only letters, digits and '-' keep them inside the index folder. */
-static bool copy_id(char id[IVF_ID_BYTES], const char *text)
-{
-    size_t length = strlen(text);
-    if (length == 0 || length >= IVF_ID_BYTES)
-        return false;
-    for (size_t i = 0; i < length; i++)
-        if (strchr("0123456789abcdefghijklmnopqrstuvwxyz-", text[i]) == NULL)
-            return false;
-    memcpy(id, text, length + 1);
-    return true;
 }
 
 static bool read_skipped(json_t *object, int64_t skipped[IVF_ROW_REASONS])
@@ -175,9 +131,9 @@ static int read_fragment(json_t *json, const char *path, ivf_fragment_record *f)
     f->rows = rows;
     f->postings = postings;
     f->bytes = bytes;
-    if (!copy_id(f->id, id) || !parse_hash(in, &f->digest_in) || !parse_hash(out, &f->digest_out) ||
-        !parse_hash(checksum, &f->checksum) || !read_skipped(skipped, f->skipped) || rows < 0 || postings < 0 ||
-        bytes < 0)
+    if (!ivf_json_copy_id(f->id, id) || !ivf_json_parse_hash(in, &f->digest_in) ||
+        !ivf_json_parse_hash(out, &f->digest_out) || !ivf_json_parse_hash(checksum, &f->checksum) ||
+        !read_skipped(skipped, f->skipped) || rows < 0 || postings < 0 || bytes < 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: the record of fragment \"%.40s\" holds a malformed value", path, id);
     return MPIVF_OK;
 }
@@ -202,9 +158,11 @@ static int read_shard(json_t *json, const char *path, ivf_manifest_shard *s)
     json_int_t first_row = 0;
     json_int_t bytes = 0;
     json_int_t mtime = 0;
+    const char *checksum = NULL;
     json_error_t error;
-    if (json_unpack_ex(json, &error, 0, "{s:s, s:s, s:I, s:I, s:I, s:I}", "path", &shard_path, "format", &format,
-                       "rows", &rows, "first_row", &first_row, "bytes", &bytes, "mtime_ns", &mtime) != 0)
+    if (json_unpack_ex(json, &error, 0, "{s:s, s:s, s:I, s:I, s:I, s:I, s?s}", "path", &shard_path, "format", &format,
+                       "rows", &rows, "first_row", &first_row, "bytes", &bytes, "mtime_ns", &mtime, "checksum",
+                       &checksum) != 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: an input shard's record: %s", path, error.text);
     *s = (ivf_manifest_shard){.path = ivf_text_copy(shard_path),
                               .format = ivf_text_copy(format),
@@ -212,6 +170,8 @@ static int read_shard(json_t *json, const char *path, ivf_manifest_shard *s)
                               .first_row = first_row,
                               .bytes = bytes,
                               .mtime_ns = mtime};
+    if (checksum != NULL && !ivf_json_parse_hash(checksum, &s->checksum))
+        return ivf_fail(MPIVF_CORRUPT, "%s: the checksum of input shard %.200s is malformed", path, shard_path);
     return s->path == NULL || s->format == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
@@ -260,8 +220,8 @@ static int read_identity(json_t *json, const char *path, ivf_manifest *m)
         return ivf_fail(MPIVF_CORRUPT, "%s: %s", path, error.text);
     m->version = version;
     m->model_bytes = model_bytes;
-    if (!copy_id(m->build_id, build_id) || !copy_id(m->model_id, model_id) ||
-        !parse_hash(model_checksum, &m->model_checksum) || !ivf_metric_parse(metric, &m->metric))
+    if (!ivf_json_copy_id(m->build_id, build_id) || !ivf_json_copy_id(m->model_id, model_id) ||
+        !ivf_json_parse_hash(model_checksum, &m->model_checksum) || !ivf_metric_parse(metric, &m->metric))
         return broken(path, "an id, a checksum or the metric is malformed");
     if (ivf_factory_parse(factory, &m->factory) != MPIVF_OK || m->factory.nlist < 1 || d < 1 || d > INT32_MAX ||
         code_size < 1)
@@ -284,7 +244,8 @@ static int read_totals(json_t *json, const char *path, ivf_manifest *m)
         return ivf_fail(MPIVF_CORRUPT, "%s: %s", path, error.text);
     m->rows = rows;
     m->postings = postings;
-    if (!read_skipped(skipped, m->skipped) || !parse_hash(in, &m->digest_in) || !parse_hash(out, &m->digest_out))
+    if (!read_skipped(skipped, m->skipped) || !ivf_json_parse_hash(in, &m->digest_in) ||
+        !ivf_json_parse_hash(out, &m->digest_out))
         return broken(path, "a total is malformed");
     return MPIVF_OK;
 }
@@ -346,21 +307,13 @@ int ivf_manifest_check(const ivf_manifest *m, const char *path)
 static int check_envelope(const json_t *json, const char *path)
 {
     const char *format = json_string_value(json_object_get(json, "format"));
-    const char *claimed = json_string_value(json_object_get(json, "checksum"));
     int64_t version = json_integer_value(json_object_get(json, "format_version"));
-    uint64_t expected = 0;
-    uint64_t found = 0;
     if (format == NULL || strcmp(format, FORMAT) != 0)
         return broken(path, "not a manifest of mpivf");
     if (version != FORMAT_VERSION)
         return ivf_fail(MPIVF_CORRUPT, "%s: format version %lld, this program reads %lld", path, (long long)version,
                         (long long)FORMAT_VERSION);
-    int rc = content_checksum(json, &found);
-    if (rc != MPIVF_OK)
-        return rc;
-    if (claimed == NULL || !parse_hash(claimed, &expected) || expected != found)
-        return broken(path, "the checksum does not fit the contents");
-    return MPIVF_OK;
+    return ivf_json_check_seal(json, path);
 }
 
 int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **manifest)

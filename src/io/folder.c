@@ -13,24 +13,65 @@
 
 enum { DEEPEST = 16 }; /* ours are two deep; each level holds a file open */
 
-static int remove_in(int parent, const char *name, const char *path, int depth);
-
-static int remove_contents(int fd, const char *path, int depth)
+static int walk(DIR *folder, const char *path, ivf_folder_visit *visit, void *arg)
 {
-    DIR *folder = fdopendir(fd);
     int rc = MPIVF_OK;
-    if (folder == NULL) {
-        (void)close(fd);
-        return ivf_fail_errno(errno, "%s", path);
-    }
     errno = 0;
     for (const struct dirent *entry = readdir(folder); rc == MPIVF_OK && entry != NULL; entry = readdir(folder)) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            rc = remove_in(fd, entry->d_name, path, depth);
+            rc = visit(arg, entry->d_name);
         errno = 0;
     }
     if (rc == MPIVF_OK && errno != 0)
         rc = ivf_fail_errno(errno, "%s", path);
+    return rc;
+}
+
+int ivf_folder_walk(const char *path, ivf_folder_visit *visit, void *arg)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", path);
+    int rc = walk(folder, path, visit, arg);
+    (void)closedir(folder);
+    return rc;
+}
+
+/* Filesystems that cannot sync a folder say EINVAL. */
+int ivf_folder_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return ivf_fail_errno(errno, "%s: cannot open the folder to make it durable", path);
+    int wrong = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
+    (void)close(fd);
+    return wrong != 0 ? ivf_fail_errno(wrong, "%s: cannot make the folder durable", path) : MPIVF_OK;
+}
+
+/* Where a walk that removes is. */
+typedef struct {
+    int fd; /* of the folder */
+    const char *path;
+    int depth;
+} removal;
+
+static int remove_in(int parent, const char *name, const char *path, int depth);
+
+static int remove_entry(void *arg, const char *name)
+{
+    const removal *r = arg;
+    return remove_in(r->fd, name, r->path, r->depth);
+}
+
+static int remove_contents(int fd, const char *path, int depth)
+{
+    DIR *folder = fdopendir(fd);
+    if (folder == NULL) {
+        (void)close(fd);
+        return ivf_fail_errno(errno, "%s", path);
+    }
+    removal r = {.fd = fd, .path = path, .depth = depth};
+    int rc = walk(folder, path, remove_entry, &r);
     (void)closedir(folder);
     return rc;
 }

@@ -174,6 +174,14 @@ void ivf_ids_close(ivf_ids *ids)
     ivf_free(ids);
 }
 
+bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp)
+{
+    if (ids->path == NULL)
+        return false;
+    *stamp = (ivf_stamp){.path = ids->path, .bytes = ids->layout.bytes, .mtime_ns = ids->layout.mtime_ns};
+    return true;
+}
+
 int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out)
 {
     if (first < 0 || n < 0 || first > ids->rows || n > ids->rows - first)

@@ -2,9 +2,11 @@
 #ifndef IVF_IO_IDS_H
 #define IVF_IO_IDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
+#include "io/stamps.h"
 
 typedef struct ivf_ids ivf_ids;
 
@@ -15,6 +17,9 @@ typedef struct ivf_ids ivf_ids;
  * signed 64-bit). *ids is NULL on failure. */
 int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
 void ivf_ids_close(ivf_ids *ids);
+
+/* Local. The file of ids, without checksum; false when ids are row numbers. */
+bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp);
 
 /* Local. Ids of rows first..first+n-1 into out[n]. */
 int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out);

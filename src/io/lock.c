@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -19,14 +22,27 @@ struct ivf_lock {
     char path[IVF_PATH_BYTES];
 };
 
-static int lock_file(int file, const char *path)
+static void warn_of_none(const char *path, int wrong)
 {
-    if (flock(file, LOCK_EX | LOCK_NB) == 0)
-        return MPIVF_OK;
-    if (errno == EWOULDBLOCK)
-        return ivf_fail(MPIVF_CONFLICT, "%s is locked: another build of this index is running; wait for it to end",
-                        path);
-    ivf_warn("%s: no locks here (%s); make sure that nobody else builds this index now", path, strerror(errno));
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&warned))
+        ivf_warn("%s: no locks here (%s); make sure that nobody else works on this index now", path, strerror(wrong));
+}
+
+static int lock_file(int file, const char *path, double deadline, const char *holder)
+{
+    static const struct timespec pause = {.tv_nsec = 20000000};
+    while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK) {
+            warn_of_none(path, errno);
+            return MPIVF_OK;
+        }
+        if (ivf_clock() >= deadline)
+            return ivf_fail(MPIVF_CONFLICT, "%s is locked: %s; wait for it to end", path, holder);
+        (void)nanosleep(&pause, NULL);
+    }
     return MPIVF_OK;
 }
 
@@ -40,8 +56,9 @@ static bool still_there(int file, const char *path)
            mine.st_dev == named.st_dev;
 }
 
-int ivf_lock_take(const char *path, ivf_lock **lock)
+int ivf_lock_take(const char *path, double patience, const char *holder, ivf_lock **lock)
 {
+    const double deadline = ivf_clock() + patience;
     *lock = NULL;
     ivf_lock *made = ivf_new_zero(1, sizeof *made);
     if (made == NULL)
@@ -54,7 +71,7 @@ int ivf_lock_take(const char *path, ivf_lock **lock)
             rc = ivf_fail_errno(errno, "%s", path);
             break;
         }
-        rc = lock_file(made->file, path);
+        rc = lock_file(made->file, path, deadline, holder);
         held = rc == MPIVF_OK && still_there(made->file, path);
         if (!held)
             (void)close(made->file);

@@ -4,9 +4,10 @@
 
 typedef struct ivf_lock ivf_lock;
 
-/* Local. Creates `path` if needed and takes its lock without waiting. MPIVF_CONFLICT when another process holds it.
- * Where the file system has no locks, warns and goes on. */
-int ivf_lock_take(const char *path, ivf_lock **lock);
+/* Local. Creates `path` if needed and takes its lock, waiting up to `patience` seconds. MPIVF_CONFLICT when another
+ * process holds it; `holder` says who that is: "another build of this index is running". Where the file system has no
+ * locks, warns once and goes on. */
+int ivf_lock_take(const char *path, double patience, const char *holder, ivf_lock **lock);
 
 /* Local. Removes the file and lets go; NULL is allowed. */
 void ivf_lock_release(ivf_lock *lock);

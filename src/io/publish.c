@@ -13,18 +13,27 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/bytes.h"
+#include "io/folder.h"
 
 enum { PIECE_BYTES = 1 << 20, FIRST_TEXT_BYTES = 1 << 16 };
+
+int ivf_publish_random(uint64_t *random)
+{
+    ssize_t got = 0;
+    do
+        got = getrandom(random, sizeof *random, 0);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof *random)
+        return ivf_fail_errno(got < 0 ? errno : EIO, "no random number for a name");
+    return MPIVF_OK;
+}
 
 int ivf_publish_name(const char *path, char temp[IVF_PATH_BYTES])
 {
     uint64_t random = 0;
-    ssize_t got = 0;
-    do
-        got = getrandom(&random, sizeof random, 0);
-    while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof random)
-        return ivf_fail_errno(got < 0 ? errno : EIO, "%s: no random number for a temporary name", path);
+    int rc = ivf_publish_random(&random);
+    if (rc != MPIVF_OK)
+        return rc;
     int length = snprintf(temp, IVF_PATH_BYTES, "%s.%016" PRIx64 ".tmp", path, random);
     if (length < 0 || length >= IVF_PATH_BYTES)
         return ivf_fail(MPIVF_USAGE, "%.64s...: the path has %zu characters; at most %d are possible", path,
@@ -62,17 +71,12 @@ static void parent_of(const char *path, char parent[IVF_PATH_BYTES])
     (void)snprintf(parent, IVF_PATH_BYTES, "%.*s", length > 0 ? (int)length : 1, length > 0 ? path : ".");
 }
 
-/* Makes the entries of the folder that holds `path` durable. Filesystems that cannot sync a folder say EINVAL. */
+/* Makes the entries of the folder that holds `path` durable. */
 static int sync_parent(const char *path)
 {
     char parent[IVF_PATH_BYTES];
     parent_of(path, parent);
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return ivf_fail_errno(errno, "%s: cannot open the folder to make it durable", parent);
-    int wrong = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
-    (void)close(fd);
-    return wrong != 0 ? ivf_fail_errno(wrong, "%s: cannot make the folder durable", parent) : MPIVF_OK;
+    return ivf_folder_sync(parent);
 }
 
 static int checksum_open(int fd, const char *path, int64_t *bytes, uint64_t *checksum)
@@ -133,6 +137,12 @@ int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint6
     return sync_parent(path);
 }
 
+int ivf_publish_again(const char *path, int64_t *bytes, uint64_t *checksum)
+{
+    int rc = make_durable(path, path, bytes, checksum);
+    return rc == MPIVF_OK ? sync_parent(path) : rc;
+}
+
 /* NFS can carry out a link and still answer that the name exists, when the first answer was lost: the inode tells. */
 static bool is_same_file(const char *a, const char *b)
 {
@@ -158,6 +168,22 @@ static int write_durable(int fd, const char *path, const char *text, size_t byte
     if (wrong != 0)
         return ivf_fail_errno(wrong, "%s: cannot write %zu bytes", path, bytes);
     return fsync(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", path);
+}
+
+int ivf_publish_text(const char *path, const char *text, size_t bytes)
+{
+    char temp[IVF_PATH_BYTES];
+    int fd = -1;
+    int rc = ivf_publish_create(path, temp, &fd);
+    if (rc != MPIVF_OK)
+        return rc;
+    int wrong = ivf_bytes_write(fd, text, bytes, 0);
+    if (wrong != 0) {
+        ivf_publish_discard(temp, fd);
+        return ivf_fail_errno(wrong, "%s: cannot write %zu bytes", path, bytes);
+    }
+    (void)close(fd);
+    return ivf_publish_rename(temp, path, NULL, NULL);
 }
 
 int ivf_publish_text_new(const char *path, const char *text, size_t bytes, bool *taken)

@@ -9,6 +9,9 @@
 
 enum { IVF_PATH_BYTES = 4096 };
 
+/* Local. 64 random bits from the system, for names that nobody can foresee. */
+int ivf_publish_random(uint64_t *random);
+
 /* Local. An unpredictable temporary name beside `path`, into temp[IVF_PATH_BYTES]; nothing is created. */
 int ivf_publish_name(const char *path, char temp[IVF_PATH_BYTES]);
 
@@ -21,6 +24,12 @@ void ivf_publish_discard(const char *temp, int fd);
 /* Local. Makes the file at `temp` durable and gives it the name `path`, replacing what was there. Reports its size and
  * XXH3-64 checksum, for which the file is read; not when both are NULL. On failure `temp` is removed. */
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum);
+
+/* Local. Writes `text` durably to the file `path`, replacing what was there. */
+int ivf_publish_text(const char *path, const char *text, size_t bytes);
+
+/* Local. Makes a file that is there, and its name, durable: whoever made it may have died before. */
+int ivf_publish_again(const char *path, int64_t *bytes, uint64_t *checksum);
 
 /* Local. Writes `text` durably to a new file `path`; *taken is true, and nothing changed, when the name exists already.
  */

@@ -10,7 +10,7 @@ RECORD = 144  # bytes of a fragment record (index/fragment.h)
 AGREEMENT = 8
 d = 8
 
-PHASES = ("-", "plan", "sample", "train", "assign", "gather", "commit")
+PHASES = ("-", "plan", "resume", "sample", "train", "assign", "gather", "commit")
 np = int(sys.argv[1])
 failures = []
 
@@ -73,6 +73,10 @@ for run in runs.values():
     check(run.bytes["plan", "message"] == run.bytes["plan", "onesided"] == 0, "plan: messages")
     check(run.collective("plan") == small.collective("plan"), "plan: its bytes depend on the rows")
 
+    # resume: nothing was left.
+    check(run.bytes["resume", "message"] == run.bytes["resume", "onesided"] == 0, "resume: messages")
+    check(run.collective("resume") <= 64 + 16 * AGREEMENT, "resume: collectives")
+
     # sample: each row travels once at most, from the rank that read it to the rank that trains on it.
     sent, row = run.bytes["sample", "message"], 8 + 4 * d
     check(sent % row == 0, "sample: not whole rows")
@@ -103,9 +107,9 @@ for run in runs.values():
     check(run.calls["gather", "message"] <= np - 1, "gather: more than one message a rank")
     check(all(8 * k <= run.collective("gather", rank) <= 8 * k + 64 for rank in range(np)), "gather: collectives")
 
-    # commit: agreements.
+    # commit: agreements, and a checksum of the one shard.
     check(run.bytes["commit", "message"] == run.bytes["commit", "onesided"] == 0, "commit: messages")
-    check(run.collective("commit") <= 16 * AGREEMENT, "commit: collectives")
+    check(run.collective("commit") <= 8 + 16 * AGREEMENT, "commit: collectives")
 
     # What reductions are made of: few numbers go whole in each round, many in halves; ranks beyond a power of two once more.
     rounds = math.floor(math.log2(np)) + 1

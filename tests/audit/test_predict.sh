@@ -22,6 +22,8 @@ factory, np, factor = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 predicted = json.load(open("plan.json"))["predictions"][np - 1]
 took = json.load(open("build.json"))
 for phase in took["phases"]:
+    if phase["name"] not in predicted["phases"]:  # resume, which has nothing to do
+        continue
     print(f"{factory} np {np} {phase['name']:7} predicted {predicted['phases'][phase['name']]:7.3f} took {phase['seconds']['max']:7.3f}")
 ratio = predicted["seconds"] / took["seconds"]
 print(f"{factory} np {np} whole   predicted {predicted['seconds']:7.3f} took {took['seconds']:7.3f} ratio {ratio:.2f}")

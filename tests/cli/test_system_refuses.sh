@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The system says no (no room on the disk, no right to read or write): exit code 1, one line that names the file, no hang,
-# no index and no temporary file left.
+# no index and no temporary file left; what was done is kept, if it is worth it, and continued when there is room.
 # shellcheck source=../support/cli.sh
 source "$MPIVF_SOURCE/tests/support/cli.sh"
 
@@ -21,7 +21,7 @@ for np in 1 3; do
     is_empty quota
 done
 
-# A full disk, where a small one can be mounted: the model fits, the fragments do not.
+# A full disk, where a small one can be mounted: the model fits, the fragments do not, until it is enlarged.
 mkdir disk
 on_full_disk() { # on_full_disk NP
     # shellcheck disable=SC2016 # expands inside
@@ -29,7 +29,11 @@ on_full_disk() { # on_full_disk NP
         mount -t tmpfs -o size=400k none disk
         code=0
         timeout -k 5 60 mpirun -n "$1" --bind-to none "$MPIVF" build disk/index "${@:2}" || code=$?
-        find disk -mindepth 1 >left.txt
+        find disk -name "*.tmp" -o -name manifests -not -empty -o -name lock >left.txt
+        mount -o remount,size=4m disk
+        mpirun -n 2 --bind-to none "$MPIVF" build disk/index "${@:3}" >/dev/null 2>again.err &&
+            "$MPIVF" verify disk/index --json >verified.json
+        find disk/index/building >>left.txt 2>/dev/null
         exit "$code"' full "$1" "${build[@]}"
 }
 if [ "$(id -u)" -eq 0 ] && unshare -m mount -t tmpfs -o size=400k none disk 2>/dev/null; then
@@ -37,6 +41,9 @@ if [ "$(id -u)" -eq 0 ] && unshare -m mount -t tmpfs -o size=400k none disk 2>/d
         expect 1 on_full_disk "$np"
         complains_of 'disk/index/fragments/' '[Nn]o space left'
         [ ! -s left.txt ] || fail "left behind: $(cat left.txt)"
+        grep -q 'index keeps what was done: the model, [0-7] of 8 fragments' err || fail "nothing is kept"
+        grep -q 'resuming: model kept, [0-7] of 8 fragments done' again.err || fail "not continued: $(cat again.err)"
+        grep -q '"postings": *4000' verified.json || fail "not the whole index: $(cat verified.json)"
     done
 else
     echo "no full disk: mounting one takes root"

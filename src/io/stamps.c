@@ -1,0 +1,129 @@
+#include "io/stamps.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "base/team.h"
+#include "comm/transfer.h"
+#include "io/rawfile.h"
+
+/* Where piece `i` begins, and its bytes. */
+static int64_t place_piece(int64_t bytes, int i, size_t *length)
+{
+    const int64_t whole = IVF_STAMP_PIECE_BYTES;
+    if (bytes <= whole * IVF_STAMP_PIECES) {
+        int64_t first = ivf_min_i64(i * whole, bytes);
+        *length = (size_t)ivf_min_i64(whole, bytes - first);
+        return first;
+    }
+    *length = (size_t)whole;
+    const int64_t room = bytes - whole;
+    const int64_t gaps = IVF_STAMP_PIECES - 1;
+    return room / gaps * i + room % gaps * i / gaps; /* room * i / gaps, which may overflow */
+}
+
+static int read_pieces(const ivf_rawfile *file, uint64_t *checksum)
+{
+    uint8_t piece[IVF_STAMP_PIECE_BYTES];
+    ivf_hasher *hasher = ivf_hasher_new();
+    int rc = hasher == NULL ? MPIVF_FAILED : MPIVF_OK;
+    (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM); /* nothing around the pieces is wanted */
+    for (int i = 0; rc == MPIVF_OK && i < IVF_STAMP_PIECES; i++) {
+        size_t length = 0;
+        int64_t first = place_piece(file->bytes, i, &length);
+        rc = ivf_rawfile_read(file, first, length, piece);
+        if (rc == MPIVF_OK)
+            ivf_hasher_add(hasher, piece, length);
+    }
+    if (rc == MPIVF_OK)
+        *checksum = ivf_hasher_end(hasher);
+    ivf_hasher_free(hasher);
+    return rc;
+}
+
+static int compare_facts(const ivf_stamp *stamp, const ivf_rawfile *file)
+{
+    static const char remedy[] = "nothing is committed; build again from input that stays as it is";
+    if (file->bytes != stamp->bytes)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s changed during the run: %" PRId64 " bytes before, %" PRId64 " now; %s", stamp->path,
+                        stamp->bytes, file->bytes, remedy);
+    if (file->mtime_ns != stamp->mtime_ns)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s changed during the run: last changed at %" PRId64 " ns before, %" PRId64
+                        " ns now; %s",
+                        stamp->path, stamp->mtime_ns, file->mtime_ns, remedy);
+    return MPIVF_OK;
+}
+
+static int look(const ivf_stamp *stamp, uint64_t *checksum)
+{
+    ivf_rawfile file;
+    int rc = ivf_rawfile_open(stamp->path, &file);
+    if (rc != MPIVF_OK)
+        return rc;
+    rc = compare_facts(stamp, &file);
+    if (rc == MPIVF_OK)
+        rc = read_pieces(&file, checksum);
+    ivf_rawfile_close(&file);
+    return rc;
+}
+
+/* This rank's part: every size-th file from its own number on. */
+typedef struct {
+    const ivf_stamp *stamps;
+    uint64_t *checksums;
+    int64_t first, step;
+} share;
+
+static int look_task(void *arg, int64_t task, int worker)
+{
+    const share *s = arg;
+    const int64_t i = s->first + task * s->step;
+    (void)worker;
+    return look(&s->stamps[i], &s->checksums[i]);
+}
+
+/* Collective. The checksums of all files into checksums[count], which is owned by the caller. */
+static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, uint64_t **checksums)
+{
+    const int64_t rank = ivf_ctx_rank(ctx);
+    const int64_t size = ivf_ctx_size(ctx);
+    *checksums = ivf_new_zero(ivf_to_size(count), sizeof **checksums);
+    share s = {.stamps = stamps, .checksums = *checksums, .first = rank, .step = size};
+    int rc = *checksums == NULL ? MPIVF_FAILED : MPIVF_OK;
+    if (rc == MPIVF_OK && rank < count)
+        rc = ivf_team_run(ivf_ceil_div(count - rank, size), look_task, &s);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK)
+        ivf_allsum_u64(ctx, *checksums, count);
+    return rc;
+}
+
+int ivf_stamps_take(const ivf_ctx *ctx, ivf_stamp *stamps, int64_t count)
+{
+    uint64_t *checksums = NULL;
+    int rc = look_at_all(ctx, stamps, count, &checksums);
+    for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
+        stamps[i].checksum = checksums[i];
+    ivf_free(checksums);
+    return rc;
+}
+
+int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count)
+{
+    uint64_t *checksums = NULL;
+    int rc = look_at_all(ctx, stamps, count, &checksums);
+    for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
+        if (stamps[i].checksum != checksums[i])
+            rc = ivf_fail(MPIVF_BAD_INPUT,
+                          "input %s changed during the run: its contents are others, with the same size and time; "
+                          "nothing is committed; build again from input that stays as it is",
+                          stamps[i].path);
+    ivf_free(checksums);
+    return rc;
+}
