@@ -1,0 +1,187 @@
+/* Scans: the public functions over the kernels of the level in use, and how postings lie in blocks. */
+#include "math/scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/scan_kernels.h"
+#include "math/simd.h"
+
+enum { LANES = IVF_SCAN_BLOCK, QUAD = 4 * LANES, NIBBLE_ROW = 64 };
+
+static const ivf_scan_kernels *kernels_now(void)
+{
+    static const ivf_scan_kernels *const of_level[IVF_SIMD_COUNT] = {
+        [IVF_SIMD_REFERENCE] = &ivf_scan_reference,
+        [IVF_SIMD_BLAS] = &ivf_scan_reference,
+#if defined(__x86_64__)
+        [IVF_SIMD_AVX2] = &ivf_scan_avx2,
+        [IVF_SIMD_AVX512] = &ivf_scan_avx512,
+        [IVF_SIMD_VNNI] = &ivf_scan_vnni,
+#endif
+    };
+    return of_level[ivf_simd_level()];
+}
+
+void ivf_scan_rows(const ivf_scan_job *job, int d)
+{
+    kernels_now()->rows(job, d);
+}
+
+void ivf_scan_halves(const ivf_scan_job *job, int d)
+{
+    kernels_now()->halves(job, d);
+}
+
+void ivf_scan_numbers(const ivf_scan_job *job, int d, int bits)
+{
+    kernels_now()->numbers(job, d, bits);
+}
+
+void ivf_scan_bytes(const ivf_scan_job *job, int m)
+{
+    kernels_now()->bytes(job, m);
+}
+
+void ivf_scan_nibbles(const ivf_scan_job *job, int m)
+{
+    kernels_now()->nibbles(job, m);
+}
+
+int ivf_scan_weight_max(void)
+{
+    return kernels_now()->weight_max;
+}
+
+/* Quads to a group, and bytes of it. */
+static size_t quads_of(int bits)
+{
+    return bits == 8 ? 1 : bits == 4 ? 2 : 4;
+}
+
+static size_t group_size(int bits)
+{
+    return bits == 6 ? 3 * (size_t)QUAD : QUAD;
+}
+
+size_t ivf_scan_numbers_size(int d, int bits)
+{
+    size_t values = 4 * quads_of(bits);
+    return ((size_t)d + values - 1) / values * group_size(bits);
+}
+
+/* Where number j of a slot is: its byte, or that of its low nibble, whose shift is *shift; 6 bits: *high is the byte of
+ * its high bits. */
+static ptrdiff_t place_of(int bits, int j, int64_t lane, int *shift, ptrdiff_t *high)
+{
+    ptrdiff_t quad = j / 4;
+    ptrdiff_t at = lane * 4 + j % 4;
+    *high = at + quad / 4 * (3 * QUAD) + 2 * QUAD;
+    *shift = bits == 8 ? 0 : (int)(quad % 2) * 4;
+    if (bits == 8)
+        return at + quad * QUAD;
+    return at + (bits == 4 ? quad / 2 * QUAD : quad / 4 * (3 * QUAD) + quad % 4 / 2 * QUAD);
+}
+
+void ivf_scan_numbers_put(const uint8_t *numbers, int d, int bits, int64_t slot, uint8_t *blocks)
+{
+    uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
+    for (int j = 0; j < d; j++) {
+        int shift = 0;
+        ptrdiff_t high = 0;
+        ptrdiff_t at = place_of(bits, j, slot % LANES, &shift, &high);
+        int low = bits == 6 ? numbers[j] & 15 : numbers[j];
+        block[at] = (uint8_t)(block[at] | low << shift);
+        if (bits == 6)
+            block[high] = (uint8_t)(block[high] | numbers[j] >> 4 << j / 4 % 4 * 2);
+    }
+}
+
+void ivf_scan_numbers_get(const uint8_t *blocks, int d, int bits, int64_t slot, uint8_t *numbers)
+{
+    const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
+    for (int j = 0; j < d; j++) {
+        int shift = 0;
+        ptrdiff_t high = 0;
+        int value = block[place_of(bits, j, slot % LANES, &shift, &high)] >> shift;
+        if (bits < 8)
+            value &= 15;
+        if (bits == 6)
+            value |= (block[high] >> j / 4 % 4 * 2 & 3) << 4;
+        numbers[j] = (uint8_t)value;
+    }
+}
+
+size_t ivf_scan_nibbles_size(int m)
+{
+    return ((size_t)m + 3) / 4 * NIBBLE_ROW;
+}
+
+/* The byte of nibble j of a slot, without its block. */
+static size_t nibble_at(int j, int64_t lane)
+{
+    return (size_t)(j / 4) * NIBBLE_ROW + (size_t)(lane / 16) * 32 + (size_t)(j % 4 / 2) * 16 + (size_t)(lane % 16);
+}
+
+void ivf_scan_nibbles_put(const uint8_t *numbers, int m, int64_t slot, uint8_t *blocks)
+{
+    uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m);
+    for (int j = 0; j < m; j++) {
+        uint8_t *byte = block + nibble_at(j, slot % LANES);
+        *byte = (uint8_t)(*byte | numbers[j] << j % 2 * 4);
+    }
+}
+
+void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *numbers)
+{
+    const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m);
+    for (int j = 0; j < m; j++)
+        numbers[j] = block[nibble_at(j, slot % LANES)] >> j % 2 * 4 & 15;
+}
+
+int64_t ivf_scan_choose(const float *low, int64_t n, float most, int32_t *chosen)
+{
+    return kernels_now()->choose(low, n, most, chosen);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a;
+    float y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The smallest of each of `groups` groups, values g, g + groups, ...; NaN counts as infinite. */
+static void smallest_of_groups(const float *low, int64_t n, int groups, float *smallest)
+{
+    for (int g = 0; g < groups; g++)
+        smallest[g] = INFINITY;
+    for (int64_t first = 0; first < n; first += groups) {
+        int count = n - first < groups ? (int)(n - first) : groups;
+        for (int g = 0; g < count; g++)
+            smallest[g] = low[first + g] < smallest[g] ? low[first + g] : smallest[g];
+    }
+}
+
+float ivf_scan_kth(const float *low, int64_t n, int k)
+{
+    enum { MOST = 1024, STEP = 16, FEW = 64 };
+    float smallest[2 * MOST + STEP];
+    if (k > MOST || n < (int64_t)4 * k)
+        return INFINITY;
+    int groups = (2 * k + STEP - 1) / STEP * STEP;
+    smallest_of_groups(low, n, groups, smallest);
+    if (groups > FEW) {
+        qsort(smallest, (size_t)groups, sizeof *smallest, ascending);
+        return smallest[k - 1];
+    }
+    for (int i = 1; i < groups; i++) {
+        float value = smallest[i];
+        int hole = i;
+        for (; hole > 0 && smallest[hole - 1] > value; hole--)
+            smallest[hole] = smallest[hole - 1];
+        smallest[hole] = value;
+    }
+    return smallest[k - 1];
+}
