@@ -3,6 +3,7 @@
 #define IVF_CODEC_INTERNAL_H
 
 #include "codec/codec.h"
+#include "codec/scan.h"
 
 /* A codec's functions; those that mirror codec.h keep its contracts. A codec owns `state`, made by `make` and given
  * back by `drop`; a member that is NULL has nothing to do. */
@@ -25,6 +26,19 @@ typedef struct {
     void (*prepare)(const ivf_codec *codec, ivf_metric metric, const float *query, void *table);
     void (*scan)(const ivf_codec *codec, ivf_metric metric, const void *table, const uint8_t *codes, int64_t n,
                  float *keys);
+
+    /* Codes in blocks: codec/scan.h. */
+    size_t (*block_size)(const ivf_codec *codec);
+    void (*block_put)(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks);
+    void (*block_get)(const ivf_codec *codec, const uint8_t *blocks, int64_t slot, uint8_t *code);
+    float (*spread)(const ivf_codec *codec, const uint8_t *code);
+    float (*extent)(const ivf_codec *codec);
+    size_t (*probe_size)(const ivf_codec *codec); /* behind the head */
+    void (*probe)(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
+                  void *table);
+    void (*bounds)(const ivf_codec *codec, const ivf_scan_job *job);
+    void (*keys_of_few)(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
+                        float *keys);
 } ivf_codec_functions;
 
 struct ivf_codec {

@@ -24,6 +24,13 @@ typedef struct {
     /* codes[n] of m numbers of `bits` bits: sums over i of table[i][number[i]], table[m rounded up to
      * IVF_BITS_GROUP][2^bits], zero from m. */
     void (*sum_entries)(const float *table, int m, int bits, const uint8_t *codes, int64_t n, float *sums);
+
+    /* The smallest and the largest of entries[words], words a multiple of 16; NaN is passed over or taken. */
+    void (*range)(const float *entries, int words, float *low, float *high);
+    /* steps[i] = (entries[i] - the smallest) * inverse, rounded down, at most `largest` <= 255. */
+    void (*steps)(const float *entries, int words, float inverse, float largest, uint8_t *steps);
+    /* words[i] = steps[i] + 256 steps[i + 128]; 128 of them, as bytes. */
+    void (*interleave)(const uint8_t steps[256], uint8_t *words);
 } ivf_codec_kernels;
 
 /* Local. Those of the level in use. */

@@ -186,10 +186,50 @@ static void sum_entries(const float *table, int m, int bits, const uint8_t *code
         sum_entries_of(table, m, 4, codes, n, sums);
 }
 
+static void range(const float *entries, int words, float *low, float *high)
+{
+    float least[IVF_CODEC_LANES];
+    float most[IVF_CODEC_LANES];
+    memcpy(least, entries, sizeof least);
+    memcpy(most, entries, sizeof most);
+    for (int w = IVF_CODEC_LANES; w < words; w += IVF_CODEC_LANES) {
+        for (int i = 0; i < IVF_CODEC_LANES; i++) {
+            least[i] = entries[w + i] < least[i] ? entries[w + i] : least[i];
+            most[i] = entries[w + i] > most[i] ? entries[w + i] : most[i];
+        }
+    }
+    *low = least[0];
+    *high = most[0];
+    for (int i = 1; i < IVF_CODEC_LANES; i++) {
+        *low = least[i] < *low ? least[i] : *low;
+        *high = most[i] > *high ? most[i] : *high;
+    }
+}
+
+static void steps(const float *entries, int words, float inverse, float largest, uint8_t *to)
+{
+    float low = 0;
+    float high = 0;
+    range(entries, words, &low, &high);
+    for (int w = 0; w < words; w++) {
+        float step = (entries[w] - low) * inverse;
+        to[w] = (uint8_t)(int32_t)(step < largest ? step : largest);
+    }
+}
+
+static void interleave(const uint8_t from[256], uint8_t *words)
+{
+    enum { HALF = 128 };
+    for (int i = 0; i < HALF; i++) {
+        words[2 * i] = from[i];
+        words[2 * i + 1] = from[i + HALF];
+    }
+}
+
 #define IVF_CODEC_KERNELS                                                                                              \
     {                                                                                                                  \
         .sum_squares = sum_squares, .sum_products = sum_products, .squares = squares, .products = products,            \
-        .sum_entries = sum_entries                                                                                     \
+        .sum_entries = sum_entries, .range = range, .steps = steps, .interleave = interleave                           \
     }
 
 #endif

@@ -185,4 +185,11 @@ const ivf_codec_functions ivf_pq_functions = {
     .decode = decode,
     .prepare = prepare,
     .scan = scan,
+    .block_size = ivf_pq_block_size,
+    .block_put = ivf_pq_block_put,
+    .block_get = ivf_pq_block_get,
+    .probe_size = ivf_pq_probe_size,
+    .probe = ivf_pq_probe,
+    .bounds = ivf_pq_bounds,
+    .keys_of_few = ivf_pq_keys_of_few,
 };

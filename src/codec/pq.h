@@ -27,4 +27,15 @@ int ivf_pq_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_tr
 int ivf_pq_train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                        const ivf_codec_training *training);
 
+/* pq_scan.c: see ivf_codec_functions. */
+size_t ivf_pq_block_size(const ivf_codec *codec);
+void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks);
+void ivf_pq_block_get(const ivf_codec *codec, const uint8_t *blocks, int64_t slot, uint8_t *code);
+size_t ivf_pq_probe_size(const ivf_codec *codec);
+void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
+                  void *table);
+void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job);
+void ivf_pq_keys_of_few(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
+                        float *keys);
+
 #endif

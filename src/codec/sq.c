@@ -16,6 +16,7 @@
 #include "codec/bits.h"
 #include "codec/internal.h"
 #include "codec/kernels.h"
+#include "codec/sq.h"
 #include "comm/transfer.h"
 
 enum {
@@ -24,13 +25,7 @@ enum {
     TRAIN_ROWS = 100000, /* FAISS's limit for training a residual scalar quantizer */
 };
 
-typedef struct {
-    float *min;  /* [d] */
-    float *span; /* [d] */
-    float *step; /* [d]: span / largest code */
-} sq_state;
-
-static const sq_state *state_of(const ivf_codec *codec)
+static const ivf_sq_state *state_of(const ivf_codec *codec)
 {
     return codec->state;
 }
@@ -47,7 +42,7 @@ static float largest_code(const ivf_codec *codec)
 
 static void drop(ivf_codec *codec)
 {
-    sq_state *s = codec->state;
+    ivf_sq_state *s = codec->state;
     if (s != NULL)
         ivf_free(s->min);
     ivf_free(s);
@@ -58,7 +53,7 @@ static int make(ivf_codec *codec)
     if (codec->spec.bits != 8 && codec->spec.bits != 6 && codec->spec.bits != 4)
         return ivf_fail(MPIVF_BAD_INPUT, "SQ%d: a scalar quantizer has 8, 6 or 4 bits", codec->spec.bits);
     size_t d = (size_t)codec->d;
-    sq_state *s = ivf_new_zero(1, sizeof *s);
+    ivf_sq_state *s = ivf_new_zero(1, sizeof *s);
     codec->state = s;
     if (s == NULL)
         return MPIVF_FAILED;
@@ -134,7 +129,7 @@ static int find_range(const float *x, int64_t n, size_t d, float *low, float *hi
 }
 
 /* Which of two zeros is the smaller one depends on their order: both count as the positive one. */
-static void keep_range(const sq_state *s, const float *low, const float *high, size_t d)
+static void keep_range(const ivf_sq_state *s, const float *low, const float *high, size_t d)
 {
     for (size_t j = 0; j < d; j++) {
         s->min[j] = low[j] + 0.0F;
@@ -214,7 +209,7 @@ static int train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, con
 
 static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 {
-    const sq_state *s = codec->state;
+    const ivf_sq_state *s = codec->state;
     out[0] = (ivf_array){.name = "sq_min", .type = IVF_F32, .rank = 1, .dims = {codec->d}, .data = s->min};
     out[1] = (ivf_array){.name = "sq_span", .type = IVF_F32, .rank = 1, .dims = {codec->d}, .data = s->span};
     return 2;
@@ -222,7 +217,7 @@ static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 
 static int ready(ivf_codec *codec)
 {
-    const sq_state *s = codec->state;
+    const ivf_sq_state *s = codec->state;
     for (int j = 0; j < codec->d; j++)
         s->step[j] = s->span[j] / largest_code(codec);
     return MPIVF_OK;
@@ -246,7 +241,7 @@ static uint8_t code_of(float x, float min, float span, int bits)
 static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch)
 {
     (void)scratch;
-    const sq_state *s = state_of(codec);
+    const ivf_sq_state *s = state_of(codec);
     const int bits = codec->spec.bits;
     for (int64_t row = 0; row < n; row++, x += codec->d) {
         for (int at = 0; at < codec->d; at += IVF_BITS_CHUNK) {
@@ -262,7 +257,7 @@ static void encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *c
 
 static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
 {
-    const sq_state *s = state_of(codec);
+    const ivf_sq_state *s = state_of(codec);
     const int bits = codec->spec.bits;
     const float largest = largest_code(codec);
     for (int64_t row = 0; row < n; row++, x += codec->d) {
@@ -286,7 +281,7 @@ static size_t table_size(const ivf_codec *codec)
 
 static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)
 {
-    const sq_state *s = state_of(codec);
+    const ivf_sq_state *s = state_of(codec);
     float *constant = table;
     float *offset = constant + TABLE_HEAD;
     float *slope = offset + padded(codec->d);
@@ -337,4 +332,12 @@ const ivf_codec_functions ivf_sq_functions = {
     .decode = decode,
     .prepare = prepare,
     .scan = scan,
+    .block_size = ivf_sq_block_size,
+    .block_put = ivf_sq_block_put,
+    .block_get = ivf_sq_block_get,
+    .spread = ivf_sq_spread,
+    .extent = ivf_sq_extent,
+    .probe_size = ivf_sq_probe_size,
+    .probe = ivf_sq_probe,
+    .bounds = ivf_sq_bounds,
 };

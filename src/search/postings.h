@@ -1,4 +1,4 @@
-/* A rank's share of an index's postings, in memory. */
+/* A rank's share of an index's postings, in memory, list by list. */
 #ifndef IVF_SEARCH_POSTINGS_H
 #define IVF_SEARCH_POSTINGS_H
 
@@ -6,19 +6,28 @@
 
 #include "index/fragment.h"
 #include "index/manifest.h"
+#include "index/model.h"
 
-/* The postings of one list in one fragment. */
+/* A list, in the order of the input rows. With r the decoded codes, c the list's centroid (0 unless the codec is
+ * residual) and o the origin (codec/scan.h). Views into the postings. */
 typedef struct {
-    const uint8_t *codes; /* [n][code_size] */
-    const uint64_t *ids;  /* [n] */
     int64_t n;
-} ivf_segment;
+    uint8_t *blocks; /* [n rounded up to a block] */
+    float *terms;    /* the same; L2: |r|^2 + 2 <c - o, r>; NULL for inner products */
+    uint64_t *ids;   /* [n] */
+    float radius;    /* the largest |r| */
+    float spread;    /* of a code, at most */
+    float shift;     /* |c - o|; 0 for inner products */
+} ivf_list;
 
 typedef struct {
-    int64_t count;
-    ivf_fragment **fragments; /* [count], owned */
-    int64_t *first;           /* [nlist + 1]: list l is segments first[l] .. first[l + 1] - 1; owned */
-    ivf_segment *segments;    /* none is empty; owned, views into the fragments */
+    int32_t nlist;
+    size_t block_size;
+    ivf_list *lists; /* [nlist], owned */
+    float *origin;   /* [d], owned: what queries are taken relative to */
+    uint8_t *blocks; /* of all lists, owned */
+    float *terms;    /* owned */
+    uint64_t *ids;   /* owned */
 } ivf_postings;
 
 /* Local. Which fragments, from .. to - 1, rank `rank` of `size` holds. The fragments in row order are cut into one run
@@ -26,8 +35,9 @@ typedef struct {
  * belongs to one rank, and no rank holds more than its share and one fragment. */
 void ivf_postings_share(const ivf_manifest *manifest, int rank, int size, int64_t *from, int64_t *to);
 
-/* Local. Reads fragments from .. to - 1. On failure what was read is let go. */
-int ivf_postings_load(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to,
+/* Local, uses the team. Reads fragments from .. to - 1 of an index with that model. On failure what was read is let go.
+ */
+int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf_model *model, int64_t from, int64_t to,
                       ivf_postings *postings);
 void ivf_postings_free(ivf_postings *postings);
 

@@ -1,157 +1,289 @@
-/* Scanning of lists, for the searcher: one task a query; where the queries are too few for the threads, the probes of a
- * query are dealt out to several tasks, each with a heap of its own, merged in the end. The k smallest (key, id) of a
- * set do not depend on how it was cut.
+/* Scanning of lists, for the searcher: the order in which queries and lists meet.
  *
- * What the codec prepares depends on the list only for L2 and residual codes: |q - (c + r)|^2 = |(q - c) - r|^2 wants a
- * table for q - c. For inner products <q, c + r> = <q, c> + <q, r>: one table a query, and the list's part is the score
- * that ranked it. */
+ * By query, a task is a query: its probe stays in the cache while its lists stream past, nearest first, so that its
+ * bound is low from the second list on. By list, a task is a list and the queries that look into it: the codes stay in
+ * the cache, and unpacking them is shared. That is done twice, for the queries' nearest lists and for all others, for
+ * the sake of the bounds again. What is read less often is the larger of the two, a list's codes or a query's probe,
+ * which decides; and queries that are too few for the threads are scanned by list, because their lists are more.
+ *
+ * A heap belongs to its query. By list it is shared by threads: offers take a lock, of which there are few because
+ * offers are rare, and the bound is read without it, since an old one only lets a few postings more pass. The k
+ * smallest (key, id) of a set do not depend on the order in which they came. */
 #include "search/scan.h"
+
+#include <math.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
-#include "math/rows.h"
+#include "codec/scan.h"
+#include "search/scan_list.h"
 
-enum { BLOCK_POSTINGS = 1024, TASKS_PER_WORKER = 4 };
+enum { QUERIES_PER_WORKER = 4, SLICE = 16 * IVF_SCAN_CHUNK, QUERIES_OF_TASK = 16 };
 
-/* A worker's scratch. */
-typedef struct {
-    void *table;     /* of the codec */
-    float *residual; /* [d]: query minus centroid */
-    float *keys;     /* [BLOCK_POSTINGS] */
-    int64_t scanned;
-} scan_worker;
-
-typedef struct {
-    const ivf_scan *scan;
-    bool residual;       /* codes are relative to their centroid */
-    bool table_per_list; /* else one a query */
-    int parts;           /* tasks of a query: part p has probes p, p + parts, ... */
-    ivf_neighbor *found; /* [nq][parts][k] */
-    scan_worker *workers;
-    ivf_neighbor *merge_scratch; /* [k] */
-} scan_run;
-
-static void prepare_for_list(const scan_run *run, const scan_worker *worker, const float *query, int32_t list)
+static const ivf_list *list_at(const ivf_scan *scan, int64_t query, int64_t probe, int32_t *number)
 {
-    const ivf_model *model = run->scan->model;
-    ivf_rows_residual(query, 1, model->d, ivf_model_centroids(model), &list, worker->residual);
-    ivf_codec_prepare(model->codec, model->metric, worker->residual, worker->table);
+    *number = scan->probes->list[query * scan->probes->nprobe + probe];
+    return &scan->postings->lists[*number];
 }
 
-static void scan_segment(const scan_run *run, scan_worker *worker, const ivf_segment *segment, float list_key,
-                         ivf_topk *top)
+/* By query. */
+
+static void fetch(const ivf_scan *scan, int64_t query, int64_t probe)
 {
-    const ivf_model *model = run->scan->model;
-    size_t code_size = ivf_codec_code_size(model->codec);
-    for (int64_t first = 0; first < segment->n; first += BLOCK_POSTINGS) {
-        int64_t n = ivf_min_i64(BLOCK_POSTINGS, segment->n - first);
-        ivf_codec_scan(model->codec, model->metric, worker->table, segment->codes + (size_t)first * code_size, n,
-                       worker->keys);
-        if (run->residual && !run->table_per_list)
-            for (int64_t i = 0; i < n; i++)
-                worker->keys[i] += list_key;
-        ivf_topk_offer(top, worker->keys, segment->ids + first, n);
+    enum { LINE = 64, LINES = 16 };
+    int32_t number = 0;
+    if (probe >= scan->probes->nprobe)
+        return;
+    const ivf_list *list = list_at(scan, query, probe, &number);
+    for (size_t line = 0; list->n > 0 && line < LINES; line++)
+        __builtin_prefetch(list->blocks + line * LINE, 0, 2);
+}
+
+static int scan_query(void *arg, int64_t query, int worker)
+{
+    const ivf_scan_state *s = arg;
+    const ivf_scan *scan = s->scan;
+    ivf_scan_worker *mine = &s->workers[worker];
+    ivf_scan_aim(s, query, mine->probe, mine);
+    for (int probe = 0; probe < scan->probes->nprobe; probe++) {
+        ivf_scan_pair pair = {(int32_t)query, probe};
+        ivf_scan_part part = {.pairs = &pair, .count = 1};
+        part.end = list_at(scan, query, probe, &part.list)->n;
+        fetch(scan, query, probe + 1);
+        if (part.end > 0)
+            ivf_scan_list(s, &part, mine);
     }
-    worker->scanned += segment->n;
+    return MPIVF_OK;
 }
 
-static void scan_list(const scan_run *run, scan_worker *worker, int64_t query, int64_t probe, ivf_topk *top)
+/* By list. */
+
+typedef struct {
+    ivf_scan_state *state;
+    ivf_scan_pair *pairs; /* [nq * nprobe], by list */
+    int64_t *start;       /* [nlist + 1]: the pairs of each list */
+    ivf_scan_part *parts; /* the tasks */
+    int64_t count;
+    int64_t room;
+} sorted_scan;
+
+/* The pairs of probes from .. to - 1, sorted by list, within a list by query. */
+static void sort_pairs(const sorted_scan *sorted, int from, int to)
 {
-    const ivf_scan *s = run->scan;
-    int32_t list = s->probes->list[query * s->probes->nprobe + probe];
-    float list_key = -s->probes->score[query * s->probes->nprobe + probe];
-    int64_t first = s->postings->first[list];
-    int64_t end = s->postings->first[list + 1];
-    if (first < end && run->table_per_list)
-        prepare_for_list(run, worker, s->queries + query * s->model->d, list);
-    for (int64_t i = first; i < end; i++)
-        scan_segment(run, worker, &s->postings->segments[i], list_key, top);
+    const ivf_scan *scan = sorted->state->scan;
+    const int32_t nlist = scan->postings->nlist;
+    int64_t *start = sorted->start;
+    int32_t l = 0;
+    for (int32_t i = 0; i <= nlist; i++)
+        start[i] = 0;
+    for (int64_t q = 0; q < scan->nq; q++)
+        for (int p = from; p < to; p++)
+            if (list_at(scan, q, p, &l)->n > 0)
+                start[l + 1]++;
+    for (int32_t i = 0; i < nlist; i++)
+        start[i + 1] += start[i];
+    for (int64_t q = 0; q < scan->nq; q++)
+        for (int p = from; p < to; p++)
+            if (list_at(scan, q, p, &l)->n > 0)
+                sorted->pairs[start[l]++] = (ivf_scan_pair){(int32_t)q, p};
+    for (int32_t i = nlist; i > 0; i--)
+        start[i] = start[i - 1];
+    start[0] = 0;
+}
+
+static int add_part(sorted_scan *sorted, const ivf_scan_part *part)
+{
+    if (sorted->count == sorted->room) {
+        int64_t room = 2 * sorted->room + 1024;
+        ivf_scan_part *grown = ivf_resize(sorted->parts, ivf_to_size(room), sizeof *grown);
+        if (grown == NULL)
+            return MPIVF_FAILED;
+        sorted->parts = grown;
+        sorted->room = room;
+    }
+    sorted->parts[sorted->count++] = *part;
+    return MPIVF_OK;
+}
+
+/* Tasks of a size that the team can share: slices of long lists, some of a list's many queries. */
+static int make_parts(sorted_scan *sorted)
+{
+    const ivf_postings *postings = sorted->state->scan->postings;
+    int rc = MPIVF_OK;
+    sorted->count = 0;
+    for (int32_t l = 0; l < postings->nlist; l++) {
+        for (int64_t pair = sorted->start[l]; pair < sorted->start[l + 1]; pair += IVF_SCAN_PAIRS) {
+            ivf_scan_part part = {.list = l, .pairs = sorted->pairs + pair};
+            part.count = (int)ivf_min_i64(IVF_SCAN_PAIRS, sorted->start[l + 1] - pair);
+            for (; rc == MPIVF_OK && part.first < postings->lists[l].n; part.first = part.end) {
+                part.end = ivf_min_i64(part.first + SLICE, postings->lists[l].n);
+                rc = add_part(sorted, &part);
+            }
+        }
+    }
+    return rc;
 }
 
 static int scan_part(void *arg, int64_t task, int worker)
 {
-    const scan_run *run = arg;
-    const ivf_scan *s = run->scan;
-    scan_worker *mine = &run->workers[worker];
-    int64_t query = task / run->parts;
-    ivf_topk top = ivf_topk_start(run->found + task * s->k, s->k);
-    if (!run->table_per_list)
-        ivf_codec_prepare(s->model->codec, s->model->metric, s->queries + query * s->model->d, mine->table);
-    for (int64_t probe = task % run->parts; probe < s->probes->nprobe; probe += run->parts)
-        scan_list(run, mine, query, probe, &top);
+    const sorted_scan *sorted = arg;
+    ivf_scan_list(sorted->state, &sorted->parts[task], &sorted->state->workers[worker]);
+    return MPIVF_OK;
+}
+
+static int aim_queries(void *arg, int64_t task, int worker)
+{
+    const sorted_scan *sorted = arg;
+    const ivf_scan_state *s = sorted->state;
+    int64_t end = ivf_min_i64(s->scan->nq, (task + 1) * QUERIES_OF_TASK);
+    for (int64_t q = task * QUERIES_OF_TASK; q < end; q++)
+        ivf_scan_aim(s, q, s->probes + ivf_to_size(q) * s->probe_size, &s->workers[worker]);
+    return MPIVF_OK;
+}
+
+static int scan_probes(sorted_scan *sorted, int from, int to)
+{
+    sort_pairs(sorted, from, to);
+    int rc = make_parts(sorted);
+    return rc == MPIVF_OK ? ivf_team_run(sorted->count, scan_part, sorted) : rc;
+}
+
+static int scan_by_list(ivf_scan_state *s)
+{
+    const ivf_scan *scan = s->scan;
+    const int nprobe = scan->probes->nprobe;
+    pthread_mutex_t locks[IVF_SCAN_LOCKS];
+    sorted_scan sorted = {.state = s};
+    sorted.pairs = ivf_new(ivf_to_size(scan->nq), (size_t)nprobe * sizeof *sorted.pairs);
+    sorted.start = ivf_new((size_t)scan->postings->nlist + 1, sizeof *sorted.start);
+    s->probes = ivf_new(ivf_to_size(scan->nq), s->probe_size);
+    int rc = sorted.pairs == NULL || sorted.start == NULL || s->probes == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int i = 0; i < IVF_SCAN_LOCKS; i++)
+        (void)pthread_mutex_init(&locks[i], NULL);
+    s->locks = locks;
+    if (rc == MPIVF_OK)
+        rc = ivf_team_run(ivf_ceil_div(scan->nq, QUERIES_OF_TASK), aim_queries, &sorted);
+    if (rc == MPIVF_OK)
+        rc = scan_probes(&sorted, 0, 1);
+    if (rc == MPIVF_OK && nprobe > 1)
+        rc = scan_probes(&sorted, 1, nprobe);
+    for (int i = 0; i < IVF_SCAN_LOCKS; i++)
+        (void)pthread_mutex_destroy(&locks[i]);
+    s->locks = NULL;
+    ivf_free(sorted.pairs);
+    ivf_free(sorted.start);
+    ivf_free(sorted.parts);
+    ivf_free(s->probes);
+    s->probes = NULL;
+    return rc;
+}
+
+/* Both. */
+
+size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe)
+{
+    return ivf_codec_probe_size(model->codec) + (size_t)nprobe * sizeof(ivf_scan_pair) + sizeof(float);
+}
+
+static void workers_free(ivf_scan_state *s)
+{
+    for (int w = 0; s->workers != NULL && w < ivf_team_size(); w++) {
+        ivf_free(s->workers[w].probe);
+        ivf_free(s->workers[w].table);
+        ivf_free(s->workers[w].residual);
+        ivf_free(s->workers[w].low);
+        ivf_free(s->workers[w].chosen);
+        ivf_free(s->workers[w].codes);
+    }
+    ivf_free(s->workers);
+}
+
+static int workers_new(ivf_scan_state *s)
+{
+    const ivf_model *model = s->scan->model;
+    s->workers = ivf_new_zero((size_t)ivf_team_size(), sizeof *s->workers);
+    for (int w = 0; s->workers != NULL && w < ivf_team_size(); w++) {
+        ivf_scan_worker *worker = &s->workers[w];
+        worker->probe = ivf_new(s->probe_size, 1);
+        worker->table = ivf_new(ivf_codec_table_size(model->codec), 1);
+        worker->residual = ivf_new((size_t)model->d, sizeof *worker->residual);
+        worker->low = ivf_new((size_t)IVF_SCAN_QUERIES * IVF_SCAN_CHUNK, sizeof *worker->low);
+        worker->chosen = ivf_new(IVF_SCAN_CHUNK, sizeof *worker->chosen);
+        worker->codes = ivf_new(IVF_SCAN_KEYS, ivf_codec_code_size(model->codec));
+        if (worker->probe == NULL || worker->table == NULL || worker->residual == NULL || worker->low == NULL ||
+            worker->chosen == NULL || worker->codes == NULL)
+            return MPIVF_FAILED;
+    }
+    return s->workers == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+static bool choose_by_list(const ivf_scan_state *s)
+{
+    const ivf_scan *scan = s->scan;
+    const ivf_postings *postings = scan->postings;
+    int64_t pairs = scan->nq * scan->probes->nprobe;
+    int64_t blocks = 0;
+    if (scan->order != IVF_SCAN_AUTO)
+        return scan->order == IVF_SCAN_BY_LIST;
+    if (scan->nq < (int64_t)QUERIES_PER_WORKER * ivf_team_size() && ivf_team_size() > 1)
+        return true;
+    for (int32_t l = 0; l < postings->nlist; l++)
+        blocks += ivf_ceil_div(postings->lists[l].n, IVF_SCAN_BLOCK);
+    double list_bytes = (double)blocks / postings->nlist * (double)postings->block_size;
+    return pairs >= 2 * (int64_t)postings->nlist && list_bytes > 2 * (double)s->probe_size;
+}
+
+static void start_heaps(const ivf_scan_state *s)
+{
+    for (int64_t q = 0; q < s->scan->nq; q++) {
+        (void)ivf_topk_start(s->out + q * s->scan->k, s->scan->k);
+        atomic_init(&s->bounds[q], INFINITY);
+    }
+}
+
+static int finish_query(void *arg, int64_t query, int worker)
+{
+    const ivf_scan_state *s = arg;
+    ivf_topk top = {.heap = s->out + query * s->scan->k, .k = s->scan->k};
+    (void)worker;
     ivf_topk_finish(&top);
     return MPIVF_OK;
 }
 
-static void merge_parts(const scan_run *run, ivf_neighbor *out)
+static int64_t count_scanned(const ivf_scan *scan)
 {
-    int k = run->scan->k;
-    for (int64_t q = 0; q < run->scan->nq; q++) {
-        const ivf_neighbor *parts = run->found + q * run->parts * k;
-        ivf_neighbor *row = out + q * k;
-        for (int i = 0; i < k; i++)
-            row[i] = parts[i];
-        for (int p = 1; p < run->parts; p++)
-            ivf_topk_merge(row, parts + (int64_t)p * k, 1, k, run->merge_scratch);
-    }
-}
-
-static void workers_free(scan_run *run)
-{
-    for (int w = 0; run->workers != NULL && w < ivf_team_size(); w++) {
-        ivf_free(run->workers[w].table);
-        ivf_free(run->workers[w].residual);
-        ivf_free(run->workers[w].keys);
-    }
-    ivf_free(run->workers);
-}
-
-static int workers_new(scan_run *run)
-{
-    const ivf_model *model = run->scan->model;
-    run->workers = ivf_new_zero((size_t)ivf_team_size(), sizeof *run->workers);
-    for (int w = 0; run->workers != NULL && w < ivf_team_size(); w++) {
-        scan_worker *worker = &run->workers[w];
-        worker->table = ivf_new(ivf_codec_table_size(model->codec), 1);
-        worker->residual = ivf_new((size_t)model->d, sizeof *worker->residual);
-        worker->keys = ivf_new(BLOCK_POSTINGS, sizeof *worker->keys);
-        if (worker->table == NULL || worker->residual == NULL || worker->keys == NULL)
-            return MPIVF_FAILED;
-    }
-    return run->workers == NULL ? MPIVF_FAILED : MPIVF_OK;
-}
-
-/* Parts of a query, so that every worker has a few tasks. */
-static int choose_parts(const ivf_scan *scan)
-{
-    int64_t tasks = (int64_t)TASKS_PER_WORKER * ivf_team_size();
-    if (ivf_team_size() == 1 || scan->nq >= tasks)
-        return 1;
-    return (int)ivf_min_i64(scan->probes->nprobe, ivf_ceil_div(tasks, scan->nq));
+    int64_t scanned = 0;
+    int32_t l = 0;
+    for (int64_t q = 0; q < scan->nq; q++)
+        for (int p = 0; p < scan->probes->nprobe; p++)
+            scanned += list_at(scan, q, p, &l)->n;
+    return scanned;
 }
 
 int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
 {
+    const ivf_codec *codec = scan->model->codec;
     if (scan->nq == 0)
         return MPIVF_OK;
-    scan_run run = {.scan = scan, .residual = ivf_codec_is_residual(scan->model->codec), .parts = choose_parts(scan)};
-    run.table_per_list = run.residual && scan->model->metric == IVF_L2;
-    size_t rows = ivf_to_size(scan->nq * run.parts);
-    run.found = run.parts == 1 ? out : ivf_new(rows, (size_t)scan->k * sizeof *out);
-    run.merge_scratch = ivf_new((size_t)scan->k, sizeof *run.merge_scratch);
-    int rc = run.found == NULL || run.merge_scratch == NULL ? MPIVF_FAILED : workers_new(&run);
-    if (rc == MPIVF_OK)
-        rc = ivf_team_run(scan->nq * run.parts, scan_part, &run);
-    for (int w = 0; rc == MPIVF_OK && w < ivf_team_size(); w++)
-        *scanned += run.workers[w].scanned;
-    if (run.parts > 1) {
-        if (rc == MPIVF_OK)
-            merge_parts(&run, out);
-        ivf_free(run.found);
+    ivf_scan_state s = {.scan = scan,
+                        .residual = ivf_codec_is_residual(codec),
+                        .probe_size = ivf_codec_probe_size(codec),
+                        .extent = (double)ivf_codec_extent(codec),
+                        .epsilon = (2.0 * scan->model->d + 64) * 0x1p-23,
+                        .out = out};
+    s.bounds = ivf_new(ivf_to_size(scan->nq), sizeof *s.bounds);
+    int rc = s.bounds == NULL ? MPIVF_FAILED : workers_new(&s);
+    if (rc == MPIVF_OK) {
+        start_heaps(&s);
+        rc = choose_by_list(&s) ? scan_by_list(&s) : ivf_team_run(scan->nq, scan_query, &s);
     }
-    workers_free(&run);
-    ivf_free(run.merge_scratch);
+    if (rc == MPIVF_OK)
+        rc = ivf_team_run(scan->nq, finish_query, &s);
+    if (rc == MPIVF_OK)
+        *scanned += count_scanned(scan);
+    workers_free(&s);
+    ivf_free(s.bounds);
     return rc;
 }

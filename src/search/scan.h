@@ -9,6 +9,13 @@
 #include "search/postings.h"
 #include "search/probe.h"
 
+/* In which order queries meet lists. */
+typedef enum {
+    IVF_SCAN_AUTO,     /* whichever reads less memory */
+    IVF_SCAN_BY_LIST,  /* a list is scanned for all queries that look into it */
+    IVF_SCAN_BY_QUERY, /* a query looks into all of its lists, nearest first */
+} ivf_scan_order;
+
 typedef struct {
     const ivf_model *model;
     const ivf_postings *postings;
@@ -16,11 +23,13 @@ typedef struct {
     const ivf_probes *probes;
     int64_t nq;
     int k;
+    ivf_scan_order order;
 } ivf_scan;
 
-/* Local, uses the team. out[nq][k], each row sorted by (key, id); *scanned grows by the postings compared. Takes a
- * thread's table of the codec, and when there are fewer than four queries a thread, four times k neighbours a thread.
- * A posting's key depends on the query, the model and its code alone. */
+/* Local, uses the team. out[nq][k], each row sorted by (key, id); *scanned grows by the postings compared. A posting's
+ * key depends on the query, the model and its code alone. Memory: for each thread 100 KiB, a table of the codec and 64
+ * codes; by list also ivf_scan_query_bytes for each query. */
 int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned);
+size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe);
 
 #endif

@@ -61,7 +61,7 @@ static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
     if (s->centroids == NULL)
         return MPIVF_FAILED;
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
-    return ivf_postings_load(index, s->manifest, from, to, &s->postings);
+    return ivf_postings_load(index, s->manifest, s->model, from, to, &s->postings);
 }
 
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, ivf_searcher **searcher)
@@ -110,6 +110,7 @@ const ivf_model *ivf_searcher_model(const ivf_searcher *searcher)
 typedef struct {
     const ivf_searcher *searcher;
     int k;
+    ivf_scan_order order;
     ivf_queries queries;
     ivf_probes probes;
     ivf_neighbor *found; /* [batch][k]; NULL on rank 0, which finds into the caller's rows */
@@ -117,9 +118,10 @@ typedef struct {
     int64_t scanned;
 } search_run;
 
-static int64_t choose_batch(int64_t nq, const ivf_search_params *params)
+static int64_t choose_batch(const ivf_model *model, int64_t nq, const ivf_search_params *params)
 {
-    int64_t query_bytes = (int64_t)params->nprobe * 8 + (int64_t)params->k * 2 * (int64_t)sizeof(ivf_neighbor);
+    int64_t query_bytes = (int64_t)params->nprobe * 8 + (int64_t)params->k * 2 * (int64_t)sizeof(ivf_neighbor) +
+                          ivf_to_i64(ivf_scan_query_bytes(model, params->nprobe));
     int64_t fitting = BATCH_BYTES / query_bytes / BATCH_STEP * BATCH_STEP;
     return ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
 }
@@ -129,7 +131,8 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
 {
     const ivf_model *model = run->searcher->model;
     run->k = params->k;
-    run->batch = choose_batch(nq, params);
+    run->batch = choose_batch(model, nq, params);
+    run->order = params->order;
     int rc = ivf_queries_open(queries, nq, model->d_in, model->metric, &run->queries);
     if (rc == MPIVF_OK && model->rotation != NULL)
         rc = ivf_queries_rotate(&run->queries, nq, model);
@@ -152,7 +155,8 @@ static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int6
                      .queries = run->queries.x + first * model->d,
                      .probes = &run->probes,
                      .nq = nq,
-                     .k = run->k};
+                     .k = run->k,
+                     .order = run->order};
     int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_scan_run(&scan, found, &run->scanned));

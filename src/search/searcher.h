@@ -8,12 +8,14 @@
 #include "index/manifest.h"
 #include "index/model.h"
 #include "math/topk.h"
+#include "search/scan.h"
 
 typedef struct ivf_searcher ivf_searcher;
 
 typedef struct {
     int k;
     int nprobe; /* clamped to nlist by the caller */
+    ivf_scan_order order;
 } ivf_search_params;
 
 typedef struct {

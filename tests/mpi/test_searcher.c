@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/team.h"
 #include "index/layout.h"
+#include "math/simd.h"
 #include "mpi_suite.h"
 #include "search/searcher.h"
 #include "small_index.h"
@@ -42,9 +43,9 @@ static void close_index(void)
 }
 
 /* Collective. One search against the walk, or against brute force. */
-static void check_search(int64_t nq, int nprobe, int k, bool brute_force)
+static void check_order(int64_t nq, int nprobe, int k, bool brute_force, ivf_scan_order order)
 {
-    ivf_search_params params = {.k = k, .nprobe = nprobe};
+    ivf_search_params params = {.k = k, .nprobe = nprobe, .order = order};
     ivf_search_stats stats = {0};
     float *queries = small_vectors(nq, 2);
     ivf_neighbor *found = ivf_new((size_t)nq * (size_t)k, sizeof *found);
@@ -63,9 +64,17 @@ static void check_search(int64_t nq, int nprobe, int k, bool brute_force)
     test_all(right);
 }
 
+/* Collective. In every order in which queries and lists can meet. */
+static void check_search(int64_t nq, int nprobe, int k, bool brute_force)
+{
+    check_order(nq, nprobe, k, brute_force, IVF_SCAN_AUTO);
+    check_order(nq, nprobe, k, brute_force, IVF_SCAN_BY_LIST);
+    check_order(nq, nprobe, k, brute_force, IVF_SCAN_BY_QUERY);
+}
+
 static const ivf_metric metrics[] = {IVF_L2, IVF_IP, IVF_COSINE};
-static const char *const factories[] = {"IVF24,Flat", "IVF24,SQfp16", "IVF24,SQ8",  "IVF24,SQ6",
-                                        "IVF24,SQ4",  "IVF24,PQ4",    "IVF24,PQ8x4"};
+static const char *const factories[] = {"IVF24,Flat", "IVF24,SQfp16", "IVF24,SQ8",   "IVF24,SQ6",
+                                        "IVF24,SQ4",  "IVF24,PQ4",    "IVF24,PQ8x4", "IVF24,PQ16x6"};
 enum { FACTORIES = sizeof factories / sizeof factories[0] };
 
 START_TEST(finds_what_a_walk_finds)
@@ -78,6 +87,22 @@ START_TEST(finds_what_a_walk_finds)
     check_search(40, 5, 10, false);
     check_search(1, SMALL_NLIST, 10, false);
     ivf_team_resize(1);
+    close_index();
+}
+END_TEST
+
+/* The bounds differ from level to level; what is found does not. */
+START_TEST(every_level_finds_the_same)
+{
+    ivf_simd best = ivf_simd_level();
+    open_index(factories[_i / 3], metrics[_i % 3]);
+    for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+        if (!ivf_simd_available((ivf_simd)level) || level == IVF_SIMD_BLAS)
+            continue;
+        ivf_simd_choose((ivf_simd)level);
+        check_search(20, 5, 10, false);
+    }
+    ivf_simd_choose(best);
     close_index();
 }
 END_TEST
@@ -154,6 +179,7 @@ int main(void)
     Suite *suite = suite_create("searcher");
     TCase *tests = tcase_create("searcher");
     tcase_add_loop_test(tests, finds_what_a_walk_finds, 0, FACTORIES * 3);
+    tcase_add_loop_test(tests, every_level_finds_the_same, 0, FACTORIES * 3);
     tcase_add_loop_test(tests, flat_lists_all_probed_are_brute_force, 0, 3);
     tcase_add_loop_test(tests, any_number_of_queries_and_neighbours, 0, 3);
     tcase_add_test(tests, batches_follow_each_other);

@@ -1,0 +1,181 @@
+/* Scans of product codes by tables of 8 bits (7 for codes of 4): entry = what the float entry exceeds its table's
+ * smallest by, in steps, rounded down, so that the sum of the entries is below that of the floats by m steps at most.
+ * Numbers of 5 to 8 bits take a byte in a block, those of 4 bits half a one. The keys of a few codes are summed without
+ * a table, from the codewords, in the order of codec/kernels_body.h. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "codec/bits.h"
+#include "codec/kernels.h"
+#include "codec/pq.h"
+
+enum { BYTE_WORDS = 256, BYTE_LARGEST = 255 };
+
+static const ivf_pq_state *state_of(const ivf_codec *codec)
+{
+    return codec->state;
+}
+
+static bool in_nibbles(const ivf_codec *codec)
+{
+    return codec->spec.bits == 4;
+}
+
+size_t ivf_pq_block_size(const ivf_codec *codec)
+{
+    return in_nibbles(codec) ? ivf_scan_nibbles_size(codec->spec.m) : (size_t)codec->spec.m * IVF_SCAN_BLOCK;
+}
+
+/* The part of a slot's block that holds sub-vectors from `at` on; chunks begin at whole groups. */
+static uint8_t *chunk_of(const ivf_codec *codec, int64_t slot, int at, const uint8_t *blocks)
+{
+    size_t block = (size_t)(slot / IVF_SCAN_BLOCK) * ivf_pq_block_size(codec);
+    size_t part = in_nibbles(codec) ? ivf_scan_nibbles_size(at) : (size_t)at * IVF_SCAN_BLOCK;
+    return (uint8_t *)(uintptr_t)blocks + block + part;
+}
+
+void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks)
+{
+    uint8_t numbers[IVF_BITS_CHUNK];
+    const int64_t lane = slot % IVF_SCAN_BLOCK;
+    for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
+        int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
+        uint8_t *part = chunk_of(codec, slot, at, blocks);
+        ivf_bits_unpack(code, count, codec->spec.bits, numbers);
+        code += ivf_bits_size(count, codec->spec.bits);
+        if (in_nibbles(codec))
+            ivf_scan_nibbles_put(numbers, count, lane, part);
+        else
+            for (ptrdiff_t j = 0; j < count; j++)
+                part[j * IVF_SCAN_BLOCK + lane] = numbers[j];
+    }
+}
+
+void ivf_pq_block_get(const ivf_codec *codec, const uint8_t *blocks, int64_t slot, uint8_t *code)
+{
+    uint8_t numbers[IVF_BITS_CHUNK];
+    const int64_t lane = slot % IVF_SCAN_BLOCK;
+    for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
+        int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
+        const uint8_t *part = chunk_of(codec, slot, at, blocks);
+        if (in_nibbles(codec))
+            ivf_scan_nibbles_get(part, count, lane, numbers);
+        else
+            for (ptrdiff_t j = 0; j < count; j++)
+                numbers[j] = part[j * IVF_SCAN_BLOCK + lane];
+        ivf_bits_pack(numbers, count, codec->spec.bits, code);
+        code += ivf_bits_size(count, codec->spec.bits);
+    }
+}
+
+size_t ivf_pq_probe_size(const ivf_codec *codec)
+{
+    return in_nibbles(codec) ? ivf_scan_nibbles_size(codec->spec.m) : (size_t)codec->spec.m * BYTE_WORDS;
+}
+
+/* The sum of the tables' smallest entries, the largest difference within one, and the sum of the largest magnitudes. */
+typedef struct {
+    double lowest;
+    float widest;
+    double size;
+} extremes;
+
+static extremes find_extremes(const ivf_codec *codec, const float *entries)
+{
+    extremes found = {0};
+    const int words = state_of(codec)->words;
+    for (int sub = 0; sub < codec->spec.m; sub++, entries += words) {
+        float low = 0;
+        float high = 0;
+        ivf_codec_kernels_now()->range(entries, words, &low, &high);
+        found.lowest += (double)low;
+        found.widest = fmaxf(found.widest, high - low);
+        found.size += fmax(fabs((double)low), fabs((double)high));
+    }
+    return found;
+}
+
+/* Entries in steps, where the kernels look for them. */
+static void fill(const ivf_codec *codec, const float *entries, float inverse, float largest, uint8_t *payload)
+{
+    const int words = state_of(codec)->words;
+    uint8_t steps[BYTE_WORDS] = {0};
+    memset(payload, 0, ivf_pq_probe_size(codec));
+    for (size_t sub = 0; sub < (size_t)codec->spec.m; sub++, entries += words) {
+        ivf_codec_kernels_now()->steps(entries, words, inverse, largest, steps);
+        if (in_nibbles(codec))
+            memcpy(payload + ivf_scan_nibbles_at(sub, 0), steps, (size_t)words);
+        else
+            ivf_codec_kernels_now()->interleave(steps, payload + ivf_scan_bytes_at(sub, 0));
+    }
+}
+
+void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
+                  void *table)
+{
+    const int m = codec->spec.m;
+    const float factor = metric == IVF_L2 ? 2 : 1;
+    ivf_codec_prepare(codec, IVF_IP, query, table); /* minus the products */
+    extremes found = find_extremes(codec, table);
+    const float largest =
+        in_nibbles(codec) ? IVF_SCAN_NIBBLE_MAX : (float)ivf_min_i64(BYTE_LARGEST, IVF_SCAN_SUM_MAX / m);
+    if (!((double)factor * found.size < FLT_MAX)) {
+        memset(payload, 0, ivf_pq_probe_size(codec));
+        probe->constant = -INFINITY;
+        return;
+    }
+    const float most = in_nibbles(codec) ? (float)ivf_min_i64((int64_t)largest, IVF_SCAN_SUM_MAX / m) : largest;
+    const float step = most > 0 ? found.widest / most : 0;
+    fill(codec, table, step > FLT_MIN ? 1 / step : 0, most, payload);
+    probe->scale = step > FLT_MIN ? factor * step : 0;
+    probe->constant = (float)((double)factor * found.lowest);
+    probe->slack = step > FLT_MIN ? probe->scale * (float)m : factor * found.widest * (float)m;
+    probe->size = (float)((double)factor * found.size);
+}
+
+void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job)
+{
+    (in_nibbles(codec) ? ivf_scan_nibbles : ivf_scan_bytes)(job, codec->spec.m);
+}
+
+static float entry_of(ivf_metric metric, const float *query, const float *word, int dsub)
+{
+    float sum = 0;
+    if (metric == IVF_L2) {
+        for (int j = 0; j < dsub; j++)
+            sum += (query[j] - word[j]) * (query[j] - word[j]);
+    } else {
+        for (int j = 0; j < dsub; j++)
+            sum -= query[j] * word[j];
+    }
+    return sum;
+}
+
+static float key_of(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *code)
+{
+    const ivf_pq_state *s = state_of(codec);
+    const size_t dsub = (size_t)s->dsub;
+    float sum[4] = {0};
+    for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
+        uint8_t numbers[IVF_BITS_CHUNK];
+        int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
+        ivf_bits_unpack(code, count, codec->spec.bits, numbers);
+        code += ivf_bits_size(count, codec->spec.bits);
+        for (int i = 0; i < count; i++) {
+            size_t sub = (size_t)(at + i);
+            size_t word = sub * (size_t)s->words + numbers[i];
+            sum[i % 4] += entry_of(metric, query + sub * dsub, s->codebooks + word * dsub, s->dsub);
+        }
+    }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void ivf_pq_keys_of_few(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
+                        float *keys)
+{
+    const size_t size = ivf_codec_code_size(codec);
+    for (int64_t i = 0; i < n; i++)
+        keys[i] = key_of(codec, metric, query, codes + (size_t)i * size);
+}

@@ -1,0 +1,220 @@
+/* The inner half of a scan: bounds of all postings of a list for a few queries (codec/scan.h), then the keys of those
+ * whose bound the query's heap still takes.
+ *
+ * No posting is lost to rounding. A sum of n products in any order, fused or not, is off by at most g(n) = n u / (1 - n
+ * u), u = 2^-24, times the sum of their magnitudes (Higham, "Accuracy and stability of numerical algorithms", 2nd ed.,
+ * section 3.1); what is added up here, for the bound and for the key, has no more than d + 16 terms, of magnitudes that
+ * |q - c|^2, |r|^2, |c - o| |r|, |q - o| |r| and the probe's size add up to. 2 g(2 d + 64) of that is taken off a
+ * bound, and what decoding rounds by: a few units of the codec's extent, times what it is multiplied by. A bound that
+ * is NaN (products overflowed) lets its posting pass.
+ *
+ * A heap that is not full has no bound. Then k of the list's postings have keys of at most the k-th lowest bound plus
+ * the width of the bounds, so that no more than about 2 k keys are computed at the beginning. */
+#include "search/scan_list.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "base/metric.h"
+#include "base/numbers.h"
+#include "codec/scan.h"
+#include "math/distance.h"
+#include "math/rows.h"
+
+/* A query's bounds in a list. */
+typedef struct {
+    float base;
+    float scale;
+    float width; /* how far a bound may be below its key */
+} aim;
+
+static const float *query_of(const ivf_scan_state *s, int64_t query)
+{
+    return s->scan->queries + query * s->scan->model->d;
+}
+
+static const void *probe_of(const ivf_scan_state *s, int64_t query, const ivf_scan_worker *worker)
+{
+    return s->probes == NULL ? worker->probe : s->probes + ivf_to_size(query) * s->probe_size;
+}
+
+static float list_key_of(const ivf_scan_state *s, ivf_scan_pair pair)
+{
+    const ivf_probes *probes = s->scan->probes;
+    return -probes->score[(int64_t)pair.query * probes->nprobe + pair.probe];
+}
+
+void ivf_scan_aim(const ivf_scan_state *state, int64_t query, void *probe, ivf_scan_worker *worker)
+{
+    const ivf_scan *scan = state->scan;
+    const float *x = query_of(state, query);
+    for (int j = 0; j < scan->model->d; j++)
+        worker->residual[j] = x[j] - scan->postings->origin[j];
+    ivf_codec_probe(scan->model->codec, scan->model->metric, worker->residual, probe, worker->table);
+}
+
+/* For L2: |q - c|^2, the part of a key that is the list's. */
+static double distance_to_list(const ivf_scan_state *s, ivf_scan_pair pair, int32_t list, const ivf_probe *probe)
+{
+    const ivf_model *model = s->scan->model;
+    if (!s->residual)
+        return (double)probe->norm * (double)probe->norm;
+    const float *centroid = ivf_model_centroids(model) + (ptrdiff_t)list * model->d;
+    return (double)ivf_l2_sqr(query_of(s, pair.query), centroid, model->d);
+}
+
+static aim aim_at(const ivf_scan_state *s, ivf_scan_pair pair, int32_t list, const ivf_probe *probe)
+{
+    enum { DECODING = 16 };
+    const ivf_list *l = &s->scan->postings->lists[list];
+    const double radius = (double)l->radius;
+    const double norm = (double)probe->norm;
+    const double shift = (double)l->shift;
+    double rounding = 2 * norm * radius + (double)probe->size;
+    double base = 0;
+    if (s->scan->model->metric == IVF_L2) {
+        base = distance_to_list(s, pair, list, probe);
+        rounding = s->epsilon * (rounding + base + radius * radius + 2 * shift * radius) +
+                   DECODING * 0x1p-24 * s->extent * (sqrt(base) + radius + shift + norm);
+    } else {
+        base = s->residual ? (double)list_key_of(s, pair) : 0;
+        rounding = s->epsilon * (rounding + fabs(base)) + DECODING * 0x1p-24 * s->extent * norm;
+    }
+    rounding += (double)probe->slope * (double)l->spread + (double)FLT_MIN;
+    base += (double)probe->constant - rounding;
+    bool finite = fabs(base) < (double)FLT_MAX;
+    return (aim){.base = (float)base,
+                 .scale = probe->scale,
+                 .width = finite ? (float)(1.001 * ((double)probe->slack + 2 * rounding)) : INFINITY};
+}
+
+/* The postings of a chunk that a query has chosen. */
+typedef struct {
+    const ivf_scan_state *state;
+    ivf_scan_worker *worker;
+    const ivf_list *list;
+    int32_t number; /* of the list */
+    int64_t first;  /* of the chunk */
+    ivf_scan_pair pair;
+    bool relative; /* worker->residual is the query as the codec takes it */
+    bool prepared; /* worker->table is that query's */
+} choice;
+
+/* Keys of n chosen postings. */
+static void compute_keys(choice *c, const int32_t *chosen, int64_t n, float *keys, uint64_t *ids)
+{
+    const ivf_scan_state *s = c->state;
+    const ivf_model *model = s->scan->model;
+    const size_t code_size = ivf_codec_code_size(model->codec);
+    const float *query = query_of(s, c->pair.query);
+    bool list_in_query = s->residual && model->metric == IVF_L2;
+    if (list_in_query && !c->relative)
+        ivf_rows_residual(query, 1, model->d, ivf_model_centroids(model), &c->number, c->worker->residual);
+    c->relative = true;
+    for (int64_t i = 0; i < n; i++) {
+        ivf_codec_blocks_get(model->codec, c->list->blocks, c->first + chosen[i],
+                             c->worker->codes + (size_t)i * code_size);
+        ids[i] = c->list->ids[c->first + chosen[i]];
+    }
+    ivf_codec_keys(model->codec, model->metric, list_in_query ? c->worker->residual : query, c->worker->codes, n, keys,
+                   c->worker->table, &c->prepared);
+    if (s->residual && !list_in_query) {
+        const float list_key = list_key_of(s, c->pair);
+        for (int64_t i = 0; i < n; i++)
+            keys[i] += list_key;
+    }
+}
+
+/* Offers them; returns the query's new bound, at most `most`. */
+static float offer(const ivf_scan_state *s, int64_t query, const float *keys, const uint64_t *ids, int64_t n,
+                   float most)
+{
+    ivf_topk top = {.heap = s->out + query * s->scan->k, .k = s->scan->k};
+    pthread_mutex_t *lock = s->locks == NULL ? NULL : &s->locks[query % IVF_SCAN_LOCKS];
+    if (lock != NULL)
+        (void)pthread_mutex_lock(lock);
+    ivf_topk_offer(&top, keys, ids, n);
+    float bound = fminf(most, ivf_topk_bound(&top));
+    bound = fminf(bound, atomic_load_explicit(&s->bounds[query], memory_order_relaxed));
+    atomic_store_explicit(&s->bounds[query], bound, memory_order_relaxed);
+    if (lock != NULL)
+        (void)pthread_mutex_unlock(lock);
+    return bound;
+}
+
+/* The chosen ones that are still within the bound, at most IVF_SCAN_KEYS, from *at on. */
+static int64_t next_batch(const float *low, const int32_t *chosen, int64_t count, float most, int64_t *at,
+                          int32_t batch[IVF_SCAN_KEYS])
+{
+    int64_t n = 0;
+    for (; *at < count && n < IVF_SCAN_KEYS; (*at)++) {
+        batch[n] = chosen[*at];
+        n += !(low[chosen[*at]] > most);
+    }
+    return n;
+}
+
+static void choose(choice *c, const float *low, int64_t n, float width)
+{
+    const ivf_scan_state *s = c->state;
+    float keys[IVF_SCAN_KEYS];
+    uint64_t ids[IVF_SCAN_KEYS];
+    int32_t batch[IVF_SCAN_KEYS];
+    float most = atomic_load_explicit(&s->bounds[c->pair.query], memory_order_relaxed);
+    if (most == INFINITY && width < INFINITY)
+        most = fminf(most, nextafterf(ivf_scan_kth(low, n, s->scan->k) + width, INFINITY));
+    int64_t count = ivf_scan_choose(low, n, most, c->worker->chosen);
+    for (int64_t at = 0; at < count;) {
+        int64_t taken = next_batch(low, c->worker->chosen, count, most, &at, batch);
+        if (taken == 0)
+            break;
+        compute_keys(c, batch, taken, keys, ids);
+        most = offer(s, c->pair.query, keys, ids, taken, most);
+    }
+}
+
+/* Some of the part's queries against a chunk. */
+static void scan_chunk(const ivf_scan_state *s, const ivf_scan_part *part, ivf_scan_worker *worker, const aim *aims,
+                       int first_pair, int64_t first)
+{
+    const ivf_list *list = &s->scan->postings->lists[part->list];
+    const int64_t n = ivf_min_i64(IVF_SCAN_CHUNK, part->end - first);
+    const void *probes[IVF_SCAN_QUERIES];
+    float base[IVF_SCAN_QUERIES];
+    float scale[IVF_SCAN_QUERIES];
+    float *low[IVF_SCAN_QUERIES];
+    ivf_scan_job job = {.blocks = list->blocks + ivf_to_size(first / IVF_SCAN_BLOCK) * s->scan->postings->block_size,
+                        .count = ivf_ceil_div(n, IVF_SCAN_BLOCK),
+                        .terms = list->terms == NULL ? NULL : list->terms + first,
+                        .nq = (int)ivf_min_i64(IVF_SCAN_QUERIES, part->count - first_pair),
+                        .probe = probes,
+                        .base = base,
+                        .scale = scale,
+                        .low = low};
+    for (int q = 0; q < job.nq; q++) {
+        probes[q] = (const char *)probe_of(s, part->pairs[first_pair + q].query, worker) + IVF_PROBE_HEAD;
+        base[q] = aims[first_pair + q].base;
+        scale[q] = aims[first_pair + q].scale;
+        low[q] = worker->low + (ptrdiff_t)q * IVF_SCAN_CHUNK;
+    }
+    ivf_codec_bounds(s->scan->model->codec, &job);
+    for (int q = 0; q < job.nq; q++) {
+        choice c = {.state = s,
+                    .worker = worker,
+                    .list = list,
+                    .number = part->list,
+                    .first = first,
+                    .pair = part->pairs[first_pair + q]};
+        choose(&c, low[q], n, aims[first_pair + q].width);
+    }
+}
+
+void ivf_scan_list(const ivf_scan_state *state, const ivf_scan_part *part, ivf_scan_worker *worker)
+{
+    aim aims[IVF_SCAN_PAIRS];
+    for (int i = 0; i < part->count; i++)
+        aims[i] = aim_at(state, part->pairs[i], part->list, probe_of(state, part->pairs[i].query, worker));
+    for (int64_t first = part->first; first < part->end; first += IVF_SCAN_CHUNK)
+        for (int pair = 0; pair < part->count; pair += IVF_SCAN_QUERIES)
+            scan_chunk(state, part, worker, aims, pair, first);
+}
