@@ -44,6 +44,12 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
                             "account of rows in the manifest. Damage is named by file, fragment and list, and gives "
                             "exit code 5; repair mends what can be mended.",
                             "mpirun -n 4 mpivf verify photos.ivf"},
+    [IVF_COMMAND_VACUUM] =
+        {"vacuum", "remove what no version of an index needs",
+         "Lists, and with --delete removes, old versions, unfinished builds that were given up, and files that no "
+         "version names. Files of the versions that stay, of builds that are running, and of unfinished ones that are "
+         "younger than --older-than are left alone.",
+         "mpivf vacuum photos.ivf --keep 1 --delete"},
     [IVF_COMMAND_GENERATE] =
         {"generate", "make synthetic vectors",
          "Writes a mixture of clusters of unequal size, each spread over a few directions of its own with some noise "

@@ -36,6 +36,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_EXACT] = ivf_cmd_exact,
     [IVF_COMMAND_INFO] = ivf_cmd_info,
     [IVF_COMMAND_VERIFY] = ivf_cmd_verify,
+    [IVF_COMMAND_VACUUM] = ivf_cmd_vacuum,
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     /* clang-format on */
 };

@@ -34,8 +34,7 @@ void ivf_manifest_free(ivf_manifest *manifest)
     ivf_free(manifest);
 }
 
-/* The number in a manifest's file name, 0 if the name is not the one that this version's manifest would have. */
-static int64_t version_of(const char *name)
+int64_t ivf_manifest_version_of(const char *name)
 {
     char expected[32];
     long long version = strtoll(name, NULL, 10);
@@ -57,7 +56,7 @@ int ivf_manifest_before(const char *index, int64_t below, int64_t *version)
         return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", path);
     errno = 0;
     for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        int64_t found = version_of(entry->d_name);
+        int64_t found = ivf_manifest_version_of(entry->d_name);
         if (found > *version && found < below)
             *version = found;
     }

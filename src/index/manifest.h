@@ -54,6 +54,9 @@ int ivf_manifest_refuse_empty(const char *index);
  * `index` holds none. */
 int ivf_manifest_read(const char *index, ivf_manifest **manifest);
 
+/* Local. The version of a manifest's file name; 0 when it is none. */
+int64_t ivf_manifest_version_of(const char *name);
+
 /* Local. The newest version number below `below`, valid or not; 0 when there is none. */
 int ivf_manifest_before(const char *index, int64_t below, int64_t *version);
 
