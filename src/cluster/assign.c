@@ -109,7 +109,8 @@ void ivf_kmeans_tally(const ivf_ctx *ctx, ivf_kmeans_work *w)
         largest = ivf_max_i64(largest, w->largest[c]);
     w->norm_unit = ldexp(1, ivf_kmeans_exponent((double)ivf_kmeans_value(largest), w->share.total, 62));
     (void)ivf_team_run(blocks, sizes_of_block, w);
-    ivf_kmeans_allsum(ctx, w->size, 2 * (int64_t)w->k);
+    w->size[2 * (int64_t)w->k] = ivf_kmeans_rank(ctx) == 0 && ivf_kmeans_keep_due(w);
+    ivf_kmeans_allsum(ctx, w->size, 2 * (int64_t)w->k + (w->params->keeper != NULL));
 }
 
 int64_t ivf_kmeans_empty(const ivf_kmeans_work *w)

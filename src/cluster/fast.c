@@ -33,13 +33,57 @@ typedef enum { RELOCATING, FULL, NEAR } pass_kind;
 
 typedef struct {
     ivf_kmeans_lists lists;
-    bool restricted;        /* restricted passes pay */
-    bool deep;              /* a tree stands in for comparing with all centroids */
     ivf_kmeans_upper upper; /* when deep */
-    int64_t placed;         /* rows, over all ranks, that are in cells: the first */
 } course;
 
-static char letter_of(const ivf_kmeans_work *w, const course *c, pass_kind kind)
+/* Whether restricted passes pay. */
+static bool is_restricted(const ivf_kmeans_work *w)
+{
+    return w->k >= RESTRICTED;
+}
+
+/* Whether a tree stands in for comparing with all centroids. */
+static bool is_deep(const ivf_kmeans_work *w)
+{
+    bool wanted = w->params->shape == IVF_KMEANS_BY_SIZE ? w->k >= DEEP : w->params->shape == IVF_KMEANS_HIERARCHICAL;
+    return wanted && w->at.rounded && is_restricted(w);
+}
+
+/* Places that the first passes use. */
+static int64_t part_of(const ivf_kmeans_work *w)
+{
+    const int64_t wanted = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
+    const bool part = wanted > 1 && w->share.total > IVF_SHARE_BLOCK;
+    return part ? ivf_round_up(w->share.total / wanted, IVF_SHARE_BLOCK) : w->share.total;
+}
+
+/* How many of the first passes there are. */
+static int part_passes(const ivf_kmeans_work *w)
+{
+    if (w->params->iterations == 1)
+        return 0;
+    return part_of(w) < w->share.total ? PART_PASSES : WHOLE_PASSES;
+}
+
+/* The last pass of a part moves no centroids, so that they fit their rows. */
+static pass_kind next_kind(const ivf_kmeans_work *w, const ivf_kmeans_report *report)
+{
+    if (w->at.stage == IVF_KMEANS_PART)
+        return part_of(w) < w->share.total && w->at.passes == PART_PASSES - 1 ? FULL : RELOCATING;
+    if (w->at.stage == IVF_KMEANS_ALL && (report->iterations - w->at.since < FULL_PASSES || !is_restricted(w)))
+        return FULL;
+    return NEAR;
+}
+
+ivf_kmeans_wanted ivf_kmeans_wants(const ivf_kmeans_work *w, const ivf_kmeans_report *report)
+{
+    const bool lists = w->params->mode == IVF_KMEANS_FAST && w->at.stage < IVF_KMEANS_LAST && is_restricted(w);
+    const pass_kind next = lists ? next_kind(w, report) : RELOCATING;
+    return (ivf_kmeans_wanted){.cells = next == NEAR || (next == FULL && !is_deep(w)),
+                               .upper = next == NEAR && is_deep(w)};
+}
+
+static char letter_of(const ivf_kmeans_work *w, pass_kind kind)
 {
     const bool all = w->places == w->share.total;
     if (kind == RELOCATING)
@@ -48,7 +92,7 @@ static char letter_of(const ivf_kmeans_work *w, const course *c, pass_kind kind)
         return all ? 'R' : 'r';
     if (w->rounded == NULL)
         return all ? 'F' : 'f';
-    if (c->deep)
+    if (is_deep(w))
         return all ? 'T' : 't';
     return all ? 'Q' : 'q';
 }
@@ -57,19 +101,19 @@ static int list_neighbours(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c)
 {
     if (w->rounded != NULL)
         ivf_kmeans_pack(w);
-    return ivf_kmeans_neighbours(ctx, w, c->deep ? &c->upper : NULL, &c->lists);
+    return ivf_kmeans_neighbours(ctx, w, is_deep(w) ? &c->upper : NULL, &c->lists);
 }
 
 static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind kind, ivf_kmeans_report *report)
 {
-    const int64_t known = ivf_share_prefix(&w->share, c->placed);
-    const bool near = c->restricted && kind == NEAR;
+    const int64_t known = ivf_share_prefix(&w->share, w->at.placed);
+    const bool near = is_restricted(w) && kind == NEAR;
     ivf_kmeans_step step = {.known = known, .near = near ? known : 0, .moving = kind == RELOCATING};
     int rc = MPIVF_OK;
-    if (c->deep && !near) {
+    if (is_deep(w) && !near) {
         step.upper = &c->upper;
         rc = ivf_kmeans_grow_upper(ctx, w, &c->upper);
-    } else if (near || (c->restricted && kind == FULL && c->placed > 0)) {
+    } else if (near || (is_restricted(w) && kind == FULL && w->at.placed > 0)) {
         step.lists = &c->lists;
         step.judge = !near;
         rc = list_neighbours(ctx, w, c);
@@ -78,7 +122,7 @@ static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind 
     }
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_iterate(ctx, w, &step, report);
-    c->placed = w->places;
+    w->at.placed = w->places;
     if (rc == MPIVF_OK && kind == RELOCATING)
         rc = list_neighbours(ctx, w, c);
     if (rc == MPIVF_OK && kind == RELOCATING)
@@ -86,55 +130,52 @@ static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind 
     return rc;
 }
 
-/* Rows that the first passes use, and how many of these passes there are; the last of a part moves no centroids, so
- * that they fit their rows. */
-static int run_part(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
+static void next_stage(ivf_kmeans_work *w, const ivf_kmeans_report *report)
 {
-    const int64_t wanted = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
-    const bool part = wanted > 1 && w->share.total > IVF_SHARE_BLOCK;
-    const int passes = part ? PART_PASSES : WHOLE_PASSES;
-    int rc = MPIVF_OK;
-    ivf_kmeans_use(w, part ? ivf_round_up(w->share.total / wanted, IVF_SHARE_BLOCK) : w->share.total);
-    for (int i = 1; i <= passes && w->params->iterations > 1 && rc == MPIVF_OK; i++) {
-        pass_kind kind = part && i == passes ? FULL : RELOCATING;
-        rc = iterate(ctx, w, c, kind, report);
-        if (rc == MPIVF_OK)
-            ivf_kmeans_record(w, letter_of(w, c, kind), report);
+    ivf_kmeans_progress *at = &w->at;
+    if (at->stage == IVF_KMEANS_PART && at->passes >= part_passes(w)) {
+        at->stage = IVF_KMEANS_ALL;
+        at->since = report->iterations;
+        at->passes = 0;
     }
-    return rc;
+    if (at->stage == IVF_KMEANS_ALL && report->stopped != NULL) {
+        at->stage = IVF_KMEANS_FILL;
+        at->passes = 0;
+    }
+    ivf_kmeans_use(w, at->stage == IVF_KMEANS_PART ? part_of(w) : w->share.total);
 }
 
-static int run_all(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
+static int run_pass(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
 {
-    const int since = report->iterations;
-    int rc = MPIVF_OK;
-    ivf_kmeans_use(w, w->share.total);
-    while (report->stopped == NULL && rc == MPIVF_OK) {
-        pass_kind kind = report->iterations - since < FULL_PASSES || !c->restricted ? FULL : NEAR;
-        rc = iterate(ctx, w, c, kind, report);
-        if (rc == MPIVF_OK) {
-            ivf_kmeans_record(w, letter_of(w, c, kind), report);
-            report->stopped = ivf_kmeans_reason_to_stop(w, report, since);
-        }
-    }
-    return rc;
+    const pass_kind kind = next_kind(w, report);
+    int rc = iterate(ctx, w, c, kind, report);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (w->at.stage < IVF_KMEANS_FILL)
+        ivf_kmeans_record(w, letter_of(w, kind), report);
+    if (w->at.stage == IVF_KMEANS_ALL)
+        report->stopped = ivf_kmeans_reason_to_stop(w, report, w->at.since);
+    w->at.passes++;
+    next_stage(w, report);
+    return ivf_kmeans_keep(ctx, w, &c->lists, &c->upper, report);
 }
 
 /* Passes until no cell is empty; the last resort is single precision. */
-static int fill(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
+static int run(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_report *report)
 {
-    const ivf_kmeans_step full = {0};
     int rc = MPIVF_OK;
-    for (int pass = 0; pass < FILLING_PASSES && w->empty > 0 && rc == MPIVF_OK; pass++)
-        rc = iterate(ctx, w, c, NEAR, report);
+    next_stage(w, report);
+    while (rc == MPIVF_OK && w->at.stage < IVF_KMEANS_FILL)
+        rc = run_pass(ctx, w, c, report);
+    while (rc == MPIVF_OK && w->at.stage == IVF_KMEANS_FILL && w->empty > 0 && w->at.passes < FILLING_PASSES)
+        rc = run_pass(ctx, w, c, report);
     if (rc != MPIVF_OK || w->empty == 0)
         return rc;
-    c->deep = false;
+    w->at.rounded = false;
     ivf_kmeans_rounded_free(w->rounded);
     w->rounded = NULL;
     w->exact_sums = true;
-    rc = ivf_kmeans_fill_empty(ctx, w, &full, report);
-    return rc != MPIVF_OK || w->empty == 0 || w->params->spare ? rc : ivf_kmeans_refuse_close(w);
+    return ivf_kmeans_fill_empty(ctx, w, report);
 }
 
 /* The last update again, with the rows as they are. */
@@ -146,29 +187,44 @@ static void settle(const ivf_ctx *ctx, ivf_kmeans_work *w)
     ivf_kmeans_update(ctx, w);
 }
 
-static bool is_deep(const ivf_kmeans_work *w)
+/* Collective. The rows' grid; whether they suit one may be known from before. */
+static int round_rows(const ivf_ctx *ctx, ivf_kmeans_work *w, int32_t width, bool recalled)
 {
-    bool wanted = w->params->shape == IVF_KMEANS_BY_SIZE ? w->k >= DEEP : w->params->shape == IVF_KMEANS_HIERARCHICAL;
-    return wanted && w->rounded != NULL && w->k >= RESTRICTED;
+    int rc = MPIVF_OK;
+    if (!recalled || w->at.rounded)
+        rc = ivf_kmeans_round(ctx, w, width, recalled);
+    w->at.rounded = w->rounded != NULL;
+    w->exact_sums = w->rounded == NULL;
+    return rc;
+}
+
+/* Collective. The course as it was when it was kept. */
+static int recall_course(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, const ivf_kmeans_report *report)
+{
+    if (!ivf_kmeans_wants(w, report).cells)
+        return MPIVF_OK;
+    for (int32_t i = 0; i < w->k; i++)
+        c->lists.wide[i] = w->kept_wide[i] != 0;
+    ivf_kmeans_use(w, w->at.placed);
+    ivf_kmeans_sort(w);
+    ivf_kmeans_tally(ctx, w);
+    return ivf_kmeans_wants(w, report).upper ? ivf_kmeans_recall_upper(ctx, w, &w->kept_tree, &c->upper) : MPIVF_OK;
 }
 
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
     const int32_t width = (int32_t)ivf_min_i64(w->k, WIDTH);
-    course c = {.restricted = w->k >= RESTRICTED};
+    const bool recalled = w->at.placed > 0;
+    course c = {0};
     int rc = ivf_kmeans_lists_new(&c.lists, w->k, width);
     w->picked = ivf_new((size_t)ivf_team_size() * (size_t)width, w->d * sizeof *w->picked);
     rc = ivf_kmeans_agree(ctx, w->picked == NULL ? MPIVF_FAILED : rc);
     if (rc == MPIVF_OK)
-        rc = ivf_kmeans_round(ctx, w, width);
-    w->exact_sums = w->rounded == NULL;
-    c.deep = is_deep(w);
+        rc = round_rows(ctx, w, width, recalled);
+    if (rc == MPIVF_OK && recalled)
+        rc = recall_course(ctx, w, &c, report);
     if (rc == MPIVF_OK)
-        rc = run_part(ctx, w, &c, report);
-    if (rc == MPIVF_OK)
-        rc = run_all(ctx, w, &c, report);
-    if (rc == MPIVF_OK && w->empty > 0)
-        rc = fill(ctx, w, &c, report);
+        rc = run(ctx, w, &c, report);
     if (rc == MPIVF_OK)
         settle(ctx, w);
     ivf_kmeans_lists_free(&c.lists);

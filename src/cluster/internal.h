@@ -65,6 +65,23 @@ typedef struct {
     bool moving;   /* centroids that serve little will be moved after it: empty cells wait for that */
 } ivf_kmeans_step;
 
+typedef enum {
+    IVF_KMEANS_PART, /* iterations over a part of the rows */
+    IVF_KMEANS_ALL,  /* over all */
+    IVF_KMEANS_FILL, /* passes of the same kind while cells are empty */
+    IVF_KMEANS_LAST, /* and then in single precision */
+    IVF_KMEANS_DONE
+} ivf_kmeans_stage;
+
+/* Where the iterations stand: with the parameters and the report it decides what comes next. */
+typedef struct {
+    ivf_kmeans_stage stage;
+    int passes;     /* of the stage that are done */
+    int since;      /* iterations before those over all rows */
+    int64_t placed; /* rows, over all ranks, that are in cells: the first */
+    bool rounded;   /* rows are compared in 8 bits until the last stage */
+} ivf_kmeans_progress;
+
 typedef struct {
     const ivf_kmeans_params *params;
     ivf_share share;
@@ -94,13 +111,29 @@ typedef struct {
     double *share_of_objective; /* [k] */
     double *spread;             /* [k]: squared distances of a cell's rows to its centroid before the last update */
     int64_t *largest;           /* [k]: bits of the largest squared norm in each cell */
-    int64_t *size;              /* [2 k]: rows of each cell; then their squared norms, in fixed point */
-    double norm_unit;           /* of those */
+    int64_t
+        *size; /* [2 k + 1]: rows of each cell; their squared norms, in fixed point; whether to keep the iteration */
+    double norm_unit; /* of those */
     double objective; /* sum of squared distances to the centroids before the last update, or of minus the scores */
     bool moved;       /* the last update changed a centroid */
     int64_t empty;    /* cells that the last assignment left without rows */
     int64_t repaired; /* and how many of them were given one */
+    ivf_kmeans_progress at;
+
+    /* Of what was kept, until the iterations take it; NULL: none. */
+    uint8_t *kept_wide; /* [k] */
+    ivf_tree kept_tree; /* its second level */
 } ivf_kmeans_work;
+
+/* What the next iteration must know of the last. */
+typedef struct {
+    bool cells; /* of the rows, and which lists are too short */
+    bool upper; /* nodes over the centroids */
+} ivf_kmeans_wanted;
+
+/* Why there are no further iterations. */
+enum { IVF_KMEANS_REASONS = 4 };
+extern const char *const ivf_kmeans_reasons[IVF_KMEANS_REASONS]; /* the first: NULL, there are */
 
 /* Collective, as the work's context allows. */
 static inline void ivf_kmeans_allsum(const ivf_ctx *ctx, int64_t *values, int64_t n)
@@ -182,7 +215,7 @@ int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_lists *lis
 /* Local. order and start from cell, for cells (or groups) 0 to k - 1. */
 void ivf_kmeans_sort(ivf_kmeans_work *w);
 
-/* Collective, uses the team. largest, size and norm_unit. */
+/* Collective, uses the team. largest, size and norm_unit; and rank 0's wish to keep the iteration. */
 void ivf_kmeans_tally(const ivf_ctx *ctx, ivf_kmeans_work *w);
 
 /* Local. Cells without rows. */
@@ -212,17 +245,35 @@ int ivf_kmeans_refuse_close(const ivf_kmeans_work *w);
 /* Local. Why no iteration should follow, or NULL; those before `since` do not count. */
 const char *ivf_kmeans_reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans_report *report, int since);
 
-/* Collective, uses the team. Iterations until none meets an empty cell, or nothing can be done about it. */
-int ivf_kmeans_fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step,
-                          ivf_kmeans_report *report);
+/* Collective, uses the team. The last stage: passes in single precision until none meets an empty cell, or nothing can
+ * be done about it. */
+int ivf_kmeans_fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
 
-/* Collective, uses the team. From the seeds to the end. */
+/* Local. Of that mode. */
+ivf_kmeans_wanted ivf_kmeans_wants(const ivf_kmeans_work *w, const ivf_kmeans_report *report);
+
+/* Collective. Keeps the iteration that was made, if rank 0 wished to; lists and upper may be NULL in exact mode. */
+int ivf_kmeans_keep(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_lists *lists, const ivf_kmeans_upper *upper,
+                    ivf_kmeans_report *report);
+
+/* Local. Rank 0 keeps the outcome. */
+int ivf_kmeans_keep_outcome(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
+
+/* Local. Whether keeping the iteration is worth it now. */
+bool ivf_kmeans_keep_due(const ivf_kmeans_work *w);
+
+/* Collective. Takes up what was kept: k, centroids, report, at, empty, repaired, and what ivf_kmeans_wants says. False:
+ * nothing was, or nothing that fits. */
+int ivf_kmeans_recall(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, bool *recalled);
+
+/* Collective, uses the team. From the seeds, or from what was recalled, to the end. */
 int ivf_kmeans_run_exact(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
 
 /* Collective, uses the team. Puts the rows on a grid and makes room for centroids and for lists of `width` candidates.
- * w->rounded is NULL afterwards when the rows do not suit a grid. */
-int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width);
+ * w->rounded is NULL afterwards when the rows do not suit a grid, which is tried with the centroids of the start,
+ * unless they are known to suit one. */
+int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width, bool known);
 void ivf_kmeans_pack(ivf_kmeans_work *w); /* Local, uses the team. The centroids, for the passes to come. */
 void ivf_kmeans_rounded_free(ivf_kmeans_rounded *rounded);
 
@@ -246,6 +297,9 @@ int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const iv
 
 /* Collective, uses the team. Grows a tree over the centroids and renumbers them by it; rows must be assigned anew. */
 int ivf_kmeans_grow_upper(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_upper *upper);
+
+/* Collective. The same from a tree that was kept (its second level), which it takes over. */
+int ivf_kmeans_recall_upper(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_tree *tree, ivf_kmeans_upper *upper);
 void ivf_kmeans_upper_free(ivf_kmeans_upper *upper);
 
 /* Local, uses the team. cell of all rows, by descent. */

@@ -6,6 +6,10 @@
 
 enum { REPAIR_PASSES = 16 }; /* each can double the cells in use */
 
+enum { GOING_ON, SETTLED, TOLERANCE, ITERATIONS };
+const char *const ivf_kmeans_reasons[IVF_KMEANS_REASONS] = {
+    [SETTLED] = "settled", [TOLERANCE] = "tolerance", [ITERATIONS] = "iterations"};
+
 static double imbalance(const ivf_kmeans_work *w)
 {
     double squares = 0;
@@ -55,26 +59,32 @@ const char *ivf_kmeans_reason_to_stop(const ivf_kmeans_work *w, const ivf_kmeans
 {
     int done = report->iterations;
     if (w->repaired == 0 && !w->moved)
-        return "settled";
+        return ivf_kmeans_reasons[SETTLED];
     if (done > since + 1) {
         double before = report->objective[done - 2];
         double fall = before - report->objective[done - 1];
         if (w->params->tolerance > 0 && fall < w->params->tolerance * fabs(before))
-            return "tolerance";
+            return ivf_kmeans_reasons[TOLERANCE];
     }
-    return done - since >= w->params->iterations ? "iterations" : NULL;
+    return ivf_kmeans_reasons[done - since >= w->params->iterations ? ITERATIONS : GOING_ON];
 }
 
-int ivf_kmeans_fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step,
-                          ivf_kmeans_report *report)
+int ivf_kmeans_fill_empty(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
-    w->repaired = 1;
-    for (int pass = 0; pass < REPAIR_PASSES && w->empty > 0 && w->repaired > 0; pass++) {
-        int rc = ivf_kmeans_iterate(ctx, w, step, report);
-        if (rc != MPIVF_OK)
-            return rc;
+    const ivf_kmeans_step full = {0};
+    int rc = MPIVF_OK;
+    if (w->at.stage != IVF_KMEANS_LAST) {
+        w->at.stage = IVF_KMEANS_LAST;
+        w->at.passes = 0;
+        w->repaired = 1;
     }
-    return MPIVF_OK;
+    while (w->at.passes < REPAIR_PASSES && w->empty > 0 && w->repaired > 0 && rc == MPIVF_OK) {
+        rc = ivf_kmeans_iterate(ctx, w, &full, report);
+        w->at.passes++;
+        if (rc == MPIVF_OK)
+            rc = ivf_kmeans_keep(ctx, w, NULL, NULL, report);
+    }
+    return rc != MPIVF_OK || w->empty == 0 || w->params->spare ? rc : ivf_kmeans_refuse_close(w);
 }
 
 int ivf_kmeans_run_exact(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
@@ -82,16 +92,16 @@ int ivf_kmeans_run_exact(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repo
     const ivf_kmeans_step full = {0};
     int rc = MPIVF_OK;
     ivf_kmeans_use(w, w->share.total);
-    while (report->stopped == NULL && rc == MPIVF_OK) {
+    while (w->at.stage < IVF_KMEANS_LAST && report->stopped == NULL && rc == MPIVF_OK) {
+        w->at.stage = IVF_KMEANS_ALL;
         rc = ivf_kmeans_iterate(ctx, w, &full, report);
-        if (rc == MPIVF_OK) {
-            ivf_kmeans_record(w, 'F', report);
-            report->stopped = ivf_kmeans_reason_to_stop(w, report, 0);
-        }
+        if (rc != MPIVF_OK)
+            break;
+        ivf_kmeans_record(w, 'F', report);
+        report->stopped = ivf_kmeans_reason_to_stop(w, report, 0);
+        rc = ivf_kmeans_keep(ctx, w, NULL, NULL, report);
     }
-    if (rc == MPIVF_OK && w->empty > 0)
-        rc = ivf_kmeans_fill_empty(ctx, w, &full, report);
-    return rc != MPIVF_OK || w->empty == 0 || w->params->spare ? rc : ivf_kmeans_refuse_close(w);
+    return rc == MPIVF_OK && w->empty > 0 ? ivf_kmeans_fill_empty(ctx, w, report) : rc;
 }
 
 int ivf_kmeans_refuse_close(const ivf_kmeans_work *w)

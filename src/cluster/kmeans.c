@@ -57,7 +57,7 @@ static int make_cells(ivf_kmeans_work *w)
     w->sums = ivf_new((size_t)w->slice * w->d, sizeof *w->sums);
     w->start = ivf_new(k + 2, sizeof *w->start);
     w->largest = ivf_new(k, sizeof *w->largest);
-    w->size = ivf_new(2 * k, sizeof *w->size);
+    w->size = ivf_new(2 * k + 1, sizeof *w->size);
     w->spread = ivf_new(k, sizeof *w->spread);
     w->founded = ivf_new_zero(k, sizeof *w->founded);
     w->share_of_objective = ivf_new(k, sizeof *w->share_of_objective);
@@ -81,22 +81,39 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->largest);
     ivf_free(w->size);
     ivf_free(w->picked);
+    ivf_free(w->kept_wide);
+    ivf_tree_free(&w->kept_tree);
     ivf_kmeans_rounded_free(w->rounded);
 }
 
-static int seed_and_run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
+/* Collective. From what was kept, or from the seeds. */
+static int start(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
+    bool recalled = false;
     int rc = ivf_kmeans_agree(ctx, make_rows(w));
     if (rc == MPIVF_OK)
+        rc = ivf_kmeans_recall(ctx, w, report, &recalled);
+    if (rc == MPIVF_OK && !recalled)
         rc = ivf_kmeans_seed(ctx, w);
-    if (rc != MPIVF_OK)
-        return rc;
-    if (w->k < w->params->k && (!w->params->spare || w->k == 0))
-        return refuse_few(w);
+    if (rc == MPIVF_OK && w->k < w->params->k && (!w->params->spare || w->k == 0))
+        rc = refuse_few(w);
+    return rc;
+}
+
+static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
+{
     ivf_kmeans_norms(w);
-    rc = ivf_kmeans_agree(ctx, make_cells(w));
+    int rc = ivf_kmeans_agree(ctx, make_cells(w));
     if (rc == MPIVF_OK)
         rc = (w->params->mode == IVF_KMEANS_FAST ? ivf_kmeans_run_fast : ivf_kmeans_run_exact)(ctx, w, report);
+    return rc == MPIVF_OK ? ivf_kmeans_keep_outcome(ctx, w, report) : rc;
+}
+
+static int run(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
+{
+    int rc = start(ctx, w, report);
+    if (rc == MPIVF_OK && w->at.stage != IVF_KMEANS_DONE)
+        rc = iterate(ctx, w, report);
     for (size_t spare = (size_t)w->k; spare < (size_t)w->params->k && rc == MPIVF_OK; spare++)
         memcpy(w->centroids + spare * w->d, w->centroids, w->d * sizeof(float));
     return rc;
@@ -119,7 +136,7 @@ static int train(const ivf_ctx *ctx, const ivf_kmeans_params *params, const floa
         .exact_sums = true,
     };
     work.centroids = centroids;
-    rc = seed_and_run(ctx, &work, report);
+    rc = run(ctx, &work, report);
     drop(&work);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/keeper.h"
 #include "base/metric.h"
 #include "base/share.h"
 #include "comm/context.h"
@@ -35,6 +36,8 @@ typedef struct {
     uint32_t stream; /* of base/rng.h */
     bool spare;      /* fewer than k distinct rows will do: the centroids left over are copies of the first, which ties
                         (to the lowest number) never choose; for codebooks, not for lists */
+    const ivf_keeper *keeper; /* of the work between iterations, and of the outcome; NULL: none, on all ranks alike */
+    const char *kept_as;      /* under this name */
 } ivf_kmeans_params;
 
 enum {
@@ -62,6 +65,10 @@ typedef struct {
  * unless `spare`. x is finite and n below 2^31; fast mode wants rows in random order, for its part of them is the
  * first. Bit-identical for any number of threads: all sums are of integers.
  *
+ * With a keeper it goes on after the last iteration that was kept, with the same outcome to the bit, whatever ranks and
+ * threads there were; rows and parameters must be the same. Kept are 4 k d bytes, and 4 n where the next iteration
+ * wants to know the cells of the rows.
+ *
  * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
  * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 4 n k d in 8 bits, and k * k * d
  * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 400) bytes more, and for each thread 64 * 6 d and
@@ -83,9 +90,13 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
  *     fast, once: 4 d (4096 or all rows, if they are fewer) broadcast, 4 (d + 1) gathered for each of these that it
  *                 holds, 16 in all-reduces; at the end 8 k d in all-reduces
  *     m, R, 2nd Q: 4 k L / ranks (L = 64, or k if that is less) to an all-gather of 4 k L bytes; 2nd Q: 8 k in
- * all-reduces m:          M = ceil(0.15 k) founders at most: 16 gathered for each that it proposes (at most M), 4 (d +
- * 1) for each that it holds; 4 M (d + 4) broadcast T, m hierarchical: that of ivf_tree_grow and 4 for each agreement: a
- * fixed number for each of these. */
+ *                 all-reduces
+ *     m:          M = ceil(0.15 k) founders at most: 16 gathered for each that it proposes (at most M), 4 (d + 1) for
+ *                 each that it holds; 4 M (d + 4) broadcast
+ *     T, m hierarchical: that of ivf_tree_grow
+ *     keeper:     at the start 160 broadcast, and what is kept, if anything is; 8 more in each iteration; where one is
+ *                 kept whose rows' cells are wanted, 4 gathered for each of its rows, 4 MiB at a time, and 8 each time
+ * and 4 for each agreement: a fixed number for each of these. */
 int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
                    float *centroids, ivf_kmeans_report *report);
 

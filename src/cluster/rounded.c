@@ -147,16 +147,16 @@ static int suits(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_rounde
     return rc;
 }
 
-int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width)
+int ivf_kmeans_round(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t width, bool known)
 {
     if (w->params->d > IVF_COARSE_MAX_D)
         return MPIVF_OK;
-    bool suited = false;
+    bool suited = known;
     ivf_kmeans_rounded *r = make(w, width);
     int rc = ivf_kmeans_agree(ctx, r == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK && r != NULL)
         rc = fit(ctx, w, r);
-    if (rc == MPIVF_OK && r != NULL && holds(ctx, w, r))
+    if (rc == MPIVF_OK && r != NULL && holds(ctx, w, r) && !known)
         rc = suits(ctx, w, r, &suited);
     if (rc == MPIVF_OK && suited)
         w->rounded = r;

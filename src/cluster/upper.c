@@ -69,6 +69,12 @@ static int make_parts(const ivf_kmeans_work *w, ivf_kmeans_upper *upper)
     return upper->parts == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+static int look_around(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_upper *upper)
+{
+    int rc = find_next(w, upper);
+    return ivf_kmeans_agree(ctx, rc == MPIVF_OK ? make_parts(w, upper) : rc);
+}
+
 int ivf_kmeans_grow_upper(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_upper *upper)
 {
     const ivf_tree_growth growth = {.levels = 2, .metric = w->params->metric, .seed = w->params->seed};
@@ -82,8 +88,15 @@ int ivf_kmeans_grow_upper(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_upp
     if (rc != MPIVF_OK)
         return rc;
     memcpy(w->centroids, upper->tree.centroids[0], bytes);
-    rc = find_next(w, upper);
-    return ivf_kmeans_agree(ctx, rc == MPIVF_OK ? make_parts(w, upper) : rc);
+    return look_around(ctx, w, upper);
+}
+
+int ivf_kmeans_recall_upper(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_tree *tree, ivf_kmeans_upper *upper)
+{
+    ivf_kmeans_upper_free(upper);
+    upper->tree = *tree;
+    *tree = (ivf_tree){0};
+    return look_around(ctx, w, upper);
 }
 
 typedef struct {

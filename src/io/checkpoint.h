@@ -1,0 +1,25 @@
+/* A keeper (base/keeper.h) in files: one for each name, in a folder of its own. They appear whole and are replaced
+ * whole, but are not made durable: one that a crash tears is noticed by its checksum, and costs time, never a result.
+ * FORMAT.md, "Checkpoints". */
+#ifndef IVF_IO_CHECKPOINT_H
+#define IVF_IO_CHECKPOINT_H
+
+#include "base/keeper.h"
+
+typedef struct ivf_checkpoints ivf_checkpoints;
+
+/* Local. Keeps files in `folder` once there is something to keep: at the earliest `interval` seconds after the last
+ * time, and not before keeping has become less than a fiftieth of the work; interval 0: whenever it is asked. A file
+ * that cannot be written is warned of, tried again after a minute or more, and fails nothing. NULL with a failure
+ * recorded. */
+ivf_checkpoints *ivf_checkpoints_new(const char *folder, double interval);
+void ivf_checkpoints_free(ivf_checkpoints *checkpoints);
+
+/* Local. Removes what killed runs left half written in the folder; while nobody writes there. */
+void ivf_checkpoints_clean(const char *folder);
+
+/* Local. Valid as long as the checkpoints. Each open reads the file twice: to trust it, and for the caller. A file that
+ * is not whole is warned of, and removed. */
+const ivf_keeper *ivf_checkpoints_keeper(const ivf_checkpoints *checkpoints);
+
+#endif
