@@ -35,10 +35,11 @@ typedef struct {
     int assign_numbers;                /* of probes that were given: one for each upper level, or none */
     int32_t assign_probes[IVF_LEVELS]; /* of each upper level, for IVF_NEAREST_TREE; 0: the usual */
     double tolerance;
-    bool skip_bad_rows;   /* else the first one fails the build */
-    bool replace;         /* an index that exists gets a new version */
-    bool restart;         /* unfinished builds of the index are thrown away */
-    const json_t *config; /* the effective options, for the manifest; borrowed; same on every rank */
+    double checkpoint_interval; /* seconds between checkpoints of training, at least; 0: after every step */
+    bool skip_bad_rows;         /* else the first one fails the build */
+    bool replace;               /* an index that exists gets a new version */
+    bool restart;               /* unfinished builds of the index are thrown away */
+    const json_t *config;       /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
 typedef struct {

@@ -30,7 +30,8 @@ int ivf_rotate_train(const ivf_ctx *ctx, ivf_build_state *build)
                                    .d_out = build->plan.d_rotated,
                                    .iterations = OPQ_ITERATIONS,
                                    .seed = build->config->seed,
-                                   .exact = build->config->train_exact};
+                                   .exact = build->config->train_exact,
+                                   .keeper = build->keeper};
     ivf_opq_report report;
     char took[24];
     double started = ivf_clock();

@@ -11,6 +11,7 @@
 #include "comm/account.h"
 #include "index/fragment.h"
 #include "index/model.h"
+#include "io/checkpoint.h"
 #include "io/dataset.h"
 #include "io/ids.h"
 #include "io/lock.h"
@@ -42,7 +43,9 @@ typedef struct {
     ivf_model *model;
     int64_t model_bytes; /* of its file; on rank 0 */
     uint64_t model_checksum;
-    bool model_is_new; /* its file was not there before; on rank 0 */
+    bool model_is_new;            /* its file was not there before; on rank 0 */
+    ivf_checkpoints *checkpoints; /* while training */
+    const ivf_keeper *keeper;     /* theirs; NULL: nothing is kept */
 
     int64_t *pending; /* numbers of the fragments that are to be made, ascending, [pending_count]; on every rank */
     int64_t pending_count;

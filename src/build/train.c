@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/team.h"
 #include "base/text.h"
+#include "build/checkpoint.h"
 #include "build/rotate.h"
 #include "build/way.h"
 #include "cluster/kmeans.h"
@@ -74,7 +75,9 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
                                       .iterations = build->config->iterations,
                                       .tolerance = build->config->tolerance,
                                       .seed = build->config->seed,
-                                      .stream = IVF_RNG_KMEANS};
+                                      .stream = IVF_RNG_KMEANS,
+                                      .keeper = build->keeper,
+                                      .kept_as = "lists"};
     double started = ivf_clock();
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
     int rc = ivf_agree(ctx, report == NULL ? MPIVF_FAILED : MPIVF_OK);
@@ -94,16 +97,35 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 /* Collective. The levels above the lists, which are renumbered. */
 static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
 {
-    const ivf_tree_growth growth = {
-        .levels = build->plan.levels, .metric = build->plan.metric, .seed = build->config->seed};
+    const ivf_tree_growth growth = {.levels = build->plan.levels,
+                                    .metric = build->plan.metric,
+                                    .seed = build->config->seed,
+                                    .keeper = build->keeper};
     const ivf_tree *tree = &build->model->tree;
     char took[24];
+    bool recalled = false;
     double started = ivf_clock();
-    int rc = ivf_tree_grow(ctx, &growth, &build->model->tree);
+    int rc = ivf_checkpoint_recall_tree(ctx, build, &recalled);
+    if (rc != MPIVF_OK || recalled)
+        return rc;
+    rc = ivf_tree_grow(ctx, &growth, &build->model->tree);
+    if (rc == MPIVF_OK)
+        rc = ivf_checkpoint_keep_tree(ctx, build);
     if (rc == MPIVF_OK && tree->levels > 1)
         ivf_info("train: a tree of %d levels, %d nodes right above the lists, in %s", tree->levels, tree->count[1],
                  ivf_text_duration(ivf_clock() - started, took));
     return rc;
+}
+
+/* Collective. */
+static int find_way(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    bool recalled = false;
+    int rc = ivf_checkpoint_recall_way(ctx, build, &recalled);
+    if (rc != MPIVF_OK || recalled)
+        return rc;
+    rc = ivf_way_fit(ctx, build);
+    return rc == MPIVF_OK ? ivf_checkpoint_keep_way(ctx, build) : rc;
 }
 
 /* Residuals of this rank's first rows of the sample. */
@@ -153,8 +175,10 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
 static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
 {
     ivf_codec *codec = build->model->codec;
-    const ivf_codec_training training = {
-        .seed = build->config->seed, .iterations = build->config->pq_iterations, .exact = build->config->train_exact};
+    const ivf_codec_training training = {.seed = build->config->seed,
+                                         .iterations = build->config->pq_iterations,
+                                         .exact = build->config->train_exact,
+                                         .keeper = build->keeper};
     ivf_share share = build->share;
     char took[24];
     double started = ivf_clock();
@@ -229,15 +253,18 @@ int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)
     const ivf_plan *plan = &build->plan;
     int rc = ivf_agree(ctx, ivf_model_new(&plan->factory, plan->d, plan->metric, &build->model));
     if (rc == MPIVF_OK)
+        rc = ivf_checkpoint_begin(ctx, build);
+    if (rc == MPIVF_OK)
         rc = ivf_rotate_train(ctx, build);
     if (rc == MPIVF_OK)
         rc = train_lists(ctx, build);
     if (rc == MPIVF_OK)
         rc = grow_tree(ctx, build);
     if (rc == MPIVF_OK)
-        rc = ivf_way_fit(ctx, build);
+        rc = find_way(ctx, build);
     if (rc == MPIVF_OK)
         rc = train_codec(ctx, build);
+    ivf_checkpoint_end(build);
     ivf_free(build->sample);
     build->sample = NULL;
     if (rc == MPIVF_OK)

@@ -54,6 +54,7 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
         .iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_ITERATIONS)),
         .pq_iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_PQ_ITERATIONS)),
         .tolerance = ivf_options_real(options, IVF_OPTION_TOLERANCE),
+        .checkpoint_interval = ivf_options_real(options, IVF_OPTION_CHECKPOINT_INTERVAL),
         .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
         .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
         .restart = ivf_options_flag(options, IVF_OPTION_RESTART),

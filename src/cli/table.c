@@ -294,6 +294,17 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                               .real_max = 1,
                               .help = "The k-means that places the lists stops when its objective falls by less than "
                                       "this share in one iteration; 0: never."},
+    [IVF_OPTION_CHECKPOINT_INTERVAL] = {.name = "checkpoint-interval",
+                                        .type = IVF_TYPE_REAL,
+                                        .commands = BUILDING,
+                                        .argument = "SECONDS",
+                                        .fallback = "1",
+                                        .real_min = 0,
+                                        .real_max = 1e9,
+                                        .help = "Training is kept on disk between its steps, so that the same command "
+                                                "goes on after a kill: so many seconds apart, or farther where that "
+                                                "would cost more than 2 % of the time; 0: after every step. Makes no "
+                                                "difference to the index."},
     [IVF_OPTION_LEVELS] = {.name = "levels",
                            .type = IVF_TYPE_INTEGER,
                            .commands = BUILDING,

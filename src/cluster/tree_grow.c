@@ -4,6 +4,7 @@
 #include "cluster/tree_grow.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -51,9 +52,11 @@ static float *deal(const float *below, int d, const ivf_share *share)
     return mine;
 }
 
-static int train(const ivf_ctx *ctx, const ivf_tree_growth *growth, const float *below, int32_t count, int d,
+static int train(const ivf_ctx *ctx, const ivf_tree_growth *growth, int level, const float *below, int32_t count, int d,
                  growing *nodes)
 {
+    char name[IVF_KEEPER_NAME];
+    (void)snprintf(name, sizeof name, "tree-%d", level);
     const ivf_kmeans_params params = {.k = nodes->count,
                                       .d = d,
                                       .metric = growth->metric,
@@ -61,7 +64,9 @@ static int train(const ivf_ctx *ctx, const ivf_tree_growth *growth, const float 
                                       .iterations = ITERATIONS,
                                       .seed = growth->seed,
                                       .stream = IVF_RNG_TREE,
-                                      .spare = true};
+                                      .spare = true,
+                                      .keeper = growth->keeper,
+                                      .kept_as = name};
     const ivf_share share = {.total = count, .rank = ivf_kmeans_rank(ctx), .size = ivf_kmeans_ranks(ctx)};
     ivf_kmeans_report *report = ivf_new(1, sizeof *report);
     float *mine = deal(below, d, &share);
@@ -133,14 +138,14 @@ static int prune(growing *nodes, int32_t below, int d)
     return MPIVF_OK;
 }
 
-static int grow_level(const ivf_ctx *ctx, const ivf_tree_growth *growth, const float *below, int32_t count, int d,
-                      growing *nodes)
+static int grow_level(const ivf_ctx *ctx, const ivf_tree_growth *growth, int level, const float *below, int32_t count,
+                      int d, growing *nodes)
 {
     nodes->centroids = ivf_new((size_t)nodes->count, (size_t)d * sizeof *nodes->centroids);
     nodes->parent = ivf_new((size_t)count, sizeof *nodes->parent);
     int rc = ivf_kmeans_agree(ctx, nodes->centroids == NULL || nodes->parent == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK)
-        rc = train(ctx, growth, below, count, d, nodes);
+        rc = train(ctx, growth, level, below, count, d, nodes);
     if (rc == MPIVF_OK)
         rc = find_parents(ctx, growth->metric, below, count, d, nodes);
     return ivf_kmeans_agree(ctx, rc == MPIVF_OK ? prune(nodes, count, d) : rc);
@@ -218,7 +223,7 @@ int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *t
         const float *below = l == 1 ? tree->centroids[0] : nodes[l - 1].centroids;
         int32_t count = l == 1 ? lists : nodes[l - 1].count;
         nodes[l].count = (int32_t)ivf_min_i64(nodes_of(lists, levels, l), count);
-        rc = grow_level(ctx, growth, below, count, tree->d, &nodes[l]);
+        rc = grow_level(ctx, growth, l, below, count, tree->d, &nodes[l]);
     }
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_agree(ctx, put_in_order(tree, nodes, levels, &grown));

@@ -2,6 +2,7 @@
 #ifndef IVF_CLUSTER_TREE_GROW_H
 #define IVF_CLUSTER_TREE_GROW_H
 
+#include "base/keeper.h"
 #include "cluster/tree.h"
 #include "comm/context.h"
 
@@ -9,6 +10,7 @@ typedef struct {
     int levels; /* 1 to IVF_LEVELS; 0: by the number of lists */
     ivf_metric metric;
     uint64_t seed;
+    const ivf_keeper *keeper; /* of the k-means of each level, as "tree-1" and on; NULL: none, on all ranks alike */
 } ivf_tree_growth;
 
 /* Local. The levels that `lists` lists get when it is left open: 1, 2 from 8192 on, 3 from 2^19 on. */

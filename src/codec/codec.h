@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/array.h"
+#include "base/keeper.h"
 #include "base/metric.h"
 #include "base/share.h"
 #include "comm/context.h"
@@ -38,8 +39,9 @@ int64_t ivf_codec_training_rows(const ivf_codec *codec);
 
 typedef struct {
     uint64_t seed;
-    int iterations; /* of PQ's k-means, at most */
-    bool exact;     /* PQ: every iteration compares all rows with all codewords in single precision */
+    int iterations;           /* of PQ's k-means, at most */
+    bool exact;               /* PQ: every iteration compares all rows with all codewords in single precision */
+    const ivf_keeper *keeper; /* of each codebook of PQ, by the rank that trains it; NULL: none, on all ranks alike */
 } ivf_codec_training;
 
 /* Local, uses the team. Trains on x[n][d] (residuals if the codec is residual), rows in random order, of which it takes
@@ -52,15 +54,15 @@ int ivf_codec_train_local(ivf_codec *codec, const float *x, int64_t n, const ivf
  *
  * Work: SQ, each holder its rows. PQ, the holders share the sub-vectors: sub-vector i is trained by rank i mod size, so
  * at most m ranks help.
- * Memory, beyond the codec: PQ, for each holder its sub-vectors of all rows (4 u d / size bytes for u rows), and twice
- * 16 MiB (or 1024 rows).
- * Communication of each rank, with p ranks in the context, A = 8 bytes for an agreement (log p steps):
- *   size 1:  one broadcast of the arrays (PQ: 4 d 2^bits bytes, SQ: 8 d) and 2 A
- *   SQ:      one all-reduce of 16 d bytes and 2 A
- *   PQ:      r rounds, r = ceil(ceil(u / 1024) / (size k)) with k = max(1, floor(4096 / d)), of one all-to-all of 8
- *            bytes a pair, p - 1 messages and 3 A; in them a holder sends 4 d bytes for each of its rows but for its
- *            own sub-vectors, together 4 d (u / size) (1 - 1 / size), and receives as much; then one all-gather of
- *            4 d 2^bits bytes; 4 A. */
+ * With a keeper PQ trains only the codebooks that were not kept, and has the same bytes whatever ranks and threads
+ * there were; rows and training must be the same. Memory, beyond the codec: PQ, for each holder its sub-vectors of all
+ * rows (4 u d / size bytes for u rows), and twice 16 MiB (or 1024 rows). Communication of each rank, with p ranks in
+ * the context, A = 8 bytes for an agreement (log p steps): size 1:  one broadcast of the arrays (PQ: 4 d 2^bits bytes,
+ * SQ: 8 d) and 2 A SQ:      one all-reduce of 16 d bytes and 2 A PQ:      r rounds, r = ceil(ceil(u / 1024) / (size k))
+ * with k = max(1, floor(4096 / d)), of one all-to-all of 8 bytes a pair, p - 1 messages and 3 A; in them a holder sends
+ * 4 d bytes for each of its rows but for its own sub-vectors, together 4 d (u / size) (1 - 1 / size), and receives as
+ * much; then one all-gather of 4 d 2^bits bytes; 5 A. With a keeper m bytes broadcast, and the codebooks that were
+ * kept, which then need none of the above. */
 int ivf_codec_train(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                     const ivf_codec_training *training);
 

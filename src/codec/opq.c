@@ -81,6 +81,7 @@ static int make(ivf_opq_work *w)
 static void drop(ivf_opq_work *w)
 {
     ivf_codec_free(w->codec);
+    ivf_free(w->other);
     ivf_free(w->codes);
     ivf_free(w->rotated);
     ivf_free(w->product);
@@ -122,13 +123,13 @@ static int spread(const ivf_opq_work *w, int rc, float *values, size_t count)
     return rc;
 }
 
-static int start(ivf_opq_work *w)
+static int start(ivf_opq_work *w, const ivf_opq_report *report)
 {
     int rc = ivf_opq_sum_squares(w, w->share.total);
     if (rc != MPIVF_OK)
         return rc;
     rc = ivf_ctx_is_root(w->ctx) ? ivf_opq_start(w, w->share.total) : MPIVF_OK;
-    return spread(w, rc, w->rotation, w->d * w->d_out);
+    return spread(w, ivf_opq_keep(w, report, rc), w->rotation, w->d * w->d_out);
 }
 
 /* Collective. The first codewords: rotated rows of the first block, in the order of a seeded permutation. */
@@ -185,14 +186,14 @@ static double move_words(ivf_opq_work *w, int64_t rows)
     return fmax(0, squares - kept) / (double)rows;
 }
 
-/* Collective. One pass of k-means over the first `prefix` rows. */
+/* Collective. One pass of k-means over the first `prefix` rows; what it returns is yet to be agreed on. */
 static int move(ivf_opq_work *w, int64_t prefix, double *error)
 {
     int rc = ivf_opq_sum_cells(w, prefix);
     if (rc != MPIVF_OK)
         return rc;
     *error = move_words(w, prefix);
-    return ivf_agree(w->ctx, ivf_codec_ready(w->codec));
+    return ivf_codec_ready(w->codec);
 }
 
 /* The best rotation for the codes that the rows have: rank 0's part. */
@@ -212,39 +213,49 @@ static int turn_root(const ivf_opq_work *w)
     return rc;
 }
 
-static int turn(ivf_opq_work *w, int64_t prefix)
+/* Collective. The end of an iteration. */
+static int turn(ivf_opq_work *w, int64_t prefix, const ivf_opq_report *report)
 {
     int rc = ivf_opq_sum_decoded(w, prefix);
     if (rc != MPIVF_OK)
         return rc;
     rc = ivf_ctx_is_root(w->ctx) ? turn_root(w) : MPIVF_OK;
-    return spread(w, rc, w->rotation, w->d * w->d_out);
+    return spread(w, ivf_opq_keep(w, report, rc), w->rotation, w->d * w->d_out);
+}
+
+static void enter(ivf_opq_work *w, ivf_opq_stage stage)
+{
+    w->at = (ivf_opq_progress){.stage = stage, .before = INFINITY};
 }
 
 /* Collective. Iterations on the first `prefix` rows. */
 static int run_stage(ivf_opq_work *w, int64_t prefix, int iterations, ivf_opq_report *report)
 {
-    double before = INFINITY;
-    for (int i = 0; i < iterations; i++) {
-        int rc = move(w, prefix, &report->error);
-        if (rc == MPIVF_OK)
-            rc = turn(w, prefix);
+    ivf_opq_progress *at = &w->at;
+    while (at->passes < iterations && !at->settled) {
+        int rc = ivf_agree(w->ctx, move(w, prefix, &report->error));
         if (rc != MPIVF_OK)
             return rc;
+        at->settled = at->before - report->error < SETTLED * at->before;
+        at->before = report->error;
+        at->passes++;
         report->iterations++;
-        if (before - report->error < SETTLED * before)
-            break;
-        before = report->error;
+        rc = turn(w, prefix, report);
+        if (rc != MPIVF_OK)
+            return rc;
     }
     return MPIVF_OK;
 }
 
 /* Collective. k-means from new codewords, with the rotation as it is. */
-static int first_passes(ivf_opq_work *w, int64_t prefix, double *error)
+static int first_passes(ivf_opq_work *w, int64_t prefix, const ivf_opq_report *report, double *error)
 {
-    int rc = seed_words(w);
-    for (int i = 0; i < FIRST_PASSES && rc == MPIVF_OK; i++)
+    int rc = w->at.passes == 0 ? seed_words(w) : MPIVF_OK;
+    while (w->at.passes < FIRST_PASSES && rc == MPIVF_OK) {
         rc = move(w, prefix, error);
+        w->at.passes++;
+        rc = ivf_agree(w->ctx, ivf_opq_keep(w, report, rc));
+    }
     return rc;
 }
 
@@ -258,33 +269,43 @@ static void swap(float *a, float *b, size_t count)
     }
 }
 
-/* Collective. Rows as they are may be the better start: neighbouring dimensions of some data (SIFT) belong together. */
-static int choose_start(ivf_opq_work *w, int64_t prefix, double *error)
+/* Collective. Puts aside the start that was tried, for one with the rows as they are. */
+static int put_aside(ivf_opq_work *w)
 {
     const size_t turned = w->d * w->d;
-    const size_t words = w->d * IVF_OPQ_WORDS;
-    double plain = 0;
-    int rc = first_passes(w, prefix, error);
-    if (rc != MPIVF_OK || w->d != w->d_out)
+    int rc = ivf_agree(w->ctx, ivf_opq_make_other(w));
+    if (rc != MPIVF_OK)
         return rc;
-    float *other = ivf_new_zero(turned + words, sizeof *other);
-    rc = ivf_agree(w->ctx, other == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc != MPIVF_OK || other == NULL) {
-        ivf_free(other);
-        return rc;
-    }
+    memset(w->other, 0, turned * sizeof *w->other);
     for (size_t i = 0; i < w->d; i++)
-        other[i * w->d + i] = 1;
-    swap(other, w->rotation, turned);
-    memcpy(other + turned, w->books, words * sizeof *other);
-    rc = first_passes(w, prefix, &plain);
-    if (rc == MPIVF_OK && *error <= plain) {
-        swap(other, w->rotation, turned);
-        swap(other + turned, w->books, words);
-        rc = ivf_agree(w->ctx, ivf_codec_ready(w->codec));
+        w->other[i * w->d + i] = 1;
+    swap(w->other, w->rotation, turned);
+    memcpy(w->other + turned, w->books, w->d * IVF_OPQ_WORDS * sizeof *w->other);
+    enter(w, IVF_OPQ_PLAIN);
+    return MPIVF_OK;
+}
+
+/* Collective. Rows as they are may be the better start: neighbouring dimensions of some data (SIFT) belong together. */
+static int choose_start(ivf_opq_work *w, int64_t prefix, ivf_opq_report *report)
+{
+    int rc = MPIVF_OK;
+    if (w->at.stage == IVF_OPQ_PRINCIPAL) {
+        rc = first_passes(w, prefix, report, &report->start);
+        if (rc == MPIVF_OK && w->d == w->d_out)
+            rc = put_aside(w);
     }
-    *error = fmin(*error, plain);
-    ivf_free(other);
+    if (rc == MPIVF_OK && w->at.stage == IVF_OPQ_PLAIN) {
+        rc = first_passes(w, prefix, report, &w->at.plain);
+        if (rc == MPIVF_OK && report->start <= w->at.plain) {
+            swap(w->other, w->rotation, w->d * w->d);
+            swap(w->other + w->d * w->d, w->books, w->d * IVF_OPQ_WORDS);
+            rc = ivf_agree(w->ctx, ivf_codec_ready(w->codec));
+        }
+        report->start = fmin(report->start, w->at.plain);
+        ivf_free(w->other);
+        w->other = NULL;
+    }
+    enter(w, IVF_OPQ_PART);
     return rc;
 }
 
@@ -294,12 +315,32 @@ static int iterate(ivf_opq_work *w, ivf_opq_report *report)
     const bool early = !w->params->exact && all / PART >= (int64_t)LEAST_PER_WORD * IVF_OPQ_WORDS;
     const int64_t first = early ? all / PART : all;
     const int first_iterations = early ? w->params->iterations * 2 / 3 : 0;
-    int rc = choose_start(w, first, &report->start);
-    if (rc == MPIVF_OK)
+    int rc = MPIVF_OK;
+    if (w->at.stage <= IVF_OPQ_PLAIN)
+        rc = choose_start(w, first, report);
+    if (rc == MPIVF_OK && w->at.stage == IVF_OPQ_PART) {
         rc = run_stage(w, first, first_iterations, report);
-    if (rc == MPIVF_OK)
-        rc = run_stage(w, all, w->params->iterations - first_iterations, report);
-    return rc;
+        enter(w, IVF_OPQ_ALL);
+    }
+    return rc == MPIVF_OK ? run_stage(w, all, w->params->iterations - first_iterations, report) : rc;
+}
+
+/* Collective. From what was kept, or from the start. */
+static int run(ivf_opq_work *w, ivf_opq_report *report)
+{
+    bool recalled = false;
+    enter(w, IVF_OPQ_PRINCIPAL);
+    int rc = ivf_opq_recall(w, report, &recalled);
+    if (rc != MPIVF_OK || w->at.stage == IVF_OPQ_DONE)
+        return rc;
+    if (!recalled)
+        rc = start(w, report);
+    if (rc == MPIVF_OK && w->share.total >= LEAST_ROWS)
+        rc = iterate(w, report);
+    if (rc != MPIVF_OK || w->params->keeper == NULL)
+        return rc;
+    enter(w, IVF_OPQ_DONE);
+    return ivf_agree(w->ctx, ivf_opq_keep(w, report, rc));
 }
 
 int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float *x, const ivf_share *share,
@@ -326,9 +367,7 @@ int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float 
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, choose_units(&w));
     if (rc == MPIVF_OK)
-        rc = start(&w);
-    if (rc == MPIVF_OK && w.share.total >= LEAST_ROWS)
-        rc = iterate(&w, report);
+        rc = run(&w, report);
     drop(&w);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/keeper.h"
 #include "base/share.h"
 #include "comm/context.h"
 
@@ -17,7 +18,8 @@ typedef struct {
     int d_out;      /* values of a rotated row: fewer than d (the rest is dropped), d, or more */
     int iterations; /* at most; 0: the start alone; at most IVF_OPQ_ITERATIONS */
     uint64_t seed;
-    bool exact; /* all iterations on all rows */
+    bool exact;               /* all iterations on all rows */
+    const ivf_keeper *keeper; /* of the work between iterations, and of the outcome; NULL: none, on all ranks alike */
 } ivf_opq_params;
 
 typedef struct {
@@ -37,12 +39,17 @@ typedef struct {
  * to the best one for these codes (SVD). The first two thirds of them take a quarter of the rows where that leaves 64
  * for each codeword. They end early when they gain less than 0.01 %.
  *
+ * With a keeper it goes on after the last pass that was kept, as "rotation", with the same bits, whatever ranks and
+ * threads there were; rows and parameters must be the same. Kept are 4 d D + 1024 D bytes, twice that between the two
+ * candidates for the start.
+ *
  * MPIVF_BAD_INPUT: no rows, m does not divide d_out, more than IVF_OPQ_VALUES, a row's norm beyond 1e17.
  * Cost of an iteration: 2 n d d_out + 256 n d_out multiply-adds over the holders, and an SVD on rank 0. Memory: d_out *
  * 1024 * 8 bytes, 4 d^2 + 8 d d_out + 2048 d_out for each thread, m for each row.
  * Communication of a rank, D = d_out: the start all-reduces 8 (d^2 + d + 1) bytes and broadcasts 4 d D, and for each of
  * its one or two candidates 1024 D; their 4 passes each and every iteration all-reduce 8 (256 D + 256 m + 1), every
- * iteration also 8 d D, and broadcasts 4 d D. Agreements (8 bytes): 5, 9 to 20 more for the start, 4 an iteration. */
+ * iteration also 8 d D, and broadcasts 4 d D. Agreements (8 bytes): 5, 9 to 20 more for the start, 4 an iteration.
+ * With a keeper 3 more, and 128 broadcast and what was kept, if anything was. */
 int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float *x, const ivf_share *share,
                   float *rotation, ivf_opq_report *report);
 

@@ -6,7 +6,12 @@
  * Where several ranks hold the rows, sub-vector i belongs to rank i mod size: an all-to-all brings each rank its
  * sub-vectors of all rows, once, in rounds of bounded size, then k-means needs no communication, and an all-gather
  * brings every rank all codebooks. Rows lie in the order of their places, so that k-means sees the same rows in the
- * same order for any number of ranks. Memory and bytes are in codec.h. */
+ * same order for any number of ranks. Memory and bytes are in codec.h.
+ *
+ * With a keeper the codebooks are kept one by one, as "pq-0" and on, each by the rank that trained it; rank 0 reads
+ * those that are there, and the ranks share what is left. */
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -20,21 +25,109 @@
 
 enum { ROUND_BYTES = 16 << 20 }; /* that a rank sends in a round, unless one block has more */
 
-/* The sub-vectors that one rank trains: first, first + step, ... */
+/* Sub-vectors without a codebook. */
+typedef struct {
+    int count;
+    int *subs; /* [m], owned: the first `count`, ascending */
+} todo;
+
+enum { UNTRAINED, TRAINED, KEPT };
+
+/* Those of `left` that one rank trains: first, first + step, ... */
 typedef struct {
     const ivf_codec *codec;
     const ivf_codec_training *training;
     const float *x;      /* [n][d]; or NULL: */
     const float *slices; /* [count][n][dsub] */
     int64_t n;
+    const todo *left;
     int first;
     int step;
-    bool in_tasks; /* a sub-vector to each thread; else the team for each */
+    int64_t count;
+    atomic_int *state; /* [count] */
+    bool in_tasks;     /* a sub-vector to each thread; else the team for each */
 } train_job;
 
-static int64_t count_of(int m, int first, int step)
+static int64_t count_of(const todo *left, int first, int step)
 {
-    return first < m ? ivf_ceil_div(m - first, step) : 0;
+    return first < left->count ? ivf_ceil_div(left->count - first, step) : 0;
+}
+
+static int sub_of(const train_job *job, int64_t number)
+{
+    return job->left->subs[job->first + (int)number * job->step];
+}
+
+static ivf_keeper_part book_of(const ivf_codec *codec, int sub)
+{
+    const ivf_pq_state *s = codec->state;
+    const size_t values = (size_t)s->words * (size_t)s->dsub;
+    return (ivf_keeper_part){s->codebooks + (size_t)sub * values, values * sizeof(float)};
+}
+
+static void name_book(int sub, char name[IVF_KEEPER_NAME])
+{
+    (void)snprintf(name, IVF_KEEPER_NAME, "pq-%d", sub);
+}
+
+/* Keeps the codebooks that are trained and were not kept, if it is time; by whichever thread has trained one. */
+static int keep_books(const train_job *job)
+{
+    const ivf_keeper *keeper = job->training->keeper;
+    int rc = MPIVF_OK;
+    if (keeper == NULL || !keeper->due(keeper->arg, book_of(job->codec, 0).bytes))
+        return MPIVF_OK;
+    for (int64_t i = 0; i < job->count && rc == MPIVF_OK; i++) {
+        int expected = TRAINED;
+        if (!atomic_compare_exchange_strong(&job->state[i], &expected, KEPT))
+            continue;
+        const ivf_keeper_part book = book_of(job->codec, sub_of(job, i));
+        char name[IVF_KEEPER_NAME];
+        name_book(sub_of(job, i), name);
+        rc = ivf_keeper_put(keeper, name, &book, 1);
+    }
+    return rc;
+}
+
+/* Local. The codebooks that were kept, into the codec; had[m]: which. */
+static void take_books(const ivf_codec *codec, const ivf_keeper *keeper, uint8_t *had)
+{
+    for (int sub = 0; sub < codec->spec.m; sub++) {
+        const ivf_keeper_part book = book_of(codec, sub);
+        char name[IVF_KEEPER_NAME];
+        name_book(sub, name);
+        if (!ivf_keeper_get(keeper, name, &book, 1))
+            continue;
+        had[sub] = ivf_keeper_finite(book.data, book.bytes / sizeof(float));
+        if (!had[sub])
+            ivf_keeper_refuse(name);
+    }
+}
+
+/* Collective if ctx is not NULL. Every rank has the codebooks that were kept, and knows what is left. */
+static int look_what_is_left(const ivf_ctx *ctx, const ivf_codec *codec, const ivf_codec_training *training, todo *left)
+{
+    const size_t m = (size_t)codec->spec.m;
+    uint8_t *had = ivf_new_zero(m, 1);
+    *left = (todo){.subs = ivf_new(m, sizeof *left->subs)};
+    int rc = had == NULL || left->subs == NULL ? MPIVF_FAILED : MPIVF_OK;
+    if (ctx != NULL)
+        rc = ivf_agree(ctx, rc);
+    if (rc != MPIVF_OK || had == NULL) {
+        ivf_free(had);
+        return rc;
+    }
+    if (training->keeper != NULL && (ctx == NULL || ivf_ctx_is_root(ctx)))
+        take_books(codec, training->keeper, had);
+    if (training->keeper != NULL && ctx != NULL)
+        ivf_bcast(ctx, had, m);
+    for (int sub = 0; sub < codec->spec.m; sub++)
+        if (!had[sub])
+            left->subs[left->count++] = sub;
+        else if (ctx != NULL)
+            ivf_bcast(ctx, book_of(codec, sub).data, book_of(codec, sub).bytes);
+    ivf_free(had);
+    return MPIVF_OK;
 }
 
 static float *gather_slice(const train_job *job, int sub)
@@ -65,32 +158,44 @@ static int train_slice(void *arg, int64_t number, int worker)
 {
     (void)worker;
     const train_job *job = arg;
-    const int sub = job->first + (int)number * job->step;
-    if (job->x == NULL)
-        return train_words(
-            job, sub, job->slices + (size_t)number * (size_t)job->n * (size_t)(job->codec->d / job->codec->spec.m));
-    float *slice = gather_slice(job, sub);
-    int rc = slice == NULL ? MPIVF_FAILED : train_words(job, sub, slice);
-    ivf_free(slice);
-    return rc;
+    const int sub = sub_of(job, number);
+    const size_t values = (size_t)job->n * (size_t)(job->codec->d / job->codec->spec.m);
+    float *own = job->x != NULL ? gather_slice(job, sub) : NULL;
+    if (job->x != NULL && own == NULL)
+        return MPIVF_FAILED;
+    int rc = train_words(job, sub, own != NULL ? own : job->slices + (size_t)number * values);
+    ivf_free(own);
+    if (rc != MPIVF_OK)
+        return rc;
+    atomic_store(&job->state[number], TRAINED);
+    return keep_books(job);
 }
 
 static int train_slices(train_job *job)
 {
-    const int64_t count = count_of(job->codec->spec.m, job->first, job->step);
-    job->in_tasks = count >= ivf_team_size();
-    if (job->in_tasks)
-        return ivf_team_run_stoppable(count, train_slice, job);
     int rc = MPIVF_OK;
-    for (int64_t i = 0; i < count && rc == MPIVF_OK; i++)
+    job->count = count_of(job->left, job->first, job->step);
+    job->state = ivf_new_zero((size_t)job->count, sizeof *job->state);
+    if (job->state == NULL)
+        return MPIVF_FAILED;
+    job->in_tasks = job->count >= ivf_team_size();
+    if (job->in_tasks)
+        rc = ivf_team_run_stoppable(job->count, train_slice, job);
+    for (int64_t i = 0; i < job->count && rc == MPIVF_OK && !job->in_tasks; i++)
         rc = train_slice(job, i, 0);
+    ivf_free(job->state);
     return rc;
 }
 
 int ivf_pq_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training)
 {
-    train_job job = {.codec = codec, .training = training, .x = x, .n = n, .first = 0, .step = 1};
-    return train_slices(&job);
+    todo left;
+    int rc = look_what_is_left(NULL, codec, training, &left);
+    train_job job = {.codec = codec, .training = training, .x = x, .n = n, .left = &left, .first = 0, .step = 1};
+    if (rc == MPIVF_OK)
+        rc = train_slices(&job);
+    ivf_free(left.subs);
+    return rc;
 }
 
 /* Rows on their way to the ranks that train their sub-vectors. */
@@ -98,6 +203,7 @@ typedef struct {
     const ivf_ctx *ctx;
     const ivf_codec *codec;
     const ivf_share *share;
+    const todo *left;
     const float *x;   /* this rank's rows */
     float *slices;    /* [this rank's sub-vectors][share->total][dsub] */
     char *out;        /* this rank's part of a round, rank after rank, sub-vector after sub-vector, row after row */
@@ -112,7 +218,13 @@ static size_t dsub_of(const deal *t)
 
 static int64_t subs_of(const deal *t, int rank)
 {
-    return rank >= 0 && rank < t->share->size ? count_of(t->codec->spec.m, rank, t->share->size) : 0;
+    return rank >= 0 && rank < t->share->size ? count_of(t->left, rank, t->share->size) : 0;
+}
+
+/* Which sub-vector is a rank's i-th. */
+static size_t sub_at(const deal *t, int rank, int64_t i)
+{
+    return (size_t)t->left->subs[rank + (int)i * t->share->size];
 }
 
 static int make_deal(deal *t)
@@ -143,7 +255,7 @@ static void pack(const deal *t, int64_t first, int64_t end)
     t->offsets[0] = 0;
     for (int rank = 0; rank < ivf_ctx_size(t->ctx); rank++) {
         for (int64_t i = 0; i < subs_of(t, rank); i++) {
-            const size_t sub = (size_t)rank + (size_t)i * (size_t)t->share->size;
+            const size_t sub = sub_at(t, rank, i);
             for (int64_t row = first; row < end; row++, out += bytes)
                 memcpy(out, t->x + (size_t)row * d + sub * dsub_of(t), bytes);
         }
@@ -198,7 +310,7 @@ static void order_books(const deal *t, char *by_rank, bool back)
     const size_t book = (size_t)s->words * (size_t)s->dsub * sizeof(float);
     for (int rank = 0; rank < t->share->size; rank++)
         for (int64_t i = 0; i < subs_of(t, rank); i++, by_rank += book) {
-            char *own = (char *)s->codebooks + ((size_t)rank + (size_t)i * (size_t)t->share->size) * book;
+            char *own = (char *)s->codebooks + sub_at(t, rank, i) * book;
             memcpy(back ? own : by_rank, back ? by_rank : own, book);
         }
 }
@@ -222,24 +334,35 @@ static int gather_books(const deal *t)
     return rc;
 }
 
+static int train_left(deal *t, const ivf_codec_training *training)
+{
+    int rc = ivf_agree(t->ctx, make_deal(t));
+    if (rc == MPIVF_OK)
+        rc = deal_out(t);
+    if (rc == MPIVF_OK) {
+        train_job job = {.codec = t->codec,
+                         .training = training,
+                         .slices = t->slices,
+                         .n = t->share->total,
+                         .left = t->left,
+                         .first = t->share->rank < 0 ? t->left->count : t->share->rank,
+                         .step = t->share->size};
+        rc = ivf_agree(t->ctx, train_slices(&job));
+    }
+    if (rc == MPIVF_OK)
+        rc = gather_books(t);
+    drop_deal(t);
+    return rc;
+}
+
 int ivf_pq_train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                        const ivf_codec_training *training)
 {
-    deal t = {.ctx = ctx, .codec = codec, .share = share, .x = x};
-    int rc = ivf_agree(ctx, make_deal(&t));
-    if (rc == MPIVF_OK)
-        rc = deal_out(&t);
-    if (rc == MPIVF_OK) {
-        train_job job = {.codec = codec,
-                         .training = training,
-                         .slices = t.slices,
-                         .n = share->total,
-                         .first = share->rank < 0 ? codec->spec.m : share->rank,
-                         .step = share->size};
-        rc = ivf_agree(ctx, train_slices(&job));
-    }
-    if (rc == MPIVF_OK)
-        rc = gather_books(&t);
-    drop_deal(&t);
+    todo left;
+    deal t = {.ctx = ctx, .codec = codec, .share = share, .left = &left, .x = x};
+    int rc = look_what_is_left(ctx, codec, training, &left);
+    if (rc == MPIVF_OK && left.count > 0)
+        rc = train_left(&t, training);
+    ivf_free(left.subs);
     return rc;
 }

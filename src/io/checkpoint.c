@@ -298,17 +298,20 @@ void ivf_checkpoints_free(ivf_checkpoints *checkpoints)
     ivf_free(checkpoints);
 }
 
-void ivf_checkpoints_clean(const char *folder)
+int ivf_checkpoints_clean(const ivf_checkpoints *checkpoints)
 {
-    DIR *open_folder = opendir(folder);
-    if (open_folder == NULL)
-        return;
-    for (const struct dirent *entry = readdir(open_folder); entry != NULL; entry = readdir(open_folder)) {
-        const char *end_of_name = strrchr(entry->d_name, '.');
-        if (end_of_name != NULL && strcmp(end_of_name, ".tmp") == 0)
-            (void)unlinkat(dirfd(open_folder), entry->d_name, 0);
+    DIR *folder = opendir(checkpoints->folder);
+    int count = 0;
+    if (folder == NULL)
+        return 0;
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        const char *suffix = strrchr(entry->d_name, '.');
+        if (suffix != NULL && strcmp(suffix, ".tmp") == 0)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+        count += suffix != NULL && strcmp(suffix, ".ckpt") == 0;
     }
-    (void)closedir(open_folder);
+    (void)closedir(folder);
+    return count;
 }
 
 const ivf_keeper *ivf_checkpoints_keeper(const ivf_checkpoints *checkpoints)

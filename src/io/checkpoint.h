@@ -15,8 +15,9 @@ typedef struct ivf_checkpoints ivf_checkpoints;
 ivf_checkpoints *ivf_checkpoints_new(const char *folder, double interval);
 void ivf_checkpoints_free(ivf_checkpoints *checkpoints);
 
-/* Local. Removes what killed runs left half written in the folder; while nobody writes there. */
-void ivf_checkpoints_clean(const char *folder);
+/* Local. Removes what killed runs left half written, while nobody writes there; returns how many checkpoints there are.
+ */
+int ivf_checkpoints_clean(const ivf_checkpoints *checkpoints);
 
 /* Local. Valid as long as the checkpoints. Each open reads the file twice: to trust it, and for the caller. A file that
  * is not whole is warned of, and removed. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """check_traffic.py NP: holds the traffic of the builds NP/small, NP/large (twice the rows), NP/longer (one iteration more),
-and of NP/fast and NP/fast2 (twice the rows) with fast k-means, to the formulas of ARCHITECTURE.md, "Communication". Prints what was counted."""
+of NP/fast and NP/fast2 (twice the rows) with fast k-means, and of NP/kept (fast, a checkpoint after every step), to the formulas of
+ARCHITECTURE.md, "Communication". Prints what was counted."""
 import collections
 import json
 import math
@@ -54,7 +55,9 @@ class Run:
     def training_bound(self):
         """Bytes that a rank may hand to collectives in training: cluster/kmeans.h, codec/codec.h, build/way.h, the model."""
         k, steps = self.k, self.training["steps"]
-        kmeans = 4 * d * k + len(steps) * (8 * k * (d + 3) + AGREEMENT) + 40 * k * self.training["repairs"]
+        kmeans = 4 * d * k + len(steps) * (8 * k * (d + 3) + 8 + AGREEMENT) + 40 * k * self.training["repairs"]
+        if self.name == "kept":
+            kmeans += len(steps) * (8 + 2 * AGREEMENT)
         if set(steps) - {"F"}:
             kmeans += 16384 * d + 16 + 8 * k * d + self.moved()
             kmeans += sum(math.ceil(k / np) * 256 + 8 * k * (step in "qQ") for step in steps)
@@ -63,8 +66,8 @@ class Run:
         return kmeans + codec + model + 4 * d + 1024 + 128 * AGREEMENT
 
 
-runs = {name: Run(name) for name in ("small", "large", "longer", "fast", "fast2")}
-small, large, longer, fast, fast2 = runs.values()
+runs = {name: Run(name) for name in ("small", "large", "longer", "fast", "fast2", "kept")}
+small, large, longer, fast, fast2, kept = runs.values()
 for run in runs.values():
     run.table()
     rows, fragments, k = run.result["rows"], run.result["fragments"], run.k
@@ -88,7 +91,8 @@ for run in runs.values():
     # slices of at most 65536 rows.
     check(run.bytes["train", "onesided"] == 0, "train: one-sided")
     chosen = 4 * (d + 1) * (max(k, 256) + 4096) + 4 * d * 16384 + run.moved()
-    check(run.bytes["train", "message"] <= chosen + 4 * d * 65536, "train: more than chosen rows and PQ's slices")
+    cells = 4 * rows * len(run.training["steps"]) * (run.name == "kept")
+    check(run.bytes["train", "message"] <= chosen + 4 * d * 65536 + cells, "train: more than chosen rows and PQ's slices")
     for rank in range(np):
         mine, most = run.collective("train", rank), run.training_bound()
         check(len(run.training["steps"]) * 8 * k * (d + 3) <= mine <= most, f"train: {mine} bytes, at most {most} expected")
@@ -130,9 +134,15 @@ for run, twice in ((small, large), (fast, fast2)):
     check(between <= 4 * (d + 1) * (max(run.k, 256) + 4096) + data, f"train: {between} bytes of messages more or less for 2 n rows")
 check(set(small.training["steps"]) == {"F"} and "R" in fast.training["steps"], "train: not the iterations that were wanted")
 for rank in range(np):
-    # One iteration: what k-means says of it (cluster/kmeans.h), an agreement, and its objective in the model.
+    # One iteration: what k-means says of it (cluster/kmeans.h), with a keeper, an agreement, and its objective in the model.
     step = longer.collective("train", rank) - small.collective("train", rank)
-    check(step == 8 * small.k * (d + 3) + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
+    check(step == 8 * small.k * (d + 3) + 8 + AGREEMENT + 8, f"train: rank {rank} hands over {step} bytes in an iteration")
+
+# Checkpoints: the cells of the rows where the next iteration wants to know them, and no other model.
+cells = 4 * kept.result["rows"] * kept.training["steps"].count("R")
+check(kept.bytes["train", "message"] >= fast.bytes["train", "message"] + 0.8 * (1 - 1 / np) * cells,
+      "train: checkpoints that hold no cells")
+check(kept.info["model"]["id"] == fast.info["model"]["id"], "train: checkpoints change the model")
 
 for text in failures:
     print("FAILED:", text)
