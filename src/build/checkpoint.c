@@ -38,6 +38,11 @@ int ivf_checkpoint_begin(const ivf_ctx *ctx, ivf_build_state *build)
 
 void ivf_checkpoint_end(ivf_build_state *build)
 {
+    const ivf_checkpoints_cost spent =
+        build->checkpoints != NULL ? ivf_checkpoints_spent(build->checkpoints) : (ivf_checkpoints_cost){0};
+    if (spent.files > 0)
+        ivf_info("train: %lld checkpoints, %.1f MB, in %.2f s", (long long)spent.files, (double)spent.bytes / 1e6,
+                 spent.seconds);
     ivf_checkpoints_free(build->checkpoints);
     build->checkpoints = NULL;
     build->keeper = NULL;

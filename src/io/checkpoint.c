@@ -46,6 +46,7 @@ struct ivf_checkpoints {
     double rate;          /* and for each byte */
     bool failed;          /* the last one could not be written */
     bool warned;
+    ivf_checkpoints_cost spent;
     char folder[IVF_PATH_BYTES];
 };
 
@@ -88,6 +89,9 @@ static void learn(ivf_checkpoints *c, double started, int64_t bytes, bool failed
         c->rate = (c->since - started) / (double)bytes;
     else
         c->fixed = c->since - started;
+    c->spent.files += !failed;
+    c->spent.bytes += bytes;
+    c->spent.seconds += c->since - started;
     (void)pthread_mutex_unlock(&c->lock);
 }
 
@@ -312,6 +316,14 @@ int ivf_checkpoints_clean(const ivf_checkpoints *checkpoints)
     }
     (void)closedir(folder);
     return count;
+}
+
+ivf_checkpoints_cost ivf_checkpoints_spent(ivf_checkpoints *checkpoints)
+{
+    (void)pthread_mutex_lock(&checkpoints->lock);
+    ivf_checkpoints_cost spent = checkpoints->spent;
+    (void)pthread_mutex_unlock(&checkpoints->lock);
+    return spent;
 }
 
 const ivf_keeper *ivf_checkpoints_keeper(const ivf_checkpoints *checkpoints)

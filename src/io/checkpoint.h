@@ -4,6 +4,8 @@
 #ifndef IVF_IO_CHECKPOINT_H
 #define IVF_IO_CHECKPOINT_H
 
+#include <stdint.h>
+
 #include "base/keeper.h"
 
 typedef struct ivf_checkpoints ivf_checkpoints;
@@ -18,6 +20,16 @@ void ivf_checkpoints_free(ivf_checkpoints *checkpoints);
 /* Local. Removes what killed runs left half written, while nobody writes there; returns how many checkpoints there are.
  */
 int ivf_checkpoints_clean(const ivf_checkpoints *checkpoints);
+
+/* What was kept so far. */
+typedef struct {
+    int64_t files;
+    int64_t bytes;
+    double seconds; /* that the work waited for it, added up over threads */
+} ivf_checkpoints_cost;
+
+/* Local. */
+ivf_checkpoints_cost ivf_checkpoints_spent(ivf_checkpoints *checkpoints);
 
 /* Local. Valid as long as the checkpoints. Each open reads the file twice: to trust it, and for the caller. A file that
  * is not whole is warned of, and removed. */
