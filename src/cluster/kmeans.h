@@ -67,7 +67,7 @@ typedef struct {
  *
  * With a keeper it goes on after the last iteration that was kept, with the same outcome to the bit, whatever ranks and
  * threads there were; rows and parameters must be the same. Kept are 4 k d bytes, and 4 n where the next iteration
- * wants to know the cells of the rows.
+ * wants to know the cells of the rows, for which it takes 4 MiB when it goes on, and 8 MiB on rank 0 of several.
  *
  * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
  * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 4 n k d in 8 bits, and k * k * d

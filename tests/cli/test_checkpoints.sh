@@ -12,15 +12,15 @@ build=(build --input "$photosift/base.u8bin" --factory "OPQ16,IVF512,PQ16" --ite
 
 # kill_at FILE THREADS: builds until that checkpoint is there.
 kill_at() {
-    local build
+    local pid
     OMP_NUM_THREADS=$2 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index >out 2>err </dev/null &
-    build=$!
+    pid=$!
     until compgen -G "index/building/*/train/$1" >found; do
-        kill -0 "$build" 2>/dev/null || fail "the build has ended before $1 was there"
+        kill -0 "$pid" 2>/dev/null || fail "the build has ended before $1 was there"
         sleep 0.01
     done
-    kill -KILL "$build"
-    wait "$build" 2>/dev/null || true
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
     [ ! -e index/manifests/000001.json ] || fail "the build has ended before it was killed at $1"
 }
 

@@ -268,37 +268,53 @@ static void goes_on_all_the_same(const work *w, const char *folder)
     ivf_free(centroids);
 }
 
-/* A checkpoint that is not whole, or does not fit, costs its work and nothing else. */
-START_TEST(damage_costs_time_alone)
+/* A checkpoint that is not whole, or does not fit, costs its work and nothing else: `count` damages, of which the first
+ * `torn` are to the file, the others to what it holds. */
+static void damage_costs_time_alone(const work *w, const long *values, int count, int torn)
 {
-    enum { DAMAGED = 6 };
-    static const double places[DAMAGED / 2] = {0, 0.3, 1};
-    static const long values[] = {40, 48, 64, -4, -138000, -150000}; /* in the head, cells, nodes, centroids */
-    work w = {.params = params_of(520, 8), .n = 34000};
     char folder[TEST_PATH_BYTES];
-    float *centroids = ivf_new(bytes_of(&w), 1);
+    float *centroids = ivf_new(bytes_of(w), 1);
+    ivf_log_set(false, IVF_LOG_QUIET);
+    for (int i = 0; i < count; i++) {
+        test_cut_keeper cut;
+        test_shared_temp_make(folder);
+        test_cut_keeper_make(&cut, folder, w->report.iterations - 1);
+        test_all(train(w, &cut.keeper, ivf_ctx_size(test_ctx), centroids) == MPIVF_INTERRUPTED);
+        cut.left = MOST;
+        if (ivf_ctx_is_root(test_ctx) && i < torn)
+            damage(folder, (double)values[i] / 100, i % 2 == 0);
+        else if (ivf_ctx_is_root(test_ctx))
+            forge(&cut, values[i], i % 2 == 0 ? INT32_MAX : -7);
+        test_cut_keeper_drop(&cut);
+        goes_on_all_the_same(w, folder);
+        test_shared_temp_remove(folder);
+    }
+    ivf_log_set(true, IVF_LOG_INFO);
+    ivf_free(centroids);
+}
+
+START_TEST(damaged_files_and_heads)
+{
+    static const long values[] = {0, 0, 50, 50, 100, 100, 0, 24, 32, 40, 48, 56, 64, 104, 120}; /* per cent; bytes */
+    work w = {.params = params_of(20, 4), .n = 2000};
+    w.x = normals(w.n, 4, 21);
+    w.params.iterations = 3;
+    expect(&w);
+    damage_costs_time_alone(&w, values, (int)(sizeof values / sizeof values[0]), 6);
+    drop(&w);
+}
+END_TEST
+
+START_TEST(damaged_cells_and_centroids)
+{
+    static const long values[] = {-4, 4 * -34100, 4 * -35500}; /* from the end: cells, nodes, centroids */
+    work w = {.params = params_of(520, 8), .n = 34000};
     w.params.mode = IVF_KMEANS_FAST;
     w.params.shape = IVF_KMEANS_HIERARCHICAL;
     w.params.iterations = 4;
     w.x = clustered(w.n, 8, 900);
     expect(&w);
-    ivf_log_set(false, IVF_LOG_QUIET);
-    for (size_t i = 0; i < DAMAGED + sizeof values / sizeof values[0]; i++) {
-        test_cut_keeper cut;
-        test_shared_temp_make(folder);
-        test_cut_keeper_make(&cut, folder, 8);
-        test_all(train(&w, &cut.keeper, ivf_ctx_size(test_ctx), centroids) == MPIVF_INTERRUPTED);
-        cut.left = MOST;
-        if (ivf_ctx_is_root(test_ctx) && i < DAMAGED)
-            damage(folder, places[i / 2], i % 2 == 0);
-        else if (ivf_ctx_is_root(test_ctx))
-            forge(&cut, values[i - DAMAGED], i % 2 == 0 ? INT32_MAX : -7);
-        test_cut_keeper_drop(&cut);
-        goes_on_all_the_same(&w, folder);
-        test_shared_temp_remove(folder);
-    }
-    ivf_log_set(true, IVF_LOG_INFO);
-    ivf_free(centroids);
+    damage_costs_time_alone(&w, values, 3, 0);
     drop(&w);
 }
 END_TEST
@@ -313,7 +329,8 @@ int main(void)
     tcase_add_test(tests, fast_without_lists);
     tcase_add_loop_test(tests, filling, 0, 2);
     tcase_add_loop_test(tests, spare, 0, 2);
-    tcase_add_test(tests, damage_costs_time_alone);
+    tcase_add_test(tests, damaged_files_and_heads);
+    tcase_add_test(tests, damaged_cells_and_centroids);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);
 }
