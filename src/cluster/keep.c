@@ -206,8 +206,12 @@ static bool adopt(const kept_head *head, ivf_kmeans_work *w, ivf_kmeans_report *
                 head->wanted == params->k && head->d == params->d && head->total == w->share.total;
     fits = fits && head->k >= 1 && head->k <= params->k && (head->k == params->k || params->spare);
     fits = fits && head->stage >= IVF_KMEANS_PART && head->stage <= IVF_KMEANS_DONE && head->passes >= 0 &&
-           head->passes <= IVF_KMEANS_ITERATIONS && head->since >= 0 && head->since <= MOST_SINCE && whole >= 0 &&
-           whole <= (head->stage == IVF_KMEANS_PART ? MOST_SINCE : params->iterations) && head->iterations >= 1;
+           head->passes <= IVF_KMEANS_ITERATIONS && head->iterations >= 1 && head->since >= 0 &&
+           head->since <= MOST_SINCE && whole >= 0;
+    if (head->stage == IVF_KMEANS_PART)
+        fits = fits && head->iterations == head->passes && head->iterations <= MOST_SINCE && head->stopped == 0;
+    else
+        fits = fits && whole <= params->iterations - (head->stopped == 0);
     fits = fits && head->placed >= (params->mode == IVF_KMEANS_FAST) && head->placed <= w->share.total &&
            head->empty >= 0 && head->empty <= head->k && head->repaired >= 0 && head->repairs >= 0 &&
            head->nodes >= 0 && head->nodes <= head->k && isfinite(head->imbalance);
