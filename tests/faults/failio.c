@@ -33,7 +33,7 @@ typedef enum { OPEN, WRITE, SYNC, RENAME, LINK, UNLINK, MKDIR, RMDIR, TRUNCATE, 
 static const char *const operation_names[OPS] = {"open",   "write", "sync",  "rename",  "link",
                                                  "unlink", "mkdir", "rmdir", "truncate"};
 
-typedef enum { FAIL, SHORT, KILL, KILL_AFTER, WAIT, DELAY } action;
+typedef enum { FAIL, SHORT, KILL, KILL_AFTER, WAIT, SKIP, DELAY } action;
 
 typedef struct {
     operation op;
@@ -79,8 +79,8 @@ static operation read_operation(const char *text)
 static void read_action(const char *text, rule *r)
 {
     static const char *const names[] = {
-        [SHORT] = "short", [KILL] = "kill", [KILL_AFTER] = "killafter", [WAIT] = "wait"};
-    for (action a = SHORT; a <= WAIT; a++) {
+        [SHORT] = "short", [KILL] = "kill", [KILL_AFTER] = "killafter", [WAIT] = "wait", [SKIP] = "skip"};
+    for (action a = SHORT; a <= SKIP; a++) {
         if (strcmp(text, names[a]) == 0) {
             r->act = a;
             return;
@@ -116,6 +116,8 @@ static void read_rule(char *text, rule *r)
     r->onward = *end == '+';
     r->rank = rank == NULL ? -1 : strtol(rank, NULL, 10);
     read_action(act, r);
+    if (r->act == SKIP && (r->op == OPEN || r->op == WRITE || r->op == ANY))
+        misused("skip is not for this operation");
 }
 
 __attribute__((constructor)) static void read_rules(void)
@@ -222,6 +224,11 @@ static bool fails(const rule *r)
     return true;
 }
 
+static bool skips(const rule *r)
+{
+    return r != NULL && r->act == SKIP;
+}
+
 static size_t shortened(const rule *r, size_t bytes)
 {
     return r != NULL && r->act == SHORT && bytes > 1 ? bytes / 2 : bytes;
@@ -256,6 +263,8 @@ static void find(void *function, const char *name)
         const rule *r = JUDGE;                                                                                         \
         if (fails(r))                                                                                                  \
             return -1;                                                                                                 \
+        if (skips(r))                                                                                                  \
+            return 0;                                                                                                  \
         TYPE outcome = real(__VA_ARGS__);                                                                              \
         after(r);                                                                                                      \
         return outcome;                                                                                                \
@@ -271,6 +280,8 @@ static void find(void *function, const char *name)
         const rule *r = JUDGE;                                                                                         \
         if (fails(r))                                                                                                  \
             return errno;                                                                                              \
+        if (skips(r))                                                                                                  \
+            return 0;                                                                                                  \
         int outcome = real(__VA_ARGS__);                                                                               \
         after(r);                                                                                                      \
         return outcome;                                                                                                \
