@@ -171,7 +171,7 @@ snapshot() {
 # is_new: $index has the files of the undisturbed build.
 is_new() {
     contents "$index" >now.contents
-    cmp -s now.contents new.contents || fail "not the files of an undisturbed build: $(diff new.contents now.contents)"
+    cmp -s now.contents new.contents || fail "not the files of an undisturbed build: $(diff new.contents now.contents | cut -c 1-120 | head -n 20)"
 }
 
 # complete: the same command until it ends. A commit before the kill needs no more.
