@@ -5,6 +5,8 @@ endif()
 option(MPIVF_WERROR "Treat compiler warnings as errors" OFF)
 set(MPIVF_SANITIZE "" CACHE STRING "Sanitizers, comma separated: address,undefined or thread")
 
+option(MPIVF_FUZZ "Build the libFuzzer harnesses of tests/fuzz (clang)" OFF)
+
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
@@ -20,6 +22,9 @@ target_compile_definitions(mpivf_flags INTERFACE _GNU_SOURCE)
 target_compile_options(mpivf_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
     -ffp-contract=off -fno-math-errno $<$<BOOL:${MPIVF_WERROR}>:-Werror>)
+if(MPIVF_FUZZ)
+    target_compile_options(mpivf_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(MPIVF_SANITIZE)
     target_compile_options(mpivf_flags INTERFACE -fsanitize=${MPIVF_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(mpivf_flags INTERFACE -fsanitize=${MPIVF_SANITIZE})
