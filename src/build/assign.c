@@ -52,7 +52,7 @@ static int open_work(assign_state *s)
     s->stream = ivf_stream_open(s->build->dataset, s->block_rows, BLOCKS_AHEAD);
     if (s->stream == NULL)
         return ivf_error_last()->code;
-    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder);
+    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected);
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 

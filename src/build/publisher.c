@@ -16,6 +16,7 @@ struct ivf_publisher {
     pthread_cond_t changed;
     const char *index; /* borrowed */
     ivf_done_log *done;
+    const ivf_fragment_record *expected; /* borrowed */
     ivf_fragment *waiting;
     ivf_fragment_record *record;
     bool closing;
@@ -34,6 +35,8 @@ static bool wait_for_work(ivf_publisher *p)
 
 static int publish_one(ivf_publisher *p, const ivf_fragment *fragment, ivf_fragment_record *record)
 {
+    if (p->expected != NULL)
+        return ivf_fragment_rewrite(fragment, p->index, &p->expected[record->number], record);
     int rc = ivf_fragment_write(fragment, p->index, record);
     return rc == MPIVF_OK ? ivf_done_add(p->done, record) : rc;
 }
@@ -64,14 +67,15 @@ static void *publish(void *arg)
     return NULL;
 }
 
-ivf_publisher *ivf_publisher_open(const char *index, const char *folder)
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected)
 {
     ivf_publisher *p = ivf_new_zero(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->index = index;
-    p->done = ivf_done_open(folder);
-    if (p->done == NULL) {
+    p->expected = expected;
+    p->done = expected == NULL ? ivf_done_open(folder) : NULL;
+    if (expected == NULL && p->done == NULL) {
         ivf_free(p);
         return NULL;
     }

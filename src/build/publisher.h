@@ -7,9 +7,10 @@
 
 typedef struct ivf_publisher ivf_publisher;
 
-/* Local. Publishes to the index, and records what it has published in the build's folder. NULL with a failure recorded.
- */
-ivf_publisher *ivf_publisher_open(const char *index, const char *folder);
+/* Local. Publishes to the index, and records what it has published in the build's folder. Or with `expected`: what
+ * fragments must come out as, by number, or they are not published (ivf_fragment_rewrite); nothing is recorded then.
+ * NULL with a failure recorded. */
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected);
 
 /* Local. Hands over a fragment (freed by the publisher, also on failure) and its record (completed by the publisher;
  * must stay where it is until the publisher is closed). Waits while another one is still waiting: at most two fragments

@@ -50,6 +50,7 @@ typedef struct {
     int64_t *pending; /* numbers of the fragments that are to be made, ascending, [pending_count]; on every rank */
     int64_t pending_count;
     int64_t pending_rows;
+    const ivf_fragment_record *expected; /* what they must come out as, [plan.fragments], borrowed; NULL: as they do */
 
     ivf_fragment_record *records; /* fragments that this rank kept or published, [record_count] */
     int64_t record_count;

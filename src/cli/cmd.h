@@ -14,6 +14,7 @@ int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_info(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_verify(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_vacuum(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_repair(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
 
 /* Local. What the options of build and plan say; borrows from them. Without the JSON. */

@@ -1,24 +1,12 @@
 /* mpivf verify: every file of the newest version, or of all, against its checksums and the account of rows
  * (index/verify.h). The findings are the result, so they are printed before the command fails. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "cli/cmd.h"
 #include "cli/output.h"
 #include "index/verify.h"
-
-static json_t *findings_to_json(const char *text)
-{
-    json_t *list = json_array();
-    while (text != NULL && *text != '\0') {
-        size_t length = strcspn(text, "\n");
-        ivf_output_append(&list, json_stringn(text, length));
-        text += length + (text[length] == '\n');
-    }
-    return list;
-}
 
 static int print_report(const ivf_options *options, const ivf_verify_report *report)
 {
@@ -27,7 +15,7 @@ static int print_report(const ivf_options *options, const ivf_verify_report *rep
             "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "index", ivf_options_text(options, IVF_OPTION_INDEX), "version",
             (json_int_t)report->version, "versions", (json_int_t)report->versions, "files", (json_int_t)report->files,
             "bytes", (json_int_t)report->bytes, "postings", (json_int_t)report->postings, "sound",
-            report->findings == 0, "findings", findings_to_json(report->text)));
+            report->findings == 0, "findings", ivf_output_lines(report->text)));
     ivf_text out = {0};
     char bytes[24];
     if (report->text != NULL)

@@ -50,6 +50,12 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "version names. Files of the versions that stay, of builds that are running, and of unfinished ones that are "
          "younger than --older-than are left alone.",
          "mpivf vacuum photos.ivf --keep 1 --delete"},
+    [IVF_COMMAND_REPAIR] =
+        {"repair", "make damaged fragments of an index again",
+         "Verifies the newest version, makes the fragments that are damaged or missing again from the input, with the "
+         "model that is there, and replaces each that comes out as the manifest says. The ranks share the work. A "
+         "damaged model or manifest cannot be repaired; what can be done instead is said.",
+         "mpirun -n 4 mpivf repair photos.ivf"},
     [IVF_COMMAND_GENERATE] =
         {"generate", "make synthetic vectors",
          "Writes a mixture of clusters of unequal size, each spread over a few directions of its own with some noise "

@@ -37,6 +37,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_INFO] = ivf_cmd_info,
     [IVF_COMMAND_VERIFY] = ivf_cmd_verify,
     [IVF_COMMAND_VACUUM] = ivf_cmd_vacuum,
+    [IVF_COMMAND_REPAIR] = ivf_cmd_repair,
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     /* clang-format on */
 };

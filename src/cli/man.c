@@ -131,12 +131,11 @@ void ivf_man_page(ivf_text *out)
                  ".TP\n5\nA file of the index is damaged or missing.\n"
                  ".TP\n75\nInterrupted by a signal, a limit of time, or a rank that was stuck; the same command goes "
                  "on.\n");
-    ivf_text_add(
-        out,
-        ".SH SIGNALS\n"
-        "\\fBbuild\\fR and \\fBplan\\fR stop at SIGUSR1, SIGTERM or SIGINT, on all ranks even if one alone got it, "
-        "within 10 seconds and with exit code 75; a second signal ends it at once. Neither does harm. "
-        "mpirun hands SIGUSR1 on, and leaves its ranks one second after SIGTERM unless "
-        "OMPI_MCA_odls_base_sigkill_timeout says otherwise. Other commands end at once.\n");
+    ivf_text_add(out, ".SH SIGNALS\n"
+                      "\\fBbuild\\fR, \\fBplan\\fR and \\fBrepair\\fR stop at SIGUSR1, SIGTERM or SIGINT, on all ranks "
+                      "even if one alone got it, "
+                      "within 10 seconds and with exit code 75; a second signal ends it at once. Neither does harm. "
+                      "mpirun hands SIGUSR1 on, and leaves its ranks one second after SIGTERM unless "
+                      "OMPI_MCA_odls_base_sigkill_timeout says otherwise. Other commands end at once.\n");
     add_examples(out);
 }

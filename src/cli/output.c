@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -45,4 +46,15 @@ int ivf_output_json(json_t *json)
     int rc = flush(dumped == 0 && fputs("\n", stdout) >= 0);
     json_decref(json);
     return rc;
+}
+
+json_t *ivf_output_lines(const char *text)
+{
+    json_t *list = json_array();
+    while (text != NULL && *text != '\0') {
+        size_t length = strcspn(text, "\n");
+        ivf_output_append(&list, json_stringn(text, length));
+        text += length + (text[length] == '\n');
+    }
+    return list;
 }

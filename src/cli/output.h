@@ -15,6 +15,9 @@ int ivf_output_text(ivf_text *text);
  * and NULL, so that json_pack and ivf_output_json fail rather than print less than there is. */
 void ivf_output_append(json_t **list, json_t *entry);
 
+/* Local. The lines of a text, NULL for none, as a list of strings. */
+json_t *ivf_output_lines(const char *text);
+
 /* Local. A JSON number, or null for what JSON has no number for: NaN and the infinities. */
 json_t *ivf_output_real(double value);
 

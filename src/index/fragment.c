@@ -143,10 +143,10 @@ void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *rec
         ivf_digest_ids(fragment->ids, fragment->postings) + ivf_digest_ids(fragment->skipped_ids, fragment->skipped);
 }
 
-int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record)
+/* Under a temporary name beside `path`, which it will have; both [IVF_PATH_BYTES]. */
+static int write_temporary(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record, char *path,
+                           char *temp)
 {
-    char path[IVF_PATH_BYTES];
-    char temp[IVF_PATH_BYTES];
     int rc = ivf_layout_fragment(index, record->id, path);
     if (rc == MPIVF_OK)
         rc = ivf_publish_name(path, temp);
@@ -154,11 +154,32 @@ int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_frag
         return rc;
     ivf_fragment_account(fragment, record);
     rc = write_file(fragment, record, temp);
-    if (rc != MPIVF_OK) {
+    if (rc != MPIVF_OK)
         (void)unlink(temp);
+    return rc;
+}
+
+int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record)
+{
+    char path[IVF_PATH_BYTES];
+    char temp[IVF_PATH_BYTES];
+    int rc = write_temporary(fragment, index, record, path, temp);
+    return rc == MPIVF_OK ? ivf_publish_rename(temp, path, &record->bytes, &record->checksum) : rc;
+}
+
+int ivf_fragment_rewrite(const ivf_fragment *fragment, const char *index, const ivf_fragment_record *expected,
+                         ivf_fragment_record *record)
+{
+    char path[IVF_PATH_BYTES];
+    char temp[IVF_PATH_BYTES];
+    int rc = write_temporary(fragment, index, record, path, temp);
+    if (rc != MPIVF_OK)
         return rc;
-    }
-    return ivf_publish_rename(temp, path, &record->bytes, &record->checksum);
+    rc = ivf_file_checksum(temp, &record->bytes, &record->checksum);
+    if (rc == MPIVF_OK && record->bytes == expected->bytes && record->checksum == expected->checksum)
+        return ivf_publish_rename(temp, path, NULL, NULL);
+    ivf_publish_discard(temp, -1);
+    return rc;
 }
 
 int ivf_fragment_check_format(ivf_h5 *file, const char *path)

@@ -52,6 +52,11 @@ void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *rec
  * digest_out, bytes and checksum. The offsets must be right. Holds 8 bytes a list meanwhile. */
 int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record);
 
+/* Local. The same, but what has not the bytes and checksum that are expected is not published: the record, which then
+ * differs, tells. */
+int ivf_fragment_rewrite(const ivf_fragment *fragment, const char *index, const ivf_fragment_record *expected,
+                         ivf_fragment_record *record);
+
 /* Local. MPIVF_CORRUPT when the file is no fragment, or of another version of the format. */
 int ivf_fragment_check_format(ivf_h5 *file, const char *path);
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
@@ -56,10 +57,12 @@ static int verify_fragments(const ivf_ctx *ctx, verify_state *s)
     const ivf_manifest *m = s->manifest;
     ivf_tickets *tickets = ivf_tickets_open(ctx, m->fragment_count);
     if (tickets == NULL)
-        return MPIVF_FAILED;
+        return ivf_error_last()->code;
     ivf_progress *progress = ivf_progress_open(ctx, "verify", "rows", m->rows);
-    int rc = progress == NULL ? MPIVF_FAILED : MPIVF_OK;
+    int rc = progress == NULL ? ivf_error_last()->code : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
+        if (rc == MPIVF_OK)
+            rc = ivf_stop_check();
         if (rc == MPIVF_OK)
             rc = verify_fragment(s, t);
         if (rc != MPIVF_OK)
