@@ -256,7 +256,7 @@ static int probe_codec(const probe_state *s, ivf_probe *probe)
     ivf_factory factory = s->build->plan.factory;
     ivf_prediction_input *in = &probe->input;
     ivf_build_result result;
-    int64_t least = factory.codec.kind == IVF_CODEC_PQ ? 256 : 1;
+    int64_t least = ivf_codec_has_words(&factory.codec) ? 256 : 1;
     int64_t sample = ivf_min_i64(s->rows, ivf_max_i64(least, s->rows / CODEC_PART));
     factory.nlist = 1;
     int rc = build_small(s, &factory, sample, 1, &result);
@@ -280,7 +280,7 @@ static int describe_codec(const ivf_plan *plan, ivf_prediction_input *in)
     for (int i = 0; i < count; i++)
         in->codec_bytes += ivf_array_bytes(&arrays[i]);
     in->codec_rows = ivf_min_i64(ivf_codec_training_rows(codec), plan->sample_rows);
-    in->codec_units = plan->factory.codec.kind == IVF_CODEC_PQ ? plan->factory.codec.m : 0;
+    in->codec_units = ivf_codec_has_words(&plan->factory.codec) ? plan->factory.codec.m : 0;
     ivf_codec_free(codec);
     return MPIVF_OK;
 }

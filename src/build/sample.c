@@ -220,7 +220,7 @@ static int deal_out(const ivf_ctx *ctx, sample_state *s, int64_t count, piece_so
 
 bool ivf_sample_is_shared(const ivf_build_config *config, const ivf_plan *plan)
 {
-    bool has_words = plan->factory.codec.kind == IVF_CODEC_PQ;
+    bool has_words = ivf_codec_has_words(&plan->factory.codec);
     double centroids = plan->factory.nlist + (has_words ? ldexp(1, plan->factory.codec.bits) : 0);
     bool worth = (double)plan->sample_rows * centroids * plan->d >= WORTH_SHARING;
     return config->train_on == IVF_TRAIN_ON_ALL || (config->train_on == IVF_TRAIN_ON_AUTO && worth);

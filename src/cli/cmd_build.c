@@ -69,7 +69,7 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
         rc = ivf_factory_parse(ivf_options_text(options, IVF_OPTION_FACTORY), &config->factory);
     if (rc != MPIVF_OK)
         return rc;
-    if (config->factory.codec.kind != IVF_CODEC_PQ && ivf_options_differs(options, IVF_OPTION_PQ_ITERATIONS))
+    if (!ivf_codec_has_words(&config->factory.codec) && ivf_options_differs(options, IVF_OPTION_PQ_ITERATIONS))
         return ivf_fail(MPIVF_USAGE, "--pq-iterations has no effect: --factory %s has no PQ",
                         ivf_options_text(options, IVF_OPTION_FACTORY));
     return MPIVF_OK;

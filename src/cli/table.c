@@ -63,16 +63,17 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                 .fallback = "ids",
                                 .needs = IVF_OPTION_IDS,
                                 .help = "Dataset inside an HDF5 file of ids."},
-    [IVF_OPTION_FACTORY] = {.name = "factory",
-                            .letter = 'f',
-                            .type = IVF_TYPE_TEXT,
-                            .commands = BUILDING,
-                            .argument = "STRING",
-                            .fallback = "IVF,SQ8",
-                            .help = "Shape of the index as FAISS writes it: IVF, the number of lists (chosen from the "
-                                    "number of rows when left out), and how rows are stored: Flat, SQfp16, SQ8, SQ6, "
-                                    "SQ4, PQm or PQmxbits. SQ8 keeps a byte for each value, at nearly the recall of "
-                                    "Flat; PQ32 keeps 32 bytes for each row."},
+    [IVF_OPTION_FACTORY] =
+        {.name = "factory",
+         .letter = 'f',
+         .type = IVF_TYPE_TEXT,
+         .commands = BUILDING,
+         .argument = "STRING",
+         .fallback = "IVF,SQ8",
+         .help = "Shape of the index as FAISS writes it: IVF, the number of lists (chosen from the "
+                 "number of rows when left out), and how rows are stored: Flat, SQfp16, SQ8, SQ6, "
+                 "SQ4, PQm, PQmxbits or PQmx4fs. SQ8 keeps a byte for each value, at nearly the recall of "
+                 "Flat; PQ32 keeps 32 bytes for each row."},
     [IVF_OPTION_METRIC] = {.name = "metric",
                            .type = IVF_TYPE_CHOICE,
                            .commands = BUILDING | EXACT,

@@ -14,10 +14,9 @@
 enum { D_MAX = 1 << 20 };
 
 static const ivf_codec_functions *const functions_of[] = {
-    [IVF_CODEC_FLAT] = &ivf_flat_functions,
-    [IVF_CODEC_FLAT16] = &ivf_flat16_functions,
-    [IVF_CODEC_SQ] = &ivf_sq_functions,
-    [IVF_CODEC_PQ] = &ivf_pq_functions,
+    [IVF_CODEC_FLAT] = &ivf_flat_functions,       [IVF_CODEC_FLAT16] = &ivf_flat16_functions,
+    [IVF_CODEC_SQ] = &ivf_sq_functions,           [IVF_CODEC_PQ] = &ivf_pq_functions,
+    [IVF_CODEC_PQ_ROWS] = &ivf_pq_rows_functions,
 };
 
 int ivf_codec_new(const ivf_codec_spec *spec, int d, ivf_codec **codec)
@@ -61,6 +60,9 @@ void ivf_codec_name(const ivf_codec_spec *spec, char text[32])
         break;
     case IVF_CODEC_PQ:
         (void)snprintf(text, 32, spec->bits == 8 ? "PQ%d" : "PQ%dx%d", spec->m, spec->bits);
+        break;
+    case IVF_CODEC_PQ_ROWS:
+        (void)snprintf(text, 32, "PQ%dx%dfs", spec->m, spec->bits);
         break;
     }
 }

@@ -12,13 +12,25 @@
 #include "base/share.h"
 #include "comm/context.h"
 
-typedef enum { IVF_CODEC_FLAT, IVF_CODEC_FLAT16, IVF_CODEC_SQ, IVF_CODEC_PQ } ivf_codec_kind;
+typedef enum {
+    IVF_CODEC_FLAT,
+    IVF_CODEC_FLAT16,
+    IVF_CODEC_SQ,
+    IVF_CODEC_PQ,
+    IVF_CODEC_PQ_ROWS, /* PQ of the rows themselves rather than relative to their centroid */
+} ivf_codec_kind;
 
 typedef struct {
     ivf_codec_kind kind;
     int m;    /* PQ: sub-vectors */
     int bits; /* SQ: 8, 6 or 4; PQ: 4 to 8 per sub-vector */
 } ivf_codec_spec;
+
+/* Local. Whether codes are numbers of codewords. */
+static inline bool ivf_codec_has_words(const ivf_codec_spec *spec)
+{
+    return spec->kind == IVF_CODEC_PQ || spec->kind == IVF_CODEC_PQ_ROWS;
+}
 
 typedef struct ivf_codec ivf_codec;
 
@@ -27,7 +39,7 @@ typedef struct ivf_codec ivf_codec;
 int ivf_codec_new(const ivf_codec_spec *spec, int d, ivf_codec **codec);
 void ivf_codec_free(ivf_codec *codec);
 
-/* Local. The spec as FAISS's factory writes it: "Flat", "SQfp16", "SQ8", "PQ32", "PQ16x4". */
+/* Local. The spec as FAISS's factory writes it: "Flat", "SQfp16", "SQ8", "PQ32", "PQ16x4", "PQ16x4fs". */
 void ivf_codec_name(const ivf_codec_spec *spec, char text[32]);
 
 /* Local. Whether rows are coded relative to their centroid; bytes of a code; largest |value| that can be coded; rows

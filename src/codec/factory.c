@@ -61,7 +61,7 @@ static const struct {
     {"SQbf16", "bfloat16 values"},
     {"SQ8_direct", "bytes taken as they are"},
     {"SQ8_direct_signed", "bytes taken as they are"},
-    {"PQ#x#fs*", "codes in fast-scan blocks"},
+    {"PQ#x#fs*", "fast-scan codes of other than 4 bits, or in blocks of a size of their own"},
     {"PQ#+#", "a product quantizer with a second one to refine it"},
     {"RQ#*", "an additive quantizer"},
     {"LSQ#*", "an additive quantizer"},
@@ -168,6 +168,17 @@ static bool skip_pq(part *p, int64_t *m, int64_t *bits)
         return false;
     (void)skip_word(p, "np");
     return true;
+}
+
+/* "fs", "fsr" after PQ of 4 bits, which FAISS scans in blocks; here all is. Without "r" rows are coded, not residuals.
+ */
+static bool skip_fast_scan(part *p, int64_t bits, bool *rows)
+{
+    enum { FAST_BITS = 4 };
+    if (p->length == 0 || bits != FAST_BITS)
+        return p->length == 0;
+    *rows = !skip_word(p, "fsr");
+    return !*rows || skip_word(p, "fs");
 }
 
 /* "OPQ32", "OPQ32_64": the whole part. */
@@ -317,13 +328,14 @@ static int parse_encoding(const char *text, part p, ivf_codec_spec *spec)
     int64_t bits = 0;
     if (read_plain(p, spec))
         return MPIVF_OK;
-    if (!skip_pq(&rest, &m, &bits) || rest.length != 0)
+    bool rows = false;
+    if (!skip_pq(&rest, &m, &bits) || !skip_fast_scan(&rest, bits, &rows) || rest.length != 0)
         return refuse_unknown(text, p, "Flat, SQfp16, SQ8, SQ6, SQ4 or a product quantizer such as PQ32 or PQ32x4");
     if (m < 1 || m > PQ_M_MAX)
         return refuse_range(text, p, "the number of sub-vectors", 1, PQ_M_MAX);
     if (bits < PQ_BITS_MIN || bits > PQ_BITS_MAX)
         return refuse_range(text, p, "the bits of a sub-vector", PQ_BITS_MIN, PQ_BITS_MAX);
-    *spec = (ivf_codec_spec){IVF_CODEC_PQ, ivf_to_int(m), ivf_to_int(bits)};
+    *spec = (ivf_codec_spec){rows ? IVF_CODEC_PQ_ROWS : IVF_CODEC_PQ, ivf_to_int(m), ivf_to_int(bits)};
     return MPIVF_OK;
 }
 

@@ -1,6 +1,6 @@
 /* The index factory string of FAISS, as far as mpivf builds what it names: "IVF1024,PQ32", "IVF,SQ8", "IVF256,Flat",
- * "IVF1024,SQfp16", "IVF1024,PQ16x4", "OPQ32,IVF1024,PQ32", "OPQ32_64,IVF1024,PQ32". Grammar: FAISS wiki, "The index
- * factory". */
+ * "IVF1024,SQfp16", "IVF1024,PQ16x4", "IVF1024,PQ16x4fs", "OPQ32,IVF1024,PQ32", "OPQ32_64,IVF1024,PQ32". Grammar: FAISS
+ * wiki, "The index factory". */
 #ifndef IVF_CODEC_FACTORY_H
 #define IVF_CODEC_FACTORY_H
 

@@ -52,5 +52,6 @@ extern const ivf_codec_functions ivf_flat_functions;
 extern const ivf_codec_functions ivf_flat16_functions;
 extern const ivf_codec_functions ivf_sq_functions;
 extern const ivf_codec_functions ivf_pq_functions;
+extern const ivf_codec_functions ivf_pq_rows_functions;
 
 #endif

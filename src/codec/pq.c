@@ -168,28 +168,15 @@ static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, c
     ivf_codec_kernels_now()->sum_entries(table, codec->spec.m, codec->spec.bits, codes, n, keys);
 }
 
-const ivf_codec_functions ivf_pq_functions = {
-    .residual = true,
-    .value_limit = INFINITY,
-    .make = make,
-    .drop = drop,
-    .code_size = code_size,
-    .table_size = table_size,
-    .encode_scratch = ivf_pq_encode_scratch,
-    .training_rows = training_rows,
-    .train = ivf_pq_train,
-    .train_dealt = ivf_pq_train_dealt,
-    .arrays = arrays,
-    .ready = ready,
-    .encode = ivf_pq_encode,
-    .decode = decode,
-    .prepare = prepare,
-    .scan = scan,
-    .block_size = ivf_pq_block_size,
-    .block_put = ivf_pq_block_put,
-    .block_get = ivf_pq_block_get,
-    .probe_size = ivf_pq_probe_size,
-    .probe = ivf_pq_probe,
-    .bounds = ivf_pq_bounds,
-    .keys_of_few = ivf_pq_keys_of_few,
-};
+#define PQ_FUNCTIONS(is_residual)                                                                                      \
+    {                                                                                                                  \
+        .residual = (is_residual), .value_limit = INFINITY, .make = make, .drop = drop, .code_size = code_size,        \
+        .table_size = table_size, .encode_scratch = ivf_pq_encode_scratch, .training_rows = training_rows,             \
+        .train = ivf_pq_train, .train_dealt = ivf_pq_train_dealt, .arrays = arrays, .ready = ready,                    \
+        .encode = ivf_pq_encode, .decode = decode, .prepare = prepare, .scan = scan, .block_size = ivf_pq_block_size,  \
+        .block_put = ivf_pq_block_put, .block_get = ivf_pq_block_get, .probe_size = ivf_pq_probe_size,                 \
+        .probe = ivf_pq_probe, .bounds = ivf_pq_bounds, .keys_of_few = ivf_pq_keys_of_few,                             \
+    }
+
+const ivf_codec_functions ivf_pq_functions = PQ_FUNCTIONS(true);
+const ivf_codec_functions ivf_pq_rows_functions = PQ_FUNCTIONS(false);

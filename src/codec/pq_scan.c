@@ -131,7 +131,6 @@ void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query,
     fill(codec, table, step > FLT_MIN ? 1 / step : 0, most, payload);
     probe->scale = step > FLT_MIN ? factor * step : 0;
     probe->constant = (float)((double)factor * found.lowest);
-    probe->slack = step > FLT_MIN ? probe->scale * (float)m : factor * found.widest * (float)m;
     probe->size = (float)((double)factor * found.size);
 }
 

@@ -16,15 +16,14 @@
 #include "math/scan.h"
 
 /* What a query's probe says about its bounds. With `sum` of a kernel, a multiple of <q - o, r> (-2 for L2, -1 for inner
- * products) lies between
+ * products) is at least
  *
- *   constant + scale * sum - slope * spread   and   constant + scale * sum + slope * spread + slack
+ *   constant + scale * sum - slope * spread
  *
  * but for the rounding of floats, which is relative to `size`, |q - o| |r| and the codec's extent. */
 typedef struct {
     float scale;
     float constant;
-    float slack;
     float slope; /* for each unit of a code's spread */
     float size;
     float norm; /* |q - o| */

@@ -87,7 +87,10 @@ static ptrdiff_t place_of(int bits, int j, int64_t lane, int *shift, ptrdiff_t *
 void ivf_scan_numbers_put(const uint8_t *numbers, int d, int bits, int64_t slot, uint8_t *blocks)
 {
     uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
-    for (int j = 0; j < d; j++) {
+    int j = 0;
+    for (; bits == 8 && j + 4 <= d; j += 4) /* the usual case, and the one where it counts */
+        memcpy(block + j / 4 * QUAD + slot % LANES * 4, numbers + j, 4);
+    for (; j < d; j++) {
         int shift = 0;
         ptrdiff_t high = 0;
         ptrdiff_t at = place_of(bits, j, slot % LANES, &shift, &high);
@@ -101,7 +104,10 @@ void ivf_scan_numbers_put(const uint8_t *numbers, int d, int bits, int64_t slot,
 void ivf_scan_numbers_get(const uint8_t *blocks, int d, int bits, int64_t slot, uint8_t *numbers)
 {
     const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
-    for (int j = 0; j < d; j++) {
+    int j = 0;
+    for (; bits == 8 && j + 4 <= d; j += 4)
+        memcpy(numbers + j, block + j / 4 * QUAD + slot % LANES * 4, 4);
+    for (; j < d; j++) {
         int shift = 0;
         ptrdiff_t high = 0;
         int value = block[place_of(bits, j, slot % LANES, &shift, &high)] >> shift;
@@ -126,18 +132,18 @@ static size_t nibble_at(int j, int64_t lane)
 
 void ivf_scan_nibbles_put(const uint8_t *numbers, int m, int64_t slot, uint8_t *blocks)
 {
-    uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m);
-    for (int j = 0; j < m; j++) {
-        uint8_t *byte = block + nibble_at(j, slot % LANES);
-        *byte = (uint8_t)(*byte | numbers[j] << j % 2 * 4);
+    uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m) + nibble_at(0, slot % LANES);
+    for (int j = 0; j < m; j += 2) {
+        int other = j + 1 < m ? numbers[j + 1] : 0;
+        block[nibble_at(j, 0)] = (uint8_t)(numbers[j] | other << 4);
     }
 }
 
 void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *numbers)
 {
-    const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m);
+    const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m) + nibble_at(0, slot % LANES);
     for (int j = 0; j < m; j++)
-        numbers[j] = block[nibble_at(j, slot % LANES)] >> j % 2 * 4 & 15;
+        numbers[j] = block[nibble_at(j, 0)] >> j % 2 * 4 & 15;
 }
 
 int64_t ivf_scan_choose(const float *low, int64_t n, float most, int32_t *chosen)

@@ -219,20 +219,28 @@ static int workers_new(ivf_scan_state *s)
     return s->workers == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
-static bool choose_by_list(const ivf_scan_state *s)
+/* How many postings all queries are compared with. */
+static int64_t count_scanned(const ivf_scan *scan)
+{
+    int64_t scanned = 0;
+    int32_t l = 0;
+    for (int64_t q = 0; q < scan->nq; q++)
+        for (int p = 0; p < scan->probes->nprobe; p++)
+            scanned += list_at(scan, q, p, &l)->n;
+    return scanned;
+}
+
+/* Measured: for PQ32 lists of 700 codes are scanned 1.2 times as fast by list as by query, for SQ8 2 to 5 times. */
+static bool choose_by_list(const ivf_scan_state *s, int64_t scanned)
 {
     const ivf_scan *scan = s->scan;
-    const ivf_postings *postings = scan->postings;
-    int64_t pairs = scan->nq * scan->probes->nprobe;
-    int64_t blocks = 0;
+    const int64_t pairs = scan->nq * scan->probes->nprobe;
     if (scan->order != IVF_SCAN_AUTO)
         return scan->order == IVF_SCAN_BY_LIST;
     if (scan->nq < (int64_t)QUERIES_PER_WORKER * ivf_team_size() && ivf_team_size() > 1)
         return true;
-    for (int32_t l = 0; l < postings->nlist; l++)
-        blocks += ivf_ceil_div(postings->lists[l].n, IVF_SCAN_BLOCK);
-    double list_bytes = (double)blocks / postings->nlist * (double)postings->block_size;
-    return pairs >= 2 * (int64_t)postings->nlist && list_bytes > 2 * (double)s->probe_size;
+    double list_bytes = (double)scanned / (double)pairs / IVF_SCAN_BLOCK * (double)scan->postings->block_size;
+    return pairs >= 2 * (int64_t)scan->postings->nlist && list_bytes > (double)s->probe_size;
 }
 
 static void start_heaps(const ivf_scan_state *s)
@@ -252,16 +260,6 @@ static int finish_query(void *arg, int64_t query, int worker)
     return MPIVF_OK;
 }
 
-static int64_t count_scanned(const ivf_scan *scan)
-{
-    int64_t scanned = 0;
-    int32_t l = 0;
-    for (int64_t q = 0; q < scan->nq; q++)
-        for (int p = 0; p < scan->probes->nprobe; p++)
-            scanned += list_at(scan, q, p, &l)->n;
-    return scanned;
-}
-
 int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
 {
     const ivf_codec *codec = scan->model->codec;
@@ -275,14 +273,15 @@ int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
                         .out = out};
     s.bounds = ivf_new(ivf_to_size(scan->nq), sizeof *s.bounds);
     int rc = s.bounds == NULL ? MPIVF_FAILED : workers_new(&s);
+    const int64_t compared = count_scanned(scan);
     if (rc == MPIVF_OK) {
         start_heaps(&s);
-        rc = choose_by_list(&s) ? scan_by_list(&s) : ivf_team_run(scan->nq, scan_query, &s);
+        rc = choose_by_list(&s, compared) ? scan_by_list(&s) : ivf_team_run(scan->nq, scan_query, &s);
     }
     if (rc == MPIVF_OK)
         rc = ivf_team_run(scan->nq, finish_query, &s);
     if (rc == MPIVF_OK)
-        *scanned += count_scanned(scan);
+        *scanned += compared;
     workers_free(&s);
     ivf_free(s.bounds);
     return rc;

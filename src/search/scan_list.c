@@ -8,8 +8,8 @@
  * bound, and what decoding rounds by: a few units of the codec's extent, times what it is multiplied by. A bound that
  * is NaN (products overflowed) lets its posting pass.
  *
- * A heap that is not full has no bound. Then k of the list's postings have keys of at most the k-th lowest bound plus
- * the width of the bounds, so that no more than about 2 k keys are computed at the beginning. */
+ * A heap that is not full has no bound. Then the postings with the lowest bounds, about k of them, are offered first,
+ * and only then those whose bounds are within what has become the heap's. */
 #include "search/scan_list.h"
 
 #include <float.h>
@@ -25,7 +25,6 @@
 typedef struct {
     float base;
     float scale;
-    float width; /* how far a bound may be below its key */
 } aim;
 
 static const float *query_of(const ivf_scan_state *s, int64_t query)
@@ -82,10 +81,7 @@ static aim aim_at(const ivf_scan_state *s, ivf_scan_pair pair, int32_t list, con
     }
     rounding += (double)probe->slope * (double)l->spread + (double)FLT_MIN;
     base += (double)probe->constant - rounding;
-    bool finite = fabs(base) < (double)FLT_MAX;
-    return (aim){.base = (float)base,
-                 .scale = probe->scale,
-                 .width = finite ? (float)(1.001 * ((double)probe->slack + 2 * rounding)) : INFINITY};
+    return (aim){.base = (float)base, .scale = probe->scale};
 }
 
 /* The postings of a chunk that a query has chosen. */
@@ -125,52 +121,72 @@ static void compute_keys(choice *c, const int32_t *chosen, int64_t n, float *key
     }
 }
 
-/* Offers them; returns the query's new bound, at most `most`. */
-static float offer(const ivf_scan_state *s, int64_t query, const float *keys, const uint64_t *ids, int64_t n,
-                   float most)
+/* Offers them; returns the query's new bound. */
+static float offer(const ivf_scan_state *s, int64_t query, const float *keys, const uint64_t *ids, int64_t n)
 {
     ivf_topk top = {.heap = s->out + query * s->scan->k, .k = s->scan->k};
     pthread_mutex_t *lock = s->locks == NULL ? NULL : &s->locks[query % IVF_SCAN_LOCKS];
     if (lock != NULL)
         (void)pthread_mutex_lock(lock);
     ivf_topk_offer(&top, keys, ids, n);
-    float bound = fminf(most, ivf_topk_bound(&top));
-    bound = fminf(bound, atomic_load_explicit(&s->bounds[query], memory_order_relaxed));
+    const float bound = ivf_topk_bound(&top);
     atomic_store_explicit(&s->bounds[query], bound, memory_order_relaxed);
     if (lock != NULL)
         (void)pthread_mutex_unlock(lock);
     return bound;
 }
 
-/* The chosen ones that are still within the bound, at most IVF_SCAN_KEYS, from *at on. */
-static int64_t next_batch(const float *low, const int32_t *chosen, int64_t count, float most, int64_t *at,
+/* Postings by their bounds: those that are not above `most`, which falls with the query's bound; without those that are
+ * not above `done`, if anything has been done. */
+typedef struct {
+    float most;
+    float done;
+    bool any_done;
+} range;
+
+/* The chosen ones that are in the range, at most IVF_SCAN_KEYS, from *at on. */
+static int64_t next_batch(const float *low, const int32_t *chosen, int64_t count, const range *r, int64_t *at,
                           int32_t batch[IVF_SCAN_KEYS])
 {
     int64_t n = 0;
     for (; *at < count && n < IVF_SCAN_KEYS; (*at)++) {
+        const float bound = low[chosen[*at]];
         batch[n] = chosen[*at];
-        n += !(low[chosen[*at]] > most);
+        n += !(bound > r->most) && (!r->any_done || bound > r->done);
     }
     return n;
 }
 
-static void choose(choice *c, const float *low, int64_t n, float width)
+static void offer_range(choice *c, const float *low, int64_t n, range r)
 {
-    const ivf_scan_state *s = c->state;
     float keys[IVF_SCAN_KEYS];
     uint64_t ids[IVF_SCAN_KEYS];
     int32_t batch[IVF_SCAN_KEYS];
-    float most = atomic_load_explicit(&s->bounds[c->pair.query], memory_order_relaxed);
-    if (most == INFINITY && width < INFINITY)
-        most = fminf(most, nextafterf(ivf_scan_kth(low, n, s->scan->k) + width, INFINITY));
-    int64_t count = ivf_scan_choose(low, n, most, c->worker->chosen);
+    int64_t count = ivf_scan_choose(low, n, r.most, c->worker->chosen);
     for (int64_t at = 0; at < count;) {
-        int64_t taken = next_batch(low, c->worker->chosen, count, most, &at, batch);
+        int64_t taken = next_batch(low, c->worker->chosen, count, &r, &at, batch);
         if (taken == 0)
             break;
         compute_keys(c, batch, taken, keys, ids);
-        most = offer(s, c->pair.query, keys, ids, taken, most);
+        r.most = fminf(r.most, offer(c->state, c->pair.query, keys, ids, taken));
     }
+}
+
+static float bound_of(const choice *c)
+{
+    return atomic_load_explicit(&c->state->bounds[c->pair.query], memory_order_relaxed);
+}
+
+static void choose(choice *c, const float *low, int64_t n)
+{
+    range r = {.most = bound_of(c)};
+    if (r.most == INFINITY) {
+        r.most = ivf_scan_kth(low, n, c->state->scan->k);
+        offer_range(c, low, n, r);
+        r = (range){.most = bound_of(c), .done = r.most, .any_done = true};
+    }
+    if (!r.any_done || r.done < INFINITY)
+        offer_range(c, low, n, r);
 }
 
 /* Some of the part's queries against a chunk. */
@@ -205,7 +221,7 @@ static void scan_chunk(const ivf_scan_state *s, const ivf_scan_part *part, ivf_s
                     .number = part->list,
                     .first = first,
                     .pair = part->pairs[first_pair + q]};
-        choose(&c, low[q], n, aims[first_pair + q].width);
+        choose(&c, low[q], n);
     }
 }
 

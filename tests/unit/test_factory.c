@@ -18,6 +18,8 @@ static const struct {
     {"IVF1024,PQ32np", "IVF1024,PQ32", 1024, {IVF_CODEC_PQ, 32, 8}, 0, 0},
     {"IVF1024,PQ16x4", "IVF1024,PQ16x4", 1024, {IVF_CODEC_PQ, 16, 4}, 0, 0},
     {"IVF1024,PQ16x5np", "IVF1024,PQ16x5", 1024, {IVF_CODEC_PQ, 16, 5}, 0, 0},
+    {"IVF1024,PQ32x4fs", "IVF1024,PQ32x4fs", 1024, {IVF_CODEC_PQ_ROWS, 32, 4}, 0, 0},
+    {"IVF1024,PQ32x4fsr", "IVF1024,PQ32x4", 1024, {IVF_CODEC_PQ, 32, 4}, 0, 0},
     {"IVF,SQ8", "IVF,SQ8", 0, {IVF_CODEC_SQ, 0, 8}, 0, 0},
     {"IVF1,SQ6", "IVF1,SQ6", 1, {IVF_CODEC_SQ, 0, 6}, 0, 0},
     {"IVF67108864,SQ4", "IVF67108864,SQ4", 1 << 26, {IVF_CODEC_SQ, 0, 4}, 0, 0},
@@ -55,7 +57,7 @@ END_TEST
 
 /* The text, the part that must be named, the remedy. */
 static const char *const refused[][3] = {
-    {"OPQ32_128,IVF1024,PQ32x4fs", "PQ32x4fs (", "use OPQ32_128,IVF1024,PQ32x4"},
+    {"OPQ32_128,IVF1024,PQ32x4fs_64", "PQ32x4fs_64 (", "use OPQ32_128,IVF1024,PQ32x4"},
     {"OPQ32,PQ32", "PQ32 (an encoding without lists)", "use OPQ32,IVF,PQ32"},
     {"OPQ0,IVF16,PQ8", "OPQ0: the number of sub-vectors must be 1 to", "use IVF16,PQ8"},
     {"OPQ65537,IVF16,PQ8", "the number of sub-vectors must be 1 to", "use IVF16,PQ8"},
@@ -86,9 +88,10 @@ static const char *const refused[][3] = {
     {"HNSW32,Flat", "HNSW32 (", "use IVF,Flat"},
     {"NSG16", "NSG16 (", "use IVF,SQ8"},
     {"LSH", "LSH (", "use IVF,SQ8"},
-    {"IVF256,PQ32x4fs", "PQ32x4fs (codes in fast-scan blocks)", "use IVF256,PQ32x4"},
-    {"IVF256,PQ32x4fsr", "PQ32x4fsr (", "use IVF256,PQ32x4"},
+    {"IVF256,PQ32x8fs", "PQ32x8fs (fast-scan codes of", "use IVF256,PQ32"},
+    {"IVF256,PQ32x4fsx", "PQ32x4fsx (", "use IVF256,PQ32x4"},
     {"IVF256,PQ32x4fs_64", "PQ32x4fs_64 (", "use IVF256,PQ32x4"},
+    {"IVF256,PQ32x4fsr_64", "PQ32x4fsr_64 (", "use IVF256,PQ32x4"},
     {"IVF256,PQ16+32", "PQ16+32 (", "use IVF256,PQ16"},
     {"IVF256,SQbf16", "SQbf16 (", "use IVF256,SQ8"},
     {"IVF256,SQ8_direct", "SQ8_direct (", "use IVF256,SQ8"},
