@@ -260,3 +260,34 @@ def run_ranks(settings, peers, data, lists, m, say):
         for name, runs in results.items():
             table.add(measure, name, [run[measure] for run in runs])
     return table
+
+
+def run_search(settings, peers, data, lists, codecs, nprobes, say):
+    """Searches in memory of mpivf's indexes: by mpivf, one rank of all threads, and by FAISS, which is given the same centroids,
+    codebooks and codes. Queries come in one batch; a setting's time is the median of three."""
+    table = Table(f"search, {data.rows} x {data.d}, {lists} lists, k 10")
+    for codec in codecs:
+        build = Build(settings, data, f"IVF{lists},{codec}")
+        points = {}
+
+        def ours(repetition):
+            points["mpivf"] = build.search(data, nprobes)
+            return [point[1] for point in points["mpivf"]]
+
+        def theirs(repetition):
+            report = launch.peer("faiss", "search", settings.threads, settings.limit, index=build.index, queries=data.queries,
+                                 truth=data.truth_path(), nprobes=nprobes)
+            points["faiss"] = report["points"]
+            return [point[1] for point in report["points"]]
+
+        contenders = {"mpivf": ours} | ({"faiss": theirs} if "faiss" in peers.versions else {})
+        results, skipped = launch.alternate(contenders, settings, say)
+        table.skipped |= skipped
+        for i, nprobe in enumerate(nprobes):
+            for name, runs in results.items():
+                if runs:
+                    seconds = [run[i] for run in runs]
+                    table.add(f"{codec} nprobe {nprobe}", name, seconds, R10=points[name][i][2],
+                              queries_s=matrix.shape(data.queries)[0] / statistics.median(seconds))
+        build.close()
+    return table

@@ -29,10 +29,12 @@ MANY = {"quick": (98304, 96, 2000, 32), "full": (4194304, 96, 8000, 32)}
 NARROW = {"quick": (8192, 64, 500, 16), "full": MAIN["full"]}
 SCALES = {
     "quick": [("kmeans", MAIN, 1024), ("kmeans", WIDE, 256), ("assign", MAIN, 1024), ("pq", MAIN, 32), ("opq", NARROW, 8),
-              ("build", MAIN, 384, 8), ("sweep", MANY, (256, 1024), 16), ("ranks", MAIN, 1024, 16)],
+              ("build", MAIN, 384, 8), ("sweep", MANY, (256, 1024), 16), ("ranks", MAIN, 1024, 16),
+              ("search", MAIN, 1024, ("Flat", "SQ8", "PQ32", "PQ64x4fs"), (8, 32))],
     "full": [("kmeans", MAIN, 4096), ("kmeans", WIDE, 1024), ("assign", MAIN, 4096), ("assign", MAIN, 65536), ("pq", MAIN, 32),
              ("opq", NARROW, 32), ("build", MAIN, 4096, 32), ("build", WIDE, 1024, 96), ("sweep", MANY, (4096, 16384, 65536), 32),
-             ("ranks", MAIN, 4096, 32)],
+             ("ranks", MAIN, 4096, 32), ("search", MAIN, 4096, ("Flat", "SQ8", "PQ32", "PQ64x4fs"), (16, 64)),
+             ("search", WIDE, 1024, ("Flat", "SQ8", "PQ96", "PQ192x4fs"), (16, 64))],
 }
 
 
@@ -82,6 +84,8 @@ def adapt(case, data):
     clamp = lambda lists: max(1, min(lists, data.rows // 39))
     if kind in ("pq", "opq"):
         return [m]
+    if kind == "search":
+        return [clamp(numbers[0]), ("Flat", "SQ8", f"PQ{m}"), numbers[2]]
     numbers[0] = tuple(dict.fromkeys(map(clamp, numbers[0]))) if kind == "sweep" else clamp(numbers[0])
     return numbers if kind in ("kmeans", "assign") else [numbers[0], m]
 
@@ -90,7 +94,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mpivf", required=True, help="the program")
     parser.add_argument("--scale", choices=sorted(SCALES), default="quick", help="quick: about 100,000 rows, two minutes; full")
-    parser.add_argument("--only", nargs="+", choices=["kmeans", "assign", "pq", "opq", "build", "sweep", "ranks"], default=[])
+    parser.add_argument("--only", nargs="+", choices=["kmeans", "assign", "pq", "opq", "build", "sweep", "ranks", "search"], default=[])
     parser.add_argument("--base", help="rows to use instead of generated ones")
     parser.add_argument("--queries", help="their queries")
     parser.add_argument("--threads", type=int, default=2, help="ranks of mpivf and threads of the peers (default 2)")

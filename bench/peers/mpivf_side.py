@@ -63,5 +63,12 @@ class Build:
         return [(row["nprobe"], row["postings_scanned"] / result["queries"] / data.rows, row["recall"][0]["by_id"])
                 for row in result["settings"]]
 
+    def search(self, data, nprobes):
+        """(nprobe, seconds for all queries, recall@10) from mpivf eval, one rank with all threads."""
+        environment = {"OMP_NUM_THREADS": str(self.settings.threads)}
+        out, _ = launch.run([self.settings.mpivf, "eval", self.index, "--queries", data.queries, "--groundtruth", data.truth_path(),
+                             "--k", "10", "--nprobe", ",".join(map(str, nprobes)), "--json", "--quiet"], self.settings.limit, environment)
+        return [(row["nprobe"], row["seconds"], row["recall"][0]["by_id"]) for row in json.loads(out)["settings"]]
+
     def close(self):
         shutil.rmtree(self.index, ignore_errors=True)

@@ -87,4 +87,22 @@ def build(request):
     return {"seconds": train + add, "train": train, "add": add, "points": points}
 
 
-main({"version": lambda request: {}, "kmeans": kmeans, "assign": assign, "pq": pq, "opq": opq, "build": build}, faiss.__version__)
+def search(request):
+    """An index of mpivf, in memory: seconds of each repetition and recall for each nprobe."""
+    import faiss_index
+    import quality
+    faiss.omp_set_num_threads(request["threads"])
+    index, _kept = faiss_index.load(request["index"])
+    queries = matrix.read(request["queries"])
+    truth = np.fromfile(request["truth"], dtype=np.int32, offset=8).reshape(len(queries), -1)[:, :10]
+    points = []
+    for nprobe in request["nprobes"]:
+        index.nprobe = nprobe
+        found = index.search(queries, 10)[1]
+        seconds = [timed(index.search, queries, 10)[1] for _ in range(3)]
+        points.append((nprobe, sorted(seconds)[1], quality.recall(found, truth)))
+    return {"seconds": sum(point[1] for point in points), "points": points}
+
+
+main({"version": lambda request: {}, "kmeans": kmeans, "assign": assign, "pq": pq, "opq": opq, "build": build,
+      "search": search}, faiss.__version__)

@@ -27,8 +27,8 @@ typedef struct {
 
     /* The smallest and the largest of entries[words], words a multiple of 16; NaN is passed over or taken. */
     void (*range)(const float *entries, int words, float *low, float *high);
-    /* steps[i] = (entries[i] - the smallest) * inverse, rounded down, at most `largest` <= 255. */
-    void (*steps)(const float *entries, int words, float inverse, float largest, uint8_t *steps);
+    /* steps[i] = (entries[i] - low) * inverse, rounded down, at most `largest` <= 255; low is the smallest. */
+    void (*steps)(const float *entries, int words, float low, float inverse, float largest, uint8_t *steps);
     /* words[i] = steps[i] + 256 steps[i + 128]; 128 of them, as bytes. */
     void (*interleave)(const uint8_t steps[256], uint8_t *words);
 } ivf_codec_kernels;

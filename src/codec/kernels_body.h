@@ -198,19 +198,18 @@ static void range(const float *entries, int words, float *low, float *high)
             most[i] = entries[w + i] > most[i] ? entries[w + i] : most[i];
         }
     }
+    for (int half = IVF_CODEC_LANES / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            least[i] = least[i + half] < least[i] ? least[i + half] : least[i];
+            most[i] = most[i + half] > most[i] ? most[i + half] : most[i];
+        }
+    }
     *low = least[0];
     *high = most[0];
-    for (int i = 1; i < IVF_CODEC_LANES; i++) {
-        *low = least[i] < *low ? least[i] : *low;
-        *high = most[i] > *high ? most[i] : *high;
-    }
 }
 
-static void steps(const float *entries, int words, float inverse, float largest, uint8_t *to)
+static void steps(const float *entries, int words, float low, float inverse, float largest, uint8_t *to)
 {
-    float low = 0;
-    float high = 0;
-    range(entries, words, &low, &high);
     for (int w = 0; w < words; w++) {
         float step = (entries[w] - low) * inverse;
         to[w] = (uint8_t)(int32_t)(step < largest ? step : largest);

@@ -133,7 +133,7 @@ static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, floa
     }
 }
 
-/* A table: entries[m rounded up to a group][words]. */
+/* A table: entries[m rounded up to a group][words], and room for a number of each sub-vector (ivf_pq_probe). */
 static size_t table_floats(const ivf_codec *codec, int m)
 {
     return (size_t)m * (size_t)state_of(codec)->words;
@@ -141,7 +141,13 @@ static size_t table_floats(const ivf_codec *codec, int m)
 
 static size_t table_size(const ivf_codec *codec)
 {
-    return table_floats(codec, ivf_to_int(ivf_round_up(codec->spec.m, IVF_BITS_GROUP))) * sizeof(float);
+    return (size_t)ivf_to_int(ivf_round_up(codec->spec.m, IVF_BITS_GROUP)) * ((size_t)state_of(codec)->words + 1) *
+           sizeof(float);
+}
+
+float *ivf_pq_table_spare(const ivf_codec *codec, void *table)
+{
+    return (float *)table + table_floats(codec, ivf_to_int(ivf_round_up(codec->spec.m, IVF_BITS_GROUP)));
 }
 
 static void prepare(const ivf_codec *codec, ivf_metric metric, const float *query, void *table)

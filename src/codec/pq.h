@@ -27,6 +27,9 @@ int ivf_pq_train(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_tr
 int ivf_pq_train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                        const ivf_codec_training *training);
 
+/* Behind a table's entries: [m]. */
+float *ivf_pq_table_spare(const ivf_codec *codec, void *table);
+
 /* pq_scan.c: see ivf_codec_functions. */
 size_t ivf_pq_block_size(const ivf_codec *codec);
 void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks);

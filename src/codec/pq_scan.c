@@ -75,14 +75,15 @@ size_t ivf_pq_probe_size(const ivf_codec *codec)
     return in_nibbles(codec) ? ivf_scan_nibbles_size(codec->spec.m) : (size_t)codec->spec.m * BYTE_WORDS;
 }
 
-/* The sum of the tables' smallest entries, the largest difference within one, and the sum of the largest magnitudes. */
+/* The sum of the tables' smallest entries (which go to lows[m]), the largest difference within one, and the sum of the
+ * largest magnitudes. */
 typedef struct {
     double lowest;
     float widest;
     double size;
 } extremes;
 
-static extremes find_extremes(const ivf_codec *codec, const float *entries)
+static extremes find_extremes(const ivf_codec *codec, const float *entries, float *lows)
 {
     extremes found = {0};
     const int words = state_of(codec)->words;
@@ -90,6 +91,7 @@ static extremes find_extremes(const ivf_codec *codec, const float *entries)
         float low = 0;
         float high = 0;
         ivf_codec_kernels_now()->range(entries, words, &low, &high);
+        lows[sub] = low;
         found.lowest += (double)low;
         found.widest = fmaxf(found.widest, high - low);
         found.size += fmax(fabs((double)low), fabs((double)high));
@@ -98,13 +100,14 @@ static extremes find_extremes(const ivf_codec *codec, const float *entries)
 }
 
 /* Entries in steps, where the kernels look for them. */
-static void fill(const ivf_codec *codec, const float *entries, float inverse, float largest, uint8_t *payload)
+static void fill(const ivf_codec *codec, const float *entries, const float *lows, float inverse, float largest,
+                 uint8_t *payload)
 {
     const int words = state_of(codec)->words;
     uint8_t steps[BYTE_WORDS] = {0};
     memset(payload, 0, ivf_pq_probe_size(codec));
     for (size_t sub = 0; sub < (size_t)codec->spec.m; sub++, entries += words) {
-        ivf_codec_kernels_now()->steps(entries, words, inverse, largest, steps);
+        ivf_codec_kernels_now()->steps(entries, words, lows[sub], inverse, largest, steps);
         if (in_nibbles(codec))
             memcpy(payload + ivf_scan_nibbles_at(sub, 0), steps, (size_t)words);
         else
@@ -118,7 +121,8 @@ void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query,
     const int m = codec->spec.m;
     const float factor = metric == IVF_L2 ? 2 : 1;
     ivf_codec_prepare(codec, IVF_IP, query, table); /* minus the products */
-    extremes found = find_extremes(codec, table);
+    float *lows = ivf_pq_table_spare(codec, table);
+    extremes found = find_extremes(codec, table, lows);
     const float largest =
         in_nibbles(codec) ? IVF_SCAN_NIBBLE_MAX : (float)ivf_min_i64(BYTE_LARGEST, IVF_SCAN_SUM_MAX / m);
     if (!((double)factor * found.size < FLT_MAX)) {
@@ -128,7 +132,7 @@ void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query,
     }
     const float most = in_nibbles(codec) ? (float)ivf_min_i64((int64_t)largest, IVF_SCAN_SUM_MAX / m) : largest;
     const float step = most > 0 ? found.widest / most : 0;
-    fill(codec, table, step > FLT_MIN ? 1 / step : 0, most, payload);
+    fill(codec, table, lows, step > FLT_MIN ? 1 / step : 0, most, payload);
     probe->scale = step > FLT_MIN ? factor * step : 0;
     probe->constant = (float)((double)factor * found.lowest);
     probe->size = (float)((double)factor * found.size);
