@@ -94,7 +94,8 @@ static _Noreturn void say_and_end(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    int length = snprintf(line, sizeof line, "mpivf: %s: %s; the same command continues it\n", dog.settings.command, text);
+    int length =
+        snprintf(line, sizeof line, "mpivf: %s: %s; the same command continues it\n", dog.settings.command, text);
     if (length > 0 && ivf_stop_claim_line() && write(STDERR_FILENO, line, (size_t)length) < 0)
         errno = 0; /* nobody listens */
     end_process();
