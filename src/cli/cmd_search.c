@@ -34,11 +34,11 @@ typedef struct {
 static json_t *job_to_json(const search_job *job, const ivf_found *found, const char *output)
 {
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
-    json_t *json =
-        json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:f, s:I}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
-                  "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
-                  (json_int_t)job->queries.n, "k", job->params.k, "nprobe", job->params.nprobe, "seconds",
-                  job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned);
+    json_t *json = json_pack(
+        "{s:s, s:I, s:s, s:I, s:i, s:i, s:f, s:I, s:I}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
+        "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n,
+        "k", job->params.k, "nprobe", job->params.nprobe, "seconds", job->stats.seconds, "postings_scanned",
+        (json_int_t)job->stats.postings_scanned, "queries_with_fewer", (json_int_t)ivf_found_short(found));
     int failed = output != NULL ? json_object_set_new(json, "output", json_string(output))
                                 : json_object_set_new(json, "first_results", ivf_found_to_json(found));
     if (failed == 0)
@@ -57,6 +57,9 @@ static int print_job(const search_job *job, const ivf_found *found, const char *
     ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed: %.3f s%s%s\n", job->queries.n,
                  job->params.k, job->params.nprobe, job->stats.seconds, output != NULL ? ", to " : "",
                  output != NULL ? output : "");
+    if (ivf_found_short(found) > 0)
+        ivf_text_add(&out, "%" PRId64 " of them have fewer than %d: there are no more rows in the lists probed\n",
+                     ivf_found_short(found), job->params.k);
     return ivf_output_text(&out);
 }
 

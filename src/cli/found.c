@@ -28,6 +28,14 @@ int ivf_found_write(const ivf_found *found, const char *path)
     return rc;
 }
 
+int64_t ivf_found_short(const ivf_found *found)
+{
+    int64_t count = 0;
+    for (int64_t q = 0; q < found->queries; q++)
+        count += found->neighbors[q * found->k + found->k - 1].id == UINT64_MAX;
+    return count;
+}
+
 /* How many of a query's neighbours are shown: those that exist, up to a few. */
 static int shown(const ivf_found *found, const ivf_neighbor *row)
 {

@@ -19,6 +19,9 @@ typedef struct {
 /* Local. All of them to a file (io/results.h). Memory: 12 bytes for each. */
 int ivf_found_write(const ivf_found *found, const char *path);
 
+/* Local. Queries with fewer than k neighbours. */
+int64_t ivf_found_short(const ivf_found *found);
+
 /* Local. The first few of the first few queries: as lines "query rank id distance", and as JSON. */
 void ivf_found_print(const ivf_found *found, ivf_text *out);
 json_t *ivf_found_to_json(const ivf_found *found);

@@ -35,7 +35,9 @@ expect 0 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 2 --nprobe 6
 prints '^ +query +rank +id +distance$'
 [ "$(grep -cE '^ +[0-4] +[12] +[0-9]+ +[0-9]+$' out)" -eq 10 ] || fail "not 5 x 2 neighbours"
 expect 0 ranks 2 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 2 --nprobe 64 --json
-json 'len(d["first_results"]) == 5 and len(d["first_results"][4]["ids"]) == 2 and d["k"] == 2 and d["nprobe"] == 64'
+json 'len(d["first_results"]) == 5 and len(d["first_results"][4]["ids"]) == 2 and d["k"] == 2 and d["nprobe"] == 64 and d["queries_with_fewer"] == 0'
+expect 0 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 5000 --nprobe 1
+prints '^200 of them have fewer than 5000: there are no more rows in the lists probed$'
 expect 2 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --output all.txt
 expect 3 "$MPIVF" search flat.ivf --queries missing.fbin
 expect 0 "$MPIVF" generate --output narrow.fbin --rows 3 --dim 64
