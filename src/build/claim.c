@@ -151,7 +151,7 @@ static int settle_other(const ivf_build_state *build, const char *id)
         return MPIVF_OK;
     if (rc == MPIVF_OK && !build->config->restart && ivf_building_holds_work(index, id))
         rc = refuse_other(build, id);
-    else if (rc == MPIVF_OK)
+    else if (rc == MPIVF_OK && (build->config->restart || ivf_lock_is_real(lock)))
         rc = ivf_building_discard(index, id);
     ivf_lock_release(lock);
     return rc;

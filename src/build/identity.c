@@ -18,7 +18,7 @@ int ivf_identity_stamp(const ivf_ctx *ctx, ivf_build_state *build)
     const int shards = ivf_dataset_shards(build->dataset);
     build->stamps = ivf_new_zero((size_t)shards + 1, sizeof *build->stamps);
     int rc = ivf_agree(ctx, build->stamps == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc != MPIVF_OK)
+    if (rc != MPIVF_OK || build->stamps == NULL)
         return rc;
     for (int i = 0; i < shards; i++) {
         ivf_shard shard = ivf_dataset_shard(build->dataset, i);

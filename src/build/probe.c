@@ -1,7 +1,6 @@
 #include "build/probe.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "build/way.h"
 #include "cluster/tree_grow.h"
 #include "codec/codec.h"
+#include "io/folder.h"
 #include "io/writer.h"
 #include "math/panels.h"
 
@@ -48,20 +48,6 @@ typedef struct {
     double compare;
     double train_row; /* with a single list */
 } probe_state;
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-    (void)status;
-    (void)type;
-    (void)place;
-    (void)remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 /* A folder of our own on the filesystem where the index would be: in the nearest folder above it that exists. */
 static int make_folder(const char *index, char folder[IVF_PATH_BYTES])
@@ -157,7 +143,7 @@ static int build_small(const probe_state *s, const ivf_factory *factory, int64_t
     config.skip_bad_rows = true;
     config.replace = false;
     int rc = ivf_build(s->self, &config, result);
-    remove_tree(index);
+    (void)ivf_folder_remove(index);
     return rc;
 }
 
@@ -326,7 +312,7 @@ static int measure(probe_state *s, ivf_probe *probe)
         rc = probe_codec(s, probe);
     ivf_log_set(true, before);
     probe->input.rates.read_row = s->read_row;
-    remove_tree(s->folder);
+    (void)ivf_folder_remove(s->folder);
     return rc;
 }
 

@@ -130,7 +130,7 @@ static int keep_own(const ivf_ctx *ctx, ivf_build_state *build, const ivf_fragme
                     int64_t *done)
 {
     int rc = MPIVF_OK;
-    for (int64_t i = ivf_ctx_rank(ctx); rc == MPIVF_OK && i < count; i += ivf_ctx_size(ctx)) {
+    for (int64_t i = ivf_ctx_rank(ctx); rc == MPIVF_OK && records != NULL && i < count; i += ivf_ctx_size(ctx)) {
         bool kept = false;
         rc = keep_fragment(build, &records[i], &kept);
         done[records[i].number] = kept;
@@ -193,8 +193,11 @@ int ivf_resume_build(const ivf_ctx *ctx, ivf_build_state *build)
     const int64_t fragments = build->plan.fragments;
     int64_t *done = ivf_new_zero(ivf_to_size(fragments), sizeof *done);
     int rc = ivf_agree(ctx, done == NULL ? MPIVF_FAILED : make_rooms(build));
-    if (rc == MPIVF_OK)
-        rc = keep_model(ctx, build);
+    if (rc != MPIVF_OK || done == NULL) {
+        ivf_free(done);
+        return rc;
+    }
+    rc = keep_model(ctx, build);
     if (rc == MPIVF_OK && build->model != NULL)
         rc = keep_fragments(ctx, build, done);
     if (rc == MPIVF_OK)

@@ -31,10 +31,8 @@ typedef struct {
     ivf_ids *ids;
     ivf_stamp *stamps; /* of the shards, and of the file of ids if there is one; on every rank */
     int64_t stamp_count;
-    bool input_changed;          /* since the stamps were taken */
     json_t *identity;            /* what is built, from what; on rank 0 */
     ivf_lock *lock;              /* on rank 0: nobody else runs this build now */
-    bool index_is_new;           /* the folder was not there before; on rank 0 */
     char folder[IVF_PATH_BYTES]; /* of this unfinished build, from the claim to the end, on every rank; else "" */
     ivf_plan plan;
 
@@ -43,7 +41,6 @@ typedef struct {
     ivf_model *model;
     int64_t model_bytes; /* of its file; on rank 0 */
     uint64_t model_checksum;
-    bool model_is_new;            /* its file was not there before; on rank 0 */
     ivf_checkpoints *checkpoints; /* while training */
     const ivf_keeper *keeper;     /* theirs; NULL: nothing is kept */
 
@@ -59,10 +56,14 @@ typedef struct {
     ivf_skipped_row listed[IVF_LISTED_ROWS];
     int listed_count;
 
+    bool index_is_new;  /* its folder was not there before; on rank 0 */
+    bool input_changed; /* since the stamps were taken */
+    bool model_is_new;  /* its file was not there before; on rank 0 */
+    bool committed;     /* the version exists */
+
     ivf_fragment_record *all_records; /* on rank 0 after the gather: [plan.fragments], in row order */
     ivf_account account;
     double started;
-    bool committed; /* the version exists */
 } ivf_build_state;
 
 /* Local. "row 17 of FILE" for a global row, into text[size]. */

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/numbers.h"
 #include "build/predict.h"
 #include "build/probe.h"
 #include "cli/cmd.h"
 #include "cli/output.h"
+#include "index/building.h"
 
 enum { MOST_RANKS = 4096 }; /* up to which the end of scaling is looked for */
 
@@ -193,6 +196,21 @@ static int print_result(const ivf_options *options, ivf_probe *probe)
     return ivf_output_text(&out);
 }
 
+/* What build would find there. */
+static int tell_of_unfinished(const ivf_options *options)
+{
+    const char *index = ivf_options_text(options, IVF_OPTION_INDEX);
+    ivf_building_list list;
+    int rc = ivf_building_find(index, &list);
+    if (rc == MPIVF_OK && list.count > 0)
+        ivf_info("%s holds unfinished builds (%" PRId64 "): %s", index, list.count,
+                 ivf_options_flag(options, IVF_OPTION_RESTART)
+                     ? "build --restart throws away those that nobody runs"
+                     : "build continues the one of the same options and input, and refuses others without --restart");
+    ivf_free(list.ids);
+    return rc;
+}
+
 int ivf_cmd_plan(const ivf_ctx *ctx, const ivf_options *options)
 {
     ivf_build_config config;
@@ -209,6 +227,8 @@ int ivf_cmd_plan(const ivf_ctx *ctx, const ivf_options *options)
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = ivf_probe_build(ctx, &config, predicted ? &known : NULL, &probe);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? tell_of_unfinished(options) : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_result(options, &probe) : MPIVF_OK);
     json_decref(json);

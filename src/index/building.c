@@ -14,7 +14,7 @@
 #include "index/manifest.h"
 #include "io/folder.h"
 
-static const double PATIENCE = 60; /* seconds, for others who look for builds or take files away */
+static const double PATIENCE = 600; /* seconds, for others who look for builds or take files away */
 static const size_t LARGEST_PLAN = (size_t)1 << 30;
 static const size_t LARGEST_MODEL = 1 << 16;
 

@@ -19,7 +19,7 @@
 #include "index/layout.h"
 #include "io/lock.h"
 
-/* Local. Takes the lock of all builds, waiting up to a minute, in a folder that is made for it. */
+/* Local. Takes the lock of all builds, waiting up to ten minutes, in a folder that is made for it. */
 int ivf_building_enter(const char *index, ivf_lock **lock);
 
 /* Local. Lets it go, and removes INDEX/building if nothing is in it. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,10 +14,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "io/publish.h"
 
 struct ivf_lock {
     int file;
+    bool is_real;
     char path[IVF_PATH_BYTES];
 };
 
@@ -29,18 +30,27 @@ static void warn_of_none(const char *path, int wrong)
         ivf_warn("%s: no locks here (%s); make sure that nobody else works on this index now", path, strerror(wrong));
 }
 
-static int lock_file(int file, const char *path, double deadline, const char *holder)
+static int lock_file(ivf_lock *lock, double deadline, const char *holder)
 {
     static const struct timespec pause = {.tv_nsec = 20000000};
-    while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    bool told = false;
+    lock->is_real = true;
+    while (flock(lock->file, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EINTR)
             continue;
         if (errno != EWOULDBLOCK) {
-            warn_of_none(path, errno);
+            warn_of_none(lock->path, errno);
+            lock->is_real = false;
             return MPIVF_OK;
         }
         if (ivf_clock() >= deadline)
-            return ivf_fail(MPIVF_CONFLICT, "%s is locked: %s; wait for it to end", path, holder);
+            return ivf_fail(MPIVF_CONFLICT, "%s is locked: %s; wait for it to end", lock->path, holder);
+        if (!told)
+            ivf_info("%s is locked: %s; waiting", lock->path, holder);
+        told = true;
+        int rc = ivf_stop_check();
+        if (rc != MPIVF_OK)
+            return rc;
         (void)nanosleep(&pause, NULL);
     }
     return MPIVF_OK;
@@ -71,7 +81,7 @@ int ivf_lock_take(const char *path, double patience, const char *holder, ivf_loc
             rc = ivf_fail_errno(errno, "%s", path);
             break;
         }
-        rc = lock_file(made->file, path, deadline, holder);
+        rc = lock_file(made, deadline, holder);
         held = rc == MPIVF_OK && still_there(made->file, path);
         if (!held)
             (void)close(made->file);
@@ -82,6 +92,11 @@ int ivf_lock_take(const char *path, double patience, const char *holder, ivf_loc
     }
     *lock = made;
     return MPIVF_OK;
+}
+
+bool ivf_lock_is_real(const ivf_lock *lock)
+{
+    return lock->is_real;
 }
 
 void ivf_lock_release(ivf_lock *lock)
