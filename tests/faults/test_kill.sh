@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 of one rank, of mpirun, or of all of them, at random moments of a build, sometimes several times in a row: the old
-# version answers after each, and the same command ends with the bytes of an undisturbed build, having written again at most
-# one fragment for each rank and kill.
+# version answers after each, and the same command ends with the bytes of an undisturbed build, having redone at most one
+# published fragment and one kept step of training for each rank and kill.
 # shellcheck disable=SC2317 # attempt calls them
 # shellcheck source=../support/faults.sh
 source "$MPIVF_SOURCE/tests/support/faults.sh"
@@ -9,7 +9,12 @@ kills=6
 if [ "$form" = long ]; then
     kills=200
 fi
+if [ -n "$failio" ]; then # counts the steps of training that are kept
+    with=(env LD_PRELOAD="$failio" FAILIO="rename,/train/,0,kill" FAILIO_LOG="$PWD/steps")
+fi
 set_scene --factory IVF256,PQ16 --fragment-rows 200
+touch steps
+all_steps=$(wc -l <steps)
 : >ledger
 
 # kill_whom VICTIM: a rank's number, mpirun, or all.
@@ -28,7 +33,7 @@ count_redone() {
 
 # kill_once VICTIM MICROSECONDS: false when the build was over before.
 kill_once() {
-    launch "${build[@]}" || fail "the build did not start: $(cat run.err)"
+    launch "${with[@]}" "${build[@]}" || fail "the build did not start: $(cat run.err)"
     sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
     kill_whom "$1"
     landed
@@ -38,8 +43,9 @@ kill_once() {
 
 # story VICTIM MICROSECONDS...: kills, and then a run to the end.
 story() {
-    local lost=0 redone=0
+    local lost=0 redone=0 steps
     reset_scene
+    : >steps
     : >before
     while [ $# -gt 0 ]; do
         kill_once "$1" "$2" || break
@@ -53,7 +59,10 @@ story() {
     complete
     redone=$((redone + $(count_redone)))
     [ "$redone" -le $((np * lost)) ] || fail "$redone fragments were written again after $lost kills of $np ranks"
-    echo "redone $redone of $lost" >>ledger
+    # Of steps that were kept. The one that a rank is in when it is killed is always begun again.
+    steps=$(($(wc -l <steps) - all_steps))
+    [ "$steps" -le $((np * lost)) ] || fail "$steps steps of training were kept again after $lost kills of $np ranks"
+    echo "redone $redone $((steps > 0 ? steps : 0))" >>ledger
 }
 
 done=0
@@ -71,5 +80,6 @@ while [ "$done" -lt "$kills" ]; do
     done
     attempt "kill-$done" story "${victims[@]}"
 done
-sort ledger | awk '$1 == "kill" { print $2, $4 }' | sort | uniq -c
-conclude "$(grep -c '^kill' ledger) kills while the build ran, fragments written again: $(awk '$1 == "redone" { n += $2 } END { print n + 0 }' ledger)"
+awk '$1 == "kill" { print $2, $4 }' ledger | sort | uniq -c
+conclude "$(grep -c '^kill' ledger) kills while the build ran; done again: $(awk '$1 == "redone" { f += $2; s += $3 }
+    END { print f + 0, "fragments,", s + 0, "steps of training" }' ledger)"

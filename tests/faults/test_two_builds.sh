@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Two builds of one index at the same time. The same one twice: the second says that the first is running. Two different ones:
-# the first to commit wins, the other says so, and its work becomes the next version without being done again.
+# the first to commit wins, the other says so, and its work becomes the next version without being done again. Tidying up
+# beside a build takes nothing away from it.
 # shellcheck disable=SC2317 # attempt calls them
 # shellcheck source=../support/faults.sh
 source "$MPIVF_SOURCE/tests/support/faults.sh"
@@ -54,12 +55,25 @@ different() {
     [ -z "$(grep -v ^manifests new.contents | sort | comm -23 - now.contents)" ] || fail "not the files of an undisturbed build"
 }
 
+# tidied RULE
+tidied() {
+    reset_scene
+    hold "$1" "${build[@]}"
+    expect 0 timeout -k 5 "$limit" "$MPIVF" vacuum "$index" --older-than 0s --delete --quiet
+    old_answers
+    ends_with 0
+    is_new
+}
+
+attempt tidied tidied "rename,$index/fragments,2,wait,1"
 attempt same-assign same_twice "rename,$index/fragments,2,wait,1"
 attempt same-commit same_twice "link,$index/manifests,1,wait,0"
 attempt different-commit different "link,$index/manifests,1,wait,0"
 if [ "$form" = long ]; then
+    attempt tidied-model tidied "rename,$index/models,1,wait,0"
+    attempt tidied-commit tidied "link,$index/manifests,1,wait,0"
     attempt same-model same_twice "rename,$index/models,1,wait,0"
     attempt different-model different "rename,$index/models,1,wait,0"
     attempt different-assign different "rename,$index/fragments,2,wait,1"
 fi
-conclude "two builds at a time"
+conclude "builds beside others"

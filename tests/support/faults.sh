@@ -28,6 +28,7 @@ np=3
 pids=pids
 index=index
 input=$photosift/base.u8bin
+with=() # what stands before the program where a build is completed
 limit=${MPIVF_FAULTS_LIMIT:-240} # seconds after which a job hangs
 seed=${MPIVF_FAULTS_SEED:-1}
 RANDOM=$seed
@@ -112,9 +113,10 @@ search_index() {
         --output "$1"
 }
 
-# set_scene OPTION...: decides the build of version 2 (`build`), makes the old index, and builds version 2 undisturbed.
+# set_scene OPTION...: decides the build of version 2 (`build`, which keeps every step of training), makes the old index, and
+# builds version 2 undisturbed.
 set_scene() {
-    build=("$MPIVF" build "$index" --replace --input "$input" "$@")
+    build=("$MPIVF" build "$index" --replace --input "$input" --checkpoint-interval 0 "$@")
     expect 0 on_ranks "${build[@]}" --seed 1
     search_index old.bin
     rm -rf old
@@ -124,7 +126,7 @@ set_scene() {
     base=("${build[@]}")
     build+=(--seed 2)
     local began
-    launch "${build[@]}"
+    launch "${with[@]}" "${build[@]}"
     began=$(microseconds)
     landed
     # shellcheck disable=SC2034 # for the scripts
@@ -180,7 +182,7 @@ complete() {
         is_new
         return
     fi
-    expect 0 on_ranks "${build[@]}"
+    expect 0 on_ranks "${with[@]}" "${build[@]}"
     is_new
     [ -z "$(find "$index"/building -mindepth 1 2>/dev/null)" ] || fail "left behind: $(find "$index"/building)"
 }
