@@ -3,6 +3,7 @@
 #define IVF_BASE_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Local. `count` elements of `size` bytes, not initialised; NULL with a failure recorded when they cannot be had. A
  * count of 0 gives a valid block. */
@@ -22,5 +23,16 @@ void ivf_free(void *block);
 size_t ivf_memory_now(void);
 size_t ivf_memory_peak(void);
 void ivf_memory_reset_peak(void);
+
+/* Local. Gives what malloc keeps of freed small blocks back to the system, for a phase to begin with: some ms at most.
+ */
+void ivf_memory_trim(void);
+
+/* Local. Bytes of this process that lie in memory now, and the most since the last reset: libraries, stacks and what
+ * they share with others included. The kernel keeps one peak for each process, and starts a new one when told to by
+ * clear_refs; where it does not allow that the peak is the whole run's so far. 0 where there is no /proc (proc(5)). */
+int64_t ivf_memory_resident(void);
+int64_t ivf_memory_resident_peak(void);
+void ivf_memory_reset_resident_peak(void);
 
 #endif

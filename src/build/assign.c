@@ -16,7 +16,7 @@
 #include "comm/tickets.h"
 #include "io/stream.h"
 
-enum { BLOCK_ROWS = 1024, BLOCKS_AHEAD = 3 };
+enum { BLOCK_ROWS = 1024 };
 
 /* What one rank's loop works with. */
 typedef struct {
@@ -24,7 +24,8 @@ typedef struct {
     ivf_tickets *tickets;
     ivf_progress *progress;
     ivf_encoder *encoder;
-    int64_t block_rows; /* some tasks for every thread; where blocks end does not change what becomes of a row */
+    int depth;          /* blocks of the input that are held */
+    int64_t block_rows; /* of each; where blocks end does not change what becomes of a row */
     ivf_stream *stream;
     ivf_publisher *publisher;
     /* The fragment under way, in the order of its rows. */
@@ -47,12 +48,18 @@ static int open_work(assign_state *s)
     s->encoder = ivf_encoder_new(s->build->model, plan);
     if (s->encoder == NULL)
         return MPIVF_FAILED;
-    s->block_rows = ivf_max_i64(BLOCK_ROWS, 2 * ivf_encoder_rows(s->encoder) * ivf_team_size());
-    s->block_rows = ivf_min_i64(s->block_rows, plan->fragment_rows);
-    s->stream = ivf_stream_open(s->build->dataset, s->block_rows, BLOCKS_AHEAD);
+    const ivf_needs_pieces *planned = &s->build->needs.pieces;
+    s->block_rows = planned->block_rows;
+    s->depth = planned->depth;
+    if (s->block_rows == 0) {
+        s->block_rows = ivf_assign_block_rows(plan, &s->build->model->way, ivf_team_size());
+        s->depth = IVF_ASSIGN_DEPTH;
+    }
+    s->stream = ivf_stream_open(s->build->dataset, s->block_rows, s->depth);
     if (s->stream == NULL)
         return ivf_error_last()->code;
-    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected);
+    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected,
+                                      &(ivf_publisher_room){plan->factory.nlist, plan->code_size, (int64_t)rows});
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
@@ -132,7 +139,7 @@ static int take_rows(assign_state *s, int64_t rows, int64_t *next)
     int rc = MPIVF_OK;
     for (int64_t at = 0; rc == MPIVF_OK && at < rows; at += block.n) {
         rc = ivf_stream_next(s->stream, &block);
-        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= BLOCKS_AHEAD * s->block_rows) {
+        if (rc == MPIVF_OK && !drawn && rows - at - block.n <= s->depth * s->block_rows) {
             rc = draw_next(s, next);
             drawn = true;
         }
@@ -184,7 +191,7 @@ static int publish_fragment(assign_state *s, int64_t number)
     int64_t rows = ivf_plan_fragment_count(&build->plan, number);
     int64_t skipped = count_skipped(s, rows);
     ivf_fragment *fragment = NULL;
-    int rc = ivf_fragment_new(build->model->nlist, build->plan.code_size, rows - skipped, skipped, &fragment);
+    int rc = ivf_publisher_take(s->publisher, rows - skipped, skipped, &fragment);
     if (rc != MPIVF_OK)
         return rc;
     sort_into_lists(s, first_row, rows, fragment);
@@ -207,6 +214,20 @@ static int work(assign_state *s)
             rc = publish_fragment(s, number);
     }
     return rc;
+}
+
+int64_t ivf_assign_block_rows(const ivf_plan *plan, const ivf_nearest_way *way, int threads)
+{
+    int64_t rows = ivf_max_i64(BLOCK_ROWS, 2 * ivf_nearest_way_rows(way) * threads);
+    return ivf_min_i64(rows, ivf_min_i64(plan->fragment_rows, plan->rows));
+}
+
+int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows)
+{
+    const int64_t staged = rows * (int64_t)(sizeof(int32_t) + sizeof(uint64_t) + 1 + plan->code_size);
+    const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
+    return staged + IVF_PUBLISHER_HELD * ivf_fragment_memory(plan->factory.nlist, plan->code_size, rows) + records +
+           8 * (int64_t)plan->factory.nlist;
 }
 
 int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)

@@ -5,8 +5,15 @@
 #include "build/state.h"
 
 /* Collective. Ranks draw fragments from one ticket counter; reading, computing and publishing of a rank run side by
- * side. No message for any row: a ticket is 8 bytes each way, progress 8 bytes each half second. Memory of a rank:
- * three fragments of postings (one being written, one waiting, one being made) and a staging area of one. */
+ * side. No message for any row: a ticket is 8 bytes each way, progress 8 bytes each half second. Memory of a rank: two
+ * fragments of postings (one being written, one being made or waiting) and a staging area of one. */
 int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build);
+
+/* Local. Rows of a block of the input, usually: some tasks for every thread; and the blocks that are held. */
+enum { IVF_ASSIGN_DEPTH = 3 };
+int64_t ivf_assign_block_rows(const ivf_plan *plan, const ivf_nearest_way *way, int threads);
+
+/* Local. Bytes of a rank with fragments of so many rows, beside the model, what encodes rows, and the blocks. */
+int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows);
 
 #endif

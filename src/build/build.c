@@ -93,6 +93,8 @@ static void report(const ivf_ctx *ctx, const ivf_build_state *build, ivf_build_r
         fill_result(build, result);
     if (ivf_account_sum(ctx, &build->account, result->phases) == MPIVF_OK)
         result->phase_count = build->account.count;
+    for (int p = 0; p < result->phase_count; p++)
+        result->planned[p] = ivf_needs_of(&build->needs, build->account.phases[p].name);
     ivf_bcast(ctx, result, sizeof *result);
     for (int p = 0; p < result->phase_count; p++)
         result->phases[p].name = build->account.phases[p].name; /* a pointer of this process */

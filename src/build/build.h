@@ -39,6 +39,7 @@ typedef struct {
     bool skip_bad_rows;         /* else the first one fails the build */
     bool replace;               /* an index that exists gets a new version */
     bool restart;               /* unfinished builds of the index are thrown away */
+    int64_t memory;             /* bytes that a rank may take; 0: no limit. Changes no byte of the result */
     const json_t *config;       /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
@@ -48,6 +49,7 @@ typedef struct {
     int32_t nlist;
     double seconds;
     ivf_phase_summary phases[IVF_ACCOUNT_PHASES]; /* on rank 0 */
+    int64_t planned[IVF_ACCOUNT_PHASES];          /* bytes of memory that a rank was expected to take at most */
     int phase_count;
 } ivf_build_result;
 

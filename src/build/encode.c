@@ -172,3 +172,17 @@ int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, ui
     s.codes = codes;
     return ivf_team_run_stoppable(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
 }
+
+int64_t ivf_encoder_memory(const ivf_plan *plan, const ivf_tree *shape, const ivf_nearest_way *way, int threads)
+{
+    const int64_t row = plan->d_rotated * (int64_t)sizeof(float);
+    const int64_t rows = ivf_nearest_way_rows(way);
+    const int64_t coding = ivf_codec_scratch_memory(&plan->factory.codec, plan->d_rotated, CODED_ROWS);
+    return threads * ((plan->residual ? CODED_ROWS * row : 0) + (plan->factory.opq_m > 0 ? rows * row : 0) + rows * 4 +
+                      ivf_max_i64(coding, ivf_nearest_scratch_memory(shape, way)));
+}
+
+int64_t ivf_encoder_shared_memory(const ivf_plan *plan, const ivf_tree *shape, const ivf_nearest_way *way)
+{
+    return ivf_nearest_memory(shape, way) + (plan->factory.opq_m > 0 ? ivf_panels_memory(plan->d_rotated, plan->d) : 0);
+}

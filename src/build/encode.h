@@ -13,6 +13,11 @@ typedef struct ivf_encoder ivf_encoder;
 ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan);
 void ivf_encoder_free(ivf_encoder *encoder);
 
+/* Local. Bytes that ivf_encoder_new takes for itself with so many threads, and for what is derived from a model whose
+ * tree has that shape. */
+int64_t ivf_encoder_memory(const ivf_plan *plan, const ivf_tree *shape, const ivf_nearest_way *way, int threads);
+int64_t ivf_encoder_shared_memory(const ivf_plan *plan, const ivf_tree *shape, const ivf_nearest_way *way);
+
 /* Local. Rows that one thread takes at a time. */
 int64_t ivf_encoder_rows(const ivf_encoder *encoder);
 

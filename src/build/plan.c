@@ -16,7 +16,6 @@ static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid *
 static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid */
 static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
 static const int64_t MOST_SAMPLED = INT32_MAX; /* k-means numbers its rows in 31 bits */
-static const int64_t MOST_FRAGMENTS = 1000000; /* a record of each is held by every rank, and by the manifest */
 static const int32_t LEAST_FOR_TREE = 64;      /* lists: fewer have no more upper nodes than that to be found among */
 static const int64_t FRAGMENT_GRAIN = 4096;
 static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
@@ -67,6 +66,8 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
         return rc;
     int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
     plan->code_size = ivf_codec_code_size(codec);
+    plan->residual = ivf_codec_is_residual(codec);
+    plan->codec_rows = ivf_codec_training_rows(codec);
     plan->value_limit = plan->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
     if (config->sample_rows == 0)
         wanted = ivf_min_i64(wanted, MOST_SAMPLED);
@@ -112,11 +113,12 @@ static int check_sizes(const ivf_build_config *config, const ivf_plan *plan)
     if (plan->sample_rows > MOST_SAMPLED)
         return ivf_fail(MPIVF_USAGE, "a sample of %" PRId64 " rows is too large; use --sample %" PRId64 " or less",
                         plan->sample_rows, MOST_SAMPLED);
-    if (plan->fragments > MOST_FRAGMENTS)
+    if (plan->fragments > IVF_PLAN_MOST_FRAGMENTS)
         return ivf_fail(MPIVF_USAGE,
                         "fragments of %" PRId64 " rows would be %" PRId64 ", at most %" PRId64
                         " are possible; use --fragment-rows %" PRId64 " or more",
-                        plan->fragment_rows, plan->fragments, MOST_FRAGMENTS, ivf_ceil_div(plan->rows, MOST_FRAGMENTS));
+                        plan->fragment_rows, plan->fragments, (int64_t)IVF_PLAN_MOST_FRAGMENTS,
+                        ivf_ceil_div(plan->rows, IVF_PLAN_MOST_FRAGMENTS));
     return MPIVF_OK;
 }
 

@@ -3,10 +3,13 @@
 #ifndef IVF_BUILD_PLAN_H
 #define IVF_BUILD_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "build/build.h"
 #include "index/layout.h"
+
+enum { IVF_PLAN_MOST_FRAGMENTS = 1000000 }; /* a record of each is held by every rank, and by the manifest */
 
 typedef struct {
     int64_t version;             /* of the manifest to commit */
@@ -21,7 +24,9 @@ typedef struct {
     int64_t fragment_rows;
     int64_t fragments;
     size_t code_size;
-    float value_limit; /* of the codec, for rows as they are read; none for cosine, which codes them at norm 1 */
+    bool residual;      /* codes are of what the lists' centroids leave of rows */
+    int64_t codec_rows; /* of the sample, that the codec trains on at most */
+    float value_limit;  /* of the codec, for rows as they are read; none for cosine, which codes them at norm 1 */
 } ivf_plan;
 
 /* Local. nlist for n rows when the factory string gives none: the power of two nearest to 4 sqrt(n) (the FAISS wiki,

@@ -192,23 +192,10 @@ static void predict_end(const ivf_prediction_input *in, const links *l, double *
     t[IVF_TERM_COMMIT] = in->rates.file + fragments * manifest_record + agree(l);
 }
 
-static double memory_of(const ivf_prediction_input *in, int ranks)
-{
-    const ivf_plan *plan = in->plan;
-    double k = plan->factory.nlist;
-    double d = plan->d_rotated;
-    double own = (double)plan->sample_rows * sample_share(in, ranks);
-    double train = own * (4 * d + 12) + k * (4 * d + 40);
-    int64_t rows = ivf_min_i64(plan->fragment_rows, plan->rows);
-    double held = 3.0 * (double)ivf_fragment_memory(plan->factory.nlist, plan->code_size, rows);
-    double assign = 8 * k * d + held + (double)rows * (double)(plan->code_size + 13);
-    return fmax(train, assign);
-}
-
 void ivf_predict(const ivf_prediction_input *input, int ranks, ivf_prediction *prediction)
 {
     links l = links_of(&input->network, ranks);
-    *prediction = (ivf_prediction){.ranks = ranks, .memory = memory_of(input, ranks)};
+    *prediction = (ivf_prediction){.ranks = ranks};
     double *t = prediction->terms;
     t[IVF_TERM_OPEN] = input->rates.open + 4 * agree(&l);
     predict_sample(input, &l, t);

@@ -89,7 +89,6 @@ typedef struct {
     double terms[IVF_TERMS];
     double phases[IVF_PREDICT_PHASES];
     double seconds;
-    double memory; /* bytes of the rank that needs most: its rows of the sample, or its fragments */
 } ivf_prediction;
 
 /* Where more ranks cease to help. */

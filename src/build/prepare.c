@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/team.h"
 #include "build/claim.h"
 #include "build/identity.h"
 #include "comm/transfer.h"
@@ -49,6 +50,23 @@ static int check_paths(const ivf_dataset *dataset)
     return rc;
 }
 
+/* Collective. What the plan needs of the rank that has most, refused if it is beyond the limit. */
+static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    int64_t base = ivf_memory_resident();
+    ivf_allmax_i64(ctx, &base, 1);
+    build->needs_input = (ivf_needs_input){.plan = &build->plan,
+                                           .config = build->config,
+                                           .ranks = ivf_ctx_size(ctx),
+                                           .node_ranks = 1,
+                                           .threads = ivf_team_size(),
+                                           .base = base,
+                                           .reading = ivf_dataset_read_memory(build->dataset)};
+    build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
+    ivf_needs_find(&build->needs_input, &build->needs);
+    return ivf_agree(ctx, ivf_needs_check(&build->needs_input, &build->needs));
+}
+
 int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_build_config *config = build->config;
@@ -62,6 +80,8 @@ int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_paths(build->dataset) : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_plan_make(config, build->dataset, version, &build->plan));
+    if (rc == MPIVF_OK)
+        rc = find_needs(ctx, build);
     if (rc == MPIVF_OK)
         rc = ivf_ids_open(ctx, config->ids, config->ids_h5, build->plan.rows, &build->ids);
     return rc;
@@ -84,6 +104,8 @@ int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
         rc = ivf_claim_begin(ctx, build);
     if (rc == MPIVF_OK && !build->committed)
         ivf_plan_print(&build->plan, build->dataset);
+    if (rc == MPIVF_OK && !build->committed)
+        ivf_needs_print(&build->needs_input, &build->needs);
     return rc;
 }
 

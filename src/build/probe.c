@@ -142,6 +142,7 @@ static int build_small(const probe_state *s, const ivf_factory *factory, int64_t
     config.fragment_rows = ivf_ceil_div(s->rows, fragments);
     config.skip_bad_rows = true;
     config.replace = false;
+    config.memory = 0;
     int rc = ivf_build(s->self, &config, result);
     (void)ivf_folder_remove(index);
     return rc;
@@ -343,6 +344,8 @@ int ivf_probe_build(const ivf_ctx *ctx, const ivf_build_config *config, const iv
     int rc = ivf_prepare_plan(ctx, &build);
     if (rc == MPIVF_OK) {
         probe->plan = build.plan;
+        probe->needs = build.needs_input;
+        probe->needs.plan = &probe->plan;
         probe->shards = ivf_dataset_shards(build.dataset);
         probe->element = ivf_dataset_type(build.dataset);
     }

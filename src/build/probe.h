@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "build/build.h"
+#include "build/needs.h"
 #include "build/plan.h"
 #include "build/predict.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     ivf_plan plan;
     int shards;
     ivf_element element;
+    ivf_needs_input needs;      /* plan points to the one above */
     ivf_prediction_input input; /* but for the network; plan points to the one above. On rank 0, when measured */
     int64_t probed_rows;
     int32_t probed_lists;

@@ -17,6 +17,9 @@ struct ivf_publisher {
     const char *index; /* borrowed */
     ivf_done_log *done;
     const ivf_fragment_record *expected; /* borrowed */
+    ivf_fragment *held[IVF_PUBLISHER_HELD];
+    bool busy[IVF_PUBLISHER_HELD]; /* handed over and not written yet */
+    int next;                      /* of held, to be taken */
     ivf_fragment *waiting;
     ivf_fragment_record *record;
     bool closing;
@@ -55,11 +58,13 @@ static void *publish(void *arg)
         double started = ivf_clock();
         int rc = failed ? MPIVF_OK : publish_one(p, fragment, record);
         double ended = ivf_clock();
-        ivf_fragment_free(fragment);
         pthread_mutex_lock(&p->lock);
         p->times.writing += ended - started;
         if (rc != MPIVF_OK)
             p->failure = *ivf_error_last();
+        for (int i = 0; i < IVF_PUBLISHER_HELD; i++)
+            p->busy[i] = p->busy[i] && p->held[i] != fragment;
+        pthread_cond_broadcast(&p->changed);
     }
     p->ended = true;
     pthread_cond_broadcast(&p->changed);
@@ -67,28 +72,37 @@ static void *publish(void *arg)
     return NULL;
 }
 
-ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected)
+static void release(ivf_publisher *p)
+{
+    for (int i = 0; i < IVF_PUBLISHER_HELD; i++)
+        ivf_fragment_free(p->held[i]);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    ivf_done_close(p->done);
+    ivf_free(p);
+}
+
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
+                                  const ivf_publisher_room *room)
 {
     ivf_publisher *p = ivf_new_zero(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->index = index;
     p->expected = expected;
-    p->done = expected == NULL ? ivf_done_open(folder) : NULL;
-    if (expected == NULL && p->done == NULL) {
-        ivf_free(p);
-        return NULL;
-    }
     pthread_mutex_init(&p->lock, NULL);
     ivf_pulse_cond(&p->changed);
-    int failed = pthread_create(&p->thread, NULL, publish, p);
-    if (failed != 0) {
-        (void)ivf_fail_errno(failed, "cannot start the publishing thread");
-        ivf_done_close(p->done);
-        ivf_free(p);
-        return NULL;
-    }
-    return p;
+    p->done = expected == NULL ? ivf_done_open(folder) : NULL;
+    int rc = expected == NULL && p->done == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int i = 0; i < IVF_PUBLISHER_HELD && rc == MPIVF_OK; i++)
+        rc = ivf_fragment_new(room->nlist, room->code_size, room->most, 0, &p->held[i]);
+    int failed = rc == MPIVF_OK ? pthread_create(&p->thread, NULL, publish, p) : 0;
+    if (failed != 0)
+        rc = ivf_fail_errno(failed, "cannot start the publishing thread");
+    if (rc == MPIVF_OK)
+        return p;
+    release(p);
+    return NULL;
 }
 
 /* The failure so far, made this thread's own. Called with the lock held. */
@@ -97,6 +111,24 @@ static int failure_of(const ivf_publisher *p)
     if (p->failure.code != MPIVF_OK)
         ivf_error_set(&p->failure);
     return p->failure.code;
+}
+
+int ivf_publisher_take(ivf_publisher *publisher, int64_t postings, int64_t skipped, ivf_fragment **fragment)
+{
+    ivf_publisher *p = publisher;
+    pthread_mutex_lock(&p->lock);
+    double started = ivf_clock();
+    int rc = MPIVF_OK;
+    while (p->busy[p->next] && rc == MPIVF_OK) {
+        ivf_pulse_wait(&p->changed, &p->lock);
+        rc = ivf_stop_check();
+    }
+    p->times.waiting += ivf_clock() - started;
+    *fragment = p->held[p->next];
+    if (rc == MPIVF_OK)
+        rc = failure_of(p);
+    pthread_mutex_unlock(&p->lock);
+    return rc == MPIVF_OK ? ivf_fragment_reuse(*fragment, postings, skipped) : rc;
 }
 
 int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record)
@@ -115,9 +147,9 @@ int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_frag
     if (rc == MPIVF_OK) {
         p->waiting = fragment;
         p->record = record;
+        p->busy[p->next] = true;
+        p->next = (p->next + 1) % IVF_PUBLISHER_HELD;
         pthread_cond_broadcast(&p->changed);
-    } else {
-        ivf_fragment_free(fragment);
     }
     pthread_mutex_unlock(&p->lock);
     return rc;
@@ -140,9 +172,6 @@ int ivf_publisher_close(ivf_publisher *publisher, ivf_publisher_times *times)
     p->times.closing = ivf_clock() - started;
     *times = p->times;
     int rc = failure_of(p);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
-    ivf_done_close(p->done);
-    ivf_free(p);
+    release(p);
     return rc;
 }

@@ -7,14 +7,27 @@
 
 typedef struct ivf_publisher ivf_publisher;
 
+enum { IVF_PUBLISHER_HELD = 2 }; /* fragments in memory: they are made once and used in turn */
+
+/* What it makes room for: fragments of at most `most` rows. */
+typedef struct {
+    int32_t nlist;
+    size_t code_size;
+    int64_t most;
+} ivf_publisher_room;
+
 /* Local. Publishes to the index, and records what it has published in the build's folder. Or with `expected`: what
  * fragments must come out as, by number, or they are not published (ivf_fragment_rewrite); nothing is recorded then.
  * NULL with a failure recorded. */
-ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected);
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
+                                  const ivf_publisher_room *room);
 
-/* Local. Hands over a fragment (freed by the publisher, also on failure) and its record (completed by the publisher;
- * must stay where it is until the publisher is closed). Waits while another one is still waiting: at most two fragments
- * are held; a stop ends the wait (MPIVF_INTERRUPTED). Returns the failure of an earlier one, if any. */
+/* Local. A fragment to be filled, owned by the publisher: offsets are zero. Waits while both are on their way to the
+ * disk; a stop ends the wait (MPIVF_INTERRUPTED). Returns the failure of an earlier one, if any. */
+int ivf_publisher_take(ivf_publisher *publisher, int64_t postings, int64_t skipped, ivf_fragment **fragment);
+
+/* Local. Hands over the fragment that was taken last, and its record (completed by the publisher; must stay where it is
+ * until the publisher is closed). Returns the failure of an earlier one, if any. */
 int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_fragment_record *record);
 
 /* Seconds of a publisher's life. */

@@ -15,10 +15,6 @@
 #include "comm/transfer.h"
 #include "math/rows.h"
 
-/* Rows that a rank reads and sends at a time. Small enough for the cache, so that they are copied while they are in it.
- */
-static const int64_t PIECE_BYTES = 8 << 20;
-
 /* Fewer multiply-adds in an iteration over lists and codewords than this are done by rank 0 before messages would
  * arrive. */
 static const double WORTH_SHARING = 1e8;
@@ -29,8 +25,7 @@ typedef struct {
     int64_t count;
     int64_t *bad;      /* [bad_count]: places of unusable rows, of this rank and then of all, ascending */
     int64_t bad_count; /* at most `count` while they are found */
-    ivf_share old;     /* places before gaps were closed, and the rows that this rank held by them */
-    float *old_x;
+    ivf_share old;     /* places before gaps are closed */
 
     int64_t room;     /* rows of a piece, at most */
     int64_t n;        /* rows of the present one */
@@ -136,7 +131,8 @@ static int64_t gaps_before(const sample_state *s, int64_t place)
     return low;
 }
 
-/* Rows that were dealt out move up to where those before them are missing. */
+/* Rows that were dealt out move up to where those before them are missing. Pieces are of whole blocks of places, the
+ * same on every rank: so what a round overwrites was read in that round or before. */
 static int move_piece(sample_state *s, int64_t first, int64_t n)
 {
     size_t d = (size_t)s->build->plan.d;
@@ -146,7 +142,7 @@ static int move_piece(sample_state *s, int64_t first, int64_t n)
         bool missing = gaps < s->bad_count && s->bad[gaps] == place;
         s->places[i] = missing ? -1 : place - gaps;
     }
-    memcpy(s->x, s->old_x + (size_t)first * d, (size_t)n * d * sizeof *s->x);
+    memcpy(s->x, s->build->sample + (size_t)first * d, (size_t)n * d * sizeof *s->x);
     return MPIVF_OK;
 }
 
@@ -240,31 +236,63 @@ static int hold(ivf_build_state *build)
     return build->sample == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+static size_t item_of(const ivf_plan *plan)
+{
+    return sizeof(int64_t) + (size_t)plan->d * sizeof(float);
+}
+
+/* Rows of a piece. Where one rank gets what all read, its pieces come from all at once. */
+static int64_t room_of(const ivf_plan *plan, bool shared, int ranks, int64_t piece_bytes)
+{
+    int64_t rows = piece_bytes / (int64_t)item_of(plan) / (shared ? 1 : ranks);
+    return ivf_max_i64(1, rows > IVF_SHARE_BLOCK ? rows / IVF_SHARE_BLOCK * IVF_SHARE_BLOCK : rows);
+}
+
+static void drop_piece(sample_state *s)
+{
+    ivf_free(s->items);
+    ivf_free(s->reasons);
+    ivf_free(s->x);
+    ivf_free(s->places);
+    ivf_free(s->rows);
+    s->items = NULL;
+    s->reasons = NULL;
+    s->x = NULL;
+    s->places = NULL;
+    s->rows = NULL;
+}
+
+static int make_piece(sample_state *s, int64_t rows)
+{
+    size_t room = ivf_to_size(rows);
+    s->room = rows;
+    s->rows = ivf_new(room, sizeof *s->rows);
+    s->places = ivf_new(room, sizeof *s->places);
+    s->x = ivf_new(room, (size_t)s->build->plan.d * sizeof *s->x);
+    s->reasons = ivf_new(room, 1);
+    s->items = ivf_new(room, s->item);
+    return s->rows == NULL || s->places == NULL || s->x == NULL || s->reasons == NULL || s->items == NULL ? MPIVF_FAILED
+                                                                                                          : MPIVF_OK;
+}
+
 /* Local. Draws, and makes room for a piece and for what this rank will hold. */
 static int prepare(const ivf_ctx *ctx, sample_state *s)
 {
     ivf_build_state *build = s->build;
     const ivf_plan *plan = &build->plan;
-    size_t ranks = (size_t)ivf_ctx_size(ctx);
-    s->item = sizeof *s->places + (size_t)plan->d * sizeof *s->x;
-    s->room = ivf_max_i64(1, PIECE_BYTES / (int64_t)s->item);
-    size_t room = (size_t)s->room;
-    int rc = ivf_draw_picks(plan, build->config->seed, ivf_ctx_rank(ctx), (int)ranks, &s->picks, &s->count);
+    int ranks = ivf_ctx_size(ctx);
+    s->item = item_of(plan);
+    int rc = ivf_draw_picks(plan, build->config->seed, ivf_ctx_rank(ctx), ranks, &s->picks, &s->count);
     if (rc != MPIVF_OK)
         return rc;
-    s->bad = ivf_new(build->config->skip_bad_rows ? ivf_to_size(s->count) : 0, sizeof *s->bad);
-    s->rows = ivf_new(room, sizeof *s->rows);
-    s->places = ivf_new(room, sizeof *s->places);
-    s->x = ivf_new(room, (size_t)plan->d * sizeof *s->x);
-    s->reasons = ivf_new(room, 1);
-    s->items = ivf_new(room, s->item);
-    s->offsets = ivf_new(ranks + 1, sizeof *s->offsets);
-    s->next = ivf_new(ranks, sizeof *s->next);
-    if (s->bad == NULL || s->rows == NULL || s->places == NULL || s->x == NULL || s->reasons == NULL ||
-        s->items == NULL || s->offsets == NULL || s->next == NULL)
-        return MPIVF_FAILED;
     build->share = choose_share(ctx, build->config, plan);
-    return hold(build);
+    s->bad = ivf_new(build->config->skip_bad_rows ? ivf_to_size(s->count) : 0, sizeof *s->bad);
+    s->offsets = ivf_new((size_t)ranks + 1, sizeof *s->offsets);
+    s->next = ivf_new((size_t)ranks, sizeof *s->next);
+    if (s->bad == NULL || s->offsets == NULL || s->next == NULL)
+        return MPIVF_FAILED;
+    rc = make_piece(s, room_of(plan, build->share.size > 1, ranks, build->needs.pieces.piece_bytes));
+    return rc == MPIVF_OK ? hold(build) : rc;
 }
 
 /* Collective. Unusable rows were found: the others move up. */
@@ -276,11 +304,30 @@ static int close_gaps(const ivf_ctx *ctx, sample_state *s)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "only %" PRId64 " of %" PRId64 " sampled rows can be used, fewer than the %d lists", usable,
                         build->share.total, build->plan.factory.nlist);
+    drop_piece(s);
+    int rc = ivf_agree(ctx, make_piece(s, ivf_round_up(s->room, IVF_SHARE_BLOCK)));
     s->old = build->share;
-    s->old_x = build->sample;
     build->share.total = usable;
-    int rc = ivf_agree(ctx, hold(build));
     return rc == MPIVF_OK ? deal_out(ctx, s, ivf_share_count(&s->old), move_piece) : rc;
+}
+
+/* Of a piece one row in `ranks` stays; what comes is as much as what goes, or, where one rank gets all, the pieces of
+ * the others. It has gone again before the next piece is read. */
+int64_t ivf_sample_memory(const ivf_build_config *config, const ivf_plan *plan, int ranks, int64_t piece_bytes,
+                          int64_t reading)
+{
+    const bool shared = ivf_sample_is_shared(config, plan);
+    const double mean = (double)plan->sample_rows / ranks;
+    const int64_t drawn = ivf_min_i64(plan->sample_rows, (int64_t)(mean + 6 * sqrt(mean)) + 1);
+    const int64_t pick = (int64_t)(sizeof(ivf_pick) + (config->skip_bad_rows ? sizeof(int64_t) : 0));
+    const int64_t item = (int64_t)item_of(plan);
+    int64_t room = room_of(plan, shared, ranks, piece_bytes);
+    if (config->skip_bad_rows)
+        room = ivf_round_up(room, IVF_SHARE_BLOCK);
+    room = ivf_min_i64(room, drawn);
+    const int64_t sent = shared ? room - room / ranks : 0;
+    const int64_t received = shared ? sent : room * (ranks - 1);
+    return drawn * pick + room * (17 + item) + sent * item + ivf_max_i64(received * item, reading);
 }
 
 int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build)
@@ -293,14 +340,9 @@ int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build)
         rc = share_bad(ctx, &s);
     if (rc == MPIVF_OK && s.bad_count > 0)
         rc = close_gaps(ctx, &s);
+    drop_piece(&s);
     ivf_free(s.next);
     ivf_free(s.offsets);
-    ivf_free(s.items);
-    ivf_free(s.reasons);
-    ivf_free(s.x);
-    ivf_free(s.places);
-    ivf_free(s.rows);
-    ivf_free(s.old_x);
     ivf_free(s.bad);
     ivf_free(s.picks);
     return rc;

@@ -7,6 +7,7 @@
 
 #include "base/share.h"
 #include "build/build.h"
+#include "build/needs.h"
 #include "build/plan.h"
 #include "comm/account.h"
 #include "index/fragment.h"
@@ -35,6 +36,8 @@ typedef struct {
     ivf_lock *lock;              /* on rank 0: nobody else runs this build now */
     char folder[IVF_PATH_BYTES]; /* of this unfinished build, from the claim to the end, on every rank; else "" */
     ivf_plan plan;
+    ivf_needs_input needs_input;
+    ivf_needs needs;
 
     ivf_share share; /* of the usable rows of the sample, in the order of the permutation */
     float *sample;   /* while training: [this rank's rows of the share][d] */

@@ -64,20 +64,25 @@ static int run_kmeans(const ivf_ctx *ctx, ivf_build_state *build, const ivf_kmea
     return rc;
 }
 
+ivf_kmeans_params ivf_train_params(const ivf_build_config *config, const ivf_plan *plan)
+{
+    return (ivf_kmeans_params){.k = plan->factory.nlist,
+                               .d = plan->d_rotated,
+                               .metric = plan->metric,
+                               .mode = config->train_exact ? IVF_KMEANS_EXACT : IVF_KMEANS_FAST,
+                               .iterations = config->iterations,
+                               .tolerance = config->tolerance,
+                               .seed = config->seed,
+                               .stream = IVF_RNG_KMEANS};
+}
+
 /* Collective. */
 static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 {
-    const ivf_plan *plan = &build->plan;
-    const ivf_kmeans_params params = {.k = plan->factory.nlist,
-                                      .d = plan->d_rotated,
-                                      .metric = plan->metric,
-                                      .mode = build->config->train_exact ? IVF_KMEANS_EXACT : IVF_KMEANS_FAST,
-                                      .iterations = build->config->iterations,
-                                      .tolerance = build->config->tolerance,
-                                      .seed = build->config->seed,
-                                      .stream = IVF_RNG_KMEANS,
-                                      .keeper = build->keeper,
-                                      .kept_as = "lists"};
+    ivf_kmeans_params params = ivf_train_params(build->config, &build->plan);
+    params.sum_bytes = build->needs.pieces.sum_bytes;
+    params.keeper = build->keeper;
+    params.kept_as = "lists";
     double started = ivf_clock();
     ivf_kmeans_report *report = ivf_new_zero(1, sizeof *report);
     int rc = ivf_agree(ctx, report == NULL ? MPIVF_FAILED : MPIVF_OK);

@@ -98,3 +98,17 @@ int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
                  model->agreement.rows, 100 * model->agreement.excess);
     return rc;
 }
+
+int64_t ivf_way_memory(const ivf_build_config *config, const ivf_tree *shape, int64_t n, int threads,
+                       ivf_nearest_way *way)
+{
+    const int64_t rows = n * shape->d * (int64_t)sizeof(float);
+    int64_t trying = 0;
+    if (config->assign == IVF_NEAREST_KINDS) {
+        trying = ivf_nearest_fit_memory(shape, n, threads, way);
+    } else {
+        *way = asked_for(config, shape);
+        trying = ivf_nearest_memory(shape, way) + ivf_nearest_compare_memory(shape, way, n, threads);
+    }
+    return ivf_max_i64(2 * rows, ivf_max_i64(rows + 8 * (n + shape->d), trying));
+}

@@ -13,4 +13,9 @@ int64_t ivf_way_rows(int64_t sample, int32_t nlist, int d);
  * agreement that was measured by the ranks that hold them, on every rank. */
 int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build);
 
+/* Local. Bytes that this takes on rank 0 for n rows, beside the model; *way: of those that it may yield, the one that
+ * takes most. */
+int64_t ivf_way_memory(const ivf_build_config *config, const ivf_tree *shape, int64_t n, int threads,
+                       ivf_nearest_way *way);
+
 #endif

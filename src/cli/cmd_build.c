@@ -58,6 +58,7 @@ int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config)
         .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
         .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
         .restart = ivf_options_flag(options, IVF_OPTION_RESTART),
+        .memory = ivf_options_integer(options, IVF_OPTION_MEMORY),
     };
     (void)ivf_metric_parse(ivf_options_text(options, IVF_OPTION_METRIC), &config->metric);
     int rc = ivf_load_input(options, &config->input);
@@ -99,8 +100,9 @@ static json_t *phases_to_json(const ivf_build_result *result)
     for (int p = 0; p < result->phase_count; p++) {
         const ivf_phase_summary *s = &result->phases[p];
         json_t *entry =
-            json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds), "bytes",
-                      spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory), "parts", parts_to_json(s));
+            json_pack("{s:s, s:o, s:o, s:o, s:I, s:o}", "name", s->name, "seconds", spread_to_json(&s->seconds),
+                      "bytes", spread_to_json(&s->bytes), "memory", spread_to_json(&s->memory), "memory_planned",
+                      (json_int_t)result->planned[p], "parts", parts_to_json(s));
         ivf_output_append(&list, entry);
     }
     return list;

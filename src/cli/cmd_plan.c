@@ -69,10 +69,40 @@ static const char *term_key(int term)
     return ivf_term_key((ivf_term)term);
 }
 
-static json_t *prediction_to_json(const ivf_prediction *p)
+/* Of the rank that needs most, were there so many ranks, each on a node of its own. */
+static int64_t memory_of(const ivf_probe *probe, int ranks)
 {
-    return json_pack("{s:i, s:f, s:f, s:o, s:o}", "ranks", p->ranks, "seconds", p->seconds, "memory", p->memory,
-                     "phases", seconds_to_json(p->phases, IVF_PREDICT_PHASES, phase_key), "terms",
+    ivf_needs needs;
+    ivf_needs_input in = probe->needs;
+    in.ranks = ranks;
+    in.node_ranks = 1;
+    ivf_needs_find(&in, &needs);
+    return ivf_needs_most(&needs);
+}
+
+/* {phase: bytes}, and what stands behind them. */
+static json_t *memory_to_json(const ivf_probe *probe)
+{
+    ivf_needs needs;
+    json_t *phases = json_object();
+    ivf_needs_find(&probe->needs, &needs);
+    for (int phase = 0; phase < IVF_PREDICT_PHASES; phase++) {
+        json_t *need =
+            json_pack("{s:I, s:s}", "bytes", (json_int_t)needs.phases[phase].bytes, "step", needs.phases[phase].step);
+        if (json_object_set_new(phases, phase_key(phase), need) != 0) {
+            json_decref(phases);
+            return NULL;
+        }
+    }
+    return json_pack("{s:i, s:i, s:I, s:I, s:o}", "ranks", probe->needs.ranks, "threads", probe->needs.threads, "base",
+                     (json_int_t)probe->needs.base, "limit", (json_int_t)probe->needs.config->memory, "phases", phases);
+}
+
+static json_t *prediction_to_json(const ivf_probe *probe, const ivf_prediction *p)
+{
+    return json_pack("{s:i, s:f, s:I, s:o, s:o}", "ranks", p->ranks, "seconds", p->seconds, "memory",
+                     (json_int_t)memory_of(probe, p->ranks), "phases",
+                     seconds_to_json(p->phases, IVF_PREDICT_PHASES, phase_key), "terms",
                      seconds_to_json(p->terms, IVF_TERMS, term_key));
 }
 
@@ -99,6 +129,10 @@ static int print_json(const ivf_options *options, const ivf_probe *probe, const 
 {
     const ivf_option_value *ranks = ivf_options_value(options, IVF_OPTION_RANKS);
     json_t *json = plan_to_json(options, probe);
+    if (json != NULL && json_object_set_new(json, "memory", memory_to_json(probe)) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
     json_t *list = json_array();
     if (ranks->count == 0) {
         json_decref(list);
@@ -107,7 +141,7 @@ static int print_json(const ivf_options *options, const ivf_probe *probe, const 
     for (int i = 0; i < ranks->count; i++) {
         ivf_prediction prediction;
         ivf_predict(&probe->input, ivf_to_int(ranks->integers[i]), &prediction);
-        ivf_output_append(&list, prediction_to_json(&prediction));
+        ivf_output_append(&list, prediction_to_json(probe, &prediction));
     }
     json_t *more =
         json_pack("{s:o, s:o, s:o}", "rates", rates_to_json(probe), "predictions", list, "limit", limit_to_json(limit));
@@ -137,13 +171,26 @@ static void add_plan(ivf_text *out, const ivf_probe *probe)
                  ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
 }
 
-static void add_prediction(ivf_text *out, const ivf_prediction *p, double alone)
+static void add_memory(ivf_text *out, const ivf_probe *probe)
+{
+    ivf_needs needs;
+    char bytes[24];
+    ivf_needs_find(&probe->needs, &needs);
+    ivf_text_add(out, "memory        of each of %d rank%s with %d thread%s, at most\n", probe->needs.ranks,
+                 probe->needs.ranks == 1 ? "" : "s", probe->needs.threads, probe->needs.threads == 1 ? "" : "s");
+    for (int phase = 0; phase < IVF_PREDICT_PHASES; phase++)
+        ivf_text_add(out, "  %-12s%10s for %s\n", phase_key(phase),
+                     ivf_text_bytes((double)needs.phases[phase].bytes, bytes), needs.phases[phase].step);
+}
+
+static void add_prediction(ivf_text *out, const ivf_probe *probe, const ivf_prediction *p, double alone)
 {
     char memory[24];
     ivf_text_add(out, "%8d", p->ranks);
     for (int phase = 0; phase < IVF_PREDICT_PHASES; phase++)
         ivf_text_add(out, " %9.3f", p->phases[phase]);
-    ivf_text_add(out, " %9.3f %7.1f %10s\n", p->seconds, alone / p->seconds, ivf_text_bytes(p->memory, memory));
+    ivf_text_add(out, " %9.3f %7.1f %10s\n", p->seconds, alone / p->seconds,
+                 ivf_text_bytes((double)memory_of(probe, p->ranks), memory));
 }
 
 static void add_predictions(ivf_text *out, const ivf_options *options, const ivf_probe *probe)
@@ -160,7 +207,7 @@ static void add_predictions(ivf_text *out, const ivf_options *options, const ivf
     ivf_text_add(out, " %9s %7s %10s\n", "all", "speedup", "memory");
     for (int i = 0; i < ranks->count; i++) {
         ivf_predict(&probe->input, ivf_to_int(ranks->integers[i]), &p);
-        add_prediction(out, &p, alone);
+        add_prediction(out, probe, &p, alone);
     }
 }
 
@@ -189,6 +236,7 @@ static int print_result(const ivf_options *options, ivf_probe *probe)
         return print_json(options, probe, &limit);
     ivf_text out = {0};
     add_plan(&out, probe);
+    add_memory(&out, probe);
     if (predicted) {
         add_predictions(&out, options, probe);
         add_limit(&out, &limit);

@@ -46,6 +46,9 @@ void ivf_help_facts(ivf_text *out, const ivf_option *option)
         ivf_text_add(out, "%" PRId64 " to %" PRId64 "%s%s%s", option->min, option->max, option->unit ? " " : "",
                      option->unit ? option->unit : "", option->has_auto ? ", or auto" : "");
         break;
+    case IVF_TYPE_BYTES:
+        ivf_text_add(out, "bytes, with K, M, G or T%s", option->has_auto ? ", or auto" : "");
+        break;
     case IVF_TYPE_REAL:
         ivf_text_add(out, "%g to %g", option->real_min, option->real_max);
         break;

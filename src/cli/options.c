@@ -73,6 +73,16 @@ static int parse_flag(const char *where, const char *text, int64_t *value)
     return MPIVF_OK;
 }
 
+static int parse_bytes(const ivf_option *option, const char *where, const char *text, int64_t *value)
+{
+    *value = 0;
+    if (option->has_auto && strcmp(text, "auto") == 0)
+        return MPIVF_OK;
+    if (ivf_parse_bytes(text, value) && *value >= option->min && *value <= option->max)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "%s: '%s' is no number of bytes such as 512M, 1.5GiB or 2GB", where, text);
+}
+
 /* Whether `text` is one of the words that `list` holds between commas. */
 static bool is_listed(const char *list, const char *text)
 {
@@ -116,6 +126,8 @@ static int parse_entry(const ivf_option *option, const char *where, int entry, i
     case IVF_TYPE_INTEGER:
     case IVF_TYPE_INTEGERS:
         return parse_integer(option, where, text, &value->integers[entry]);
+    case IVF_TYPE_BYTES:
+        return parse_bytes(option, where, text, &value->integers[entry]);
     case IVF_TYPE_REAL:
         return parse_real(option, where, text, &value->real);
     case IVF_TYPE_DURATION:
@@ -282,6 +294,7 @@ static json_t *entry_to_json(const ivf_option *option, const ivf_option_value *v
         return json_boolean(value->integers[entry]);
     case IVF_TYPE_INTEGER:
     case IVF_TYPE_INTEGERS:
+    case IVF_TYPE_BYTES:
         return is_word ? json_string("auto") : json_integer(value->integers[entry]);
     case IVF_TYPE_REAL:
     case IVF_TYPE_DURATION:

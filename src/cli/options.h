@@ -73,6 +73,7 @@ typedef enum {
     IVF_OPTION_REPAIR_INPUT,
     IVF_OPTION_REPAIR_IDS,
     IVF_OPTION_DRY_RUN,
+    IVF_OPTION_MEMORY,
     IVF_OPTION_RANKS,
     IVF_OPTION_LATENCY,
     IVF_OPTION_BANDWIDTH,
@@ -99,6 +100,7 @@ typedef enum {
     IVF_TYPE_FLAG,     /* on or off */
     IVF_TYPE_INTEGER,  /* within min..max */
     IVF_TYPE_INTEGERS, /* several, separated by commas; each within min..max */
+    IVF_TYPE_BYTES,    /* an integer with a unit of base/numbers.h, within min..max */
     IVF_TYPE_REAL,     /* within real_min..real_max */
     IVF_TYPE_DURATION, /* seconds, within real_min..real_max; "90s", "1h30m" */
     IVF_TYPE_CHOICE,   /* one of `choices` */
@@ -149,7 +151,7 @@ typedef struct {
     ivf_option_source source;
     int count;
     char **texts;      /* [count] as given, owned; one for each list entry */
-    int64_t *integers; /* [count] of INTEGER, INTEGERS, FLAG; owned, else NULL */
+    int64_t *integers; /* [count] of INTEGER, INTEGERS, BYTES, FLAG; owned, else NULL */
     double real;
 } ivf_option_value;
 

@@ -423,6 +423,19 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                             .commands = REPAIR,
                             .fallback = "false",
                             .help = "Look at everything, say what would be done, and change nothing."},
+    [IVF_OPTION_MEMORY] = {.name = "memory",
+                           .type = IVF_TYPE_BYTES,
+                           .flags = IVF_ROW_RUN,
+                           .commands = BUILDING,
+                           .has_auto = true,
+                           .argument = "BYTES",
+                           .fallback = "auto",
+                           .min = 1,
+                           .max = INT64_MAX,
+                           .help = "Memory of each rank, which is kept: a build that needs more is refused before it "
+                                   "begins, with what would fit. What ranks of a node hold together counts for each by "
+                                   "its share. With units: 512M, 1.5GiB, 2GB. auto: no limit; the log still tells what "
+                                   "each phase needs. It never changes the result."},
     [IVF_OPTION_RANKS] = {.name = "ranks",
                           .letter = 'r',
                           .type = IVF_TYPE_INTEGERS,

@@ -15,6 +15,7 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "cluster/internal.h"
+#include "math/panels.h"
 
 enum {
     WIDTH = 64,       /* neighbours of a list */
@@ -230,4 +231,23 @@ int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repor
     ivf_kmeans_lists_free(&c.lists);
     ivf_kmeans_upper_free(&c.upper);
     return rc;
+}
+
+int64_t ivf_kmeans_fast_memory(const ivf_kmeans_extent *e)
+{
+    const int64_t k = e->params->k;
+    const int64_t width = ivf_min_i64(k, WIDTH);
+    const int64_t kept = ivf_kmeans_lists_memory(k, width) + e->threads * width * 4 * e->d;
+    const int64_t most = ivf_ceil_div(k * RELOCATED, 100);
+    const bool deep = e->params->shape == IVF_KMEANS_BY_SIZE ? k >= DEEP : e->params->shape == IVF_KMEANS_HIERARCHICAL;
+    int64_t step = ivf_max_i64(ivf_kmeans_relocate_memory(e, most), ivf_kmeans_repair_memory(e));
+    step = ivf_max_i64(step, ivf_kmeans_keep_memory(e));
+    if (e->params->d > IVF_COARSE_MAX_D)
+        return kept + ivf_max_i64(step, ivf_panels_memory(k, e->params->d));
+    step = ivf_max_i64(step, ivf_kmeans_round_memory(e));
+    if (deep && k >= RESTRICTED)
+        step = ivf_max_i64(step, ivf_kmeans_upper_memory(e, width));
+    else
+        step = ivf_max_i64(step, ivf_kmeans_neighbours_memory(e, width, k));
+    return kept + ivf_kmeans_rounded_memory(e, width) + step;
 }

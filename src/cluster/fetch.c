@@ -17,9 +17,10 @@ static size_t record_bytes(const ivf_kmeans_work *w)
     return sizeof(record) + w->d * sizeof(float);
 }
 
+enum { MOST_BYTES = 32 << 20 };
+
 int64_t ivf_kmeans_fetch_most(const ivf_kmeans_work *w)
 {
-    enum { MOST_BYTES = 32 << 20 };
     return ivf_max_i64(1, MOST_BYTES / ivf_to_i64(record_bytes(w)));
 }
 
@@ -61,4 +62,11 @@ int ivf_kmeans_fetch(const ivf_ctx *ctx, const ivf_kmeans_work *w, const int64_t
     ivf_gathered_free(&gathered);
     ivf_free(mine);
     return rc;
+}
+
+int64_t ivf_kmeans_fetch_memory(const ivf_kmeans_extent *e, int64_t count)
+{
+    const int64_t record_size = 4 + 4 * e->d;
+    const int64_t bytes = ivf_min_i64(count, ivf_max_i64(1, MOST_BYTES / record_size)) * record_size;
+    return e->ranks > 1 ? bytes / e->ranks + bytes : bytes;
 }

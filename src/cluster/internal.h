@@ -135,6 +135,32 @@ typedef struct {
 enum { IVF_KMEANS_REASONS = 4 };
 extern const char *const ivf_kmeans_reasons[IVF_KMEANS_REASONS]; /* the first: NULL, there are */
 
+/* What the memory of k-means follows from. */
+typedef struct {
+    const ivf_kmeans_params *params;
+    int64_t total; /* rows over all ranks */
+    int64_t rows;  /* of the first rank, which holds most and collects */
+    int64_t d;
+    int ranks;
+    int threads;
+} ivf_kmeans_extent;
+
+/* Local. Bytes that the parts take at most, beside what the parts before them keep: seeding; the iterations of fast
+ * mode; rounded rows, and meanwhile their making; a fetch of so many rows; lists of
+ * neighbours, and meanwhile their making; moving centroids; repair; keeping what is done; a pass through a tree, its
+ * making included. */
+int64_t ivf_kmeans_seed_memory(const ivf_kmeans_extent *e);
+int64_t ivf_kmeans_fast_memory(const ivf_kmeans_extent *e);
+int64_t ivf_kmeans_rounded_memory(const ivf_kmeans_extent *e, int64_t width);
+int64_t ivf_kmeans_round_memory(const ivf_kmeans_extent *e);
+int64_t ivf_kmeans_fetch_memory(const ivf_kmeans_extent *e, int64_t count);
+int64_t ivf_kmeans_lists_memory(int64_t groups, int64_t width);
+int64_t ivf_kmeans_neighbours_memory(const ivf_kmeans_extent *e, int64_t width, int64_t candidates);
+int64_t ivf_kmeans_relocate_memory(const ivf_kmeans_extent *e, int64_t most);
+int64_t ivf_kmeans_repair_memory(const ivf_kmeans_extent *e);
+int64_t ivf_kmeans_keep_memory(const ivf_kmeans_extent *e);
+int64_t ivf_kmeans_upper_memory(const ivf_kmeans_extent *e, int64_t width);
+
 /* Collective, as the work's context allows. */
 static inline void ivf_kmeans_allsum(const ivf_ctx *ctx, int64_t *values, int64_t n)
 {

@@ -363,3 +363,9 @@ int ivf_kmeans_recall(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report 
     *recalled = whole;
     return rc;
 }
+
+int64_t ivf_kmeans_keep_memory(const ivf_kmeans_extent *e)
+{
+    const int64_t cells = ivf_min_i64(e->total, PIECE) * (int64_t)sizeof(int32_t);
+    return (e->ranks > 1 ? 2 : 1) * cells;
+}

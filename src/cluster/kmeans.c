@@ -14,8 +14,16 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "cluster/internal.h"
+#include "math/panels.h"
 
 enum { SUM_BYTES = 32 << 20 }; /* that sums take, or one cell's */
+
+/* Cells whose sums are held at once. */
+static int32_t slice_of(const ivf_kmeans_params *params, int32_t k)
+{
+    int64_t bytes = params->sum_bytes > 0 ? params->sum_bytes : SUM_BYTES;
+    return (int32_t)ivf_max_i64(1, ivf_min_i64(k, bytes / ((int64_t)sizeof(int64_t) * params->d)));
+}
 
 static int check(const ivf_kmeans_params *params, int64_t n)
 {
@@ -53,7 +61,7 @@ static int make_rows(ivf_kmeans_work *w)
 static int make_cells(ivf_kmeans_work *w)
 {
     size_t k = (size_t)w->k;
-    w->slice = (int32_t)ivf_max_i64(1, ivf_min_i64(w->k, (int64_t)(SUM_BYTES / (w->d * sizeof *w->sums))));
+    w->slice = slice_of(w->params, w->k);
     w->sums = ivf_new((size_t)w->slice * w->d, sizeof *w->sums);
     w->start = ivf_new(k + 2, sizeof *w->start);
     w->largest = ivf_new(k, sizeof *w->largest);
@@ -151,4 +159,25 @@ int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const fl
                    float *centroids, ivf_kmeans_report *report)
 {
     return ivf_agree(ctx, train(ctx, params, x, share, centroids, report));
+}
+
+/* make_rows and make_cells. */
+static int64_t room_of(const ivf_kmeans_extent *e)
+{
+    const int64_t cell = 5 * 8 + 2 * 8 + 1; /* start to share_of_objective */
+    return e->rows * 12 + e->threads * 4 * e->d + slice_of(e->params, e->params->k) * 8 * e->d + e->params->k * cell;
+}
+
+int64_t ivf_kmeans_memory(const ivf_kmeans_params *params, int64_t total, int ranks, int threads)
+{
+    const ivf_share share = {.total = total, .rank = 0, .size = ranks};
+    const ivf_kmeans_extent e = {.params = params,
+                                 .total = total,
+                                 .rows = ivf_share_count(&share),
+                                 .d = params->d,
+                                 .ranks = ranks,
+                                 .threads = threads};
+    int64_t run =
+        params->mode == IVF_KMEANS_FAST ? ivf_kmeans_fast_memory(&e) : ivf_panels_memory(params->k, params->d);
+    return ivf_max_i64(e.rows * 12 + ivf_kmeans_seed_memory(&e), room_of(&e) + run);
 }

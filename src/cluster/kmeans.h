@@ -38,6 +38,7 @@ typedef struct {
                         (to the lowest number) never choose; for codebooks, not for lists */
     const ivf_keeper *keeper; /* of the work between iterations, and of the outcome; NULL: none, on all ranks alike */
     const char *kept_as;      /* under this name */
+    int64_t sum_bytes;        /* that sums may take, at least one cell's; 0: 32 MiB. Changes no result */
 } ivf_kmeans_params;
 
 enum {
@@ -99,5 +100,9 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
  * and 4 for each agreement: a fixed number for each of these. */
 int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,
                    float *centroids, ivf_kmeans_report *report);
+
+/* Local. Bytes that this takes on the rank that needs most, with so many ranks that hold the `total` rows and threads
+ * on each, beside rows and centroids: what is kept, and of the steps the one that needs most. */
+int64_t ivf_kmeans_memory(const ivf_kmeans_params *params, int64_t total, int ranks, int threads);
 
 #endif

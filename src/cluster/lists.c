@@ -221,3 +221,15 @@ int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const iv
     ivf_free(job.candidates);
     return rc;
 }
+
+int64_t ivf_kmeans_lists_memory(int64_t groups, int64_t width)
+{
+    return groups * (4 * width + 1 + 8);
+}
+
+int64_t ivf_kmeans_neighbours_memory(const ivf_kmeans_extent *e, int64_t width, int64_t candidates)
+{
+    const ivf_tiles tiles = {.end = (int32_t)ivf_ceil_div(candidates, IVF_COARSE_LANES)};
+    const int64_t top = (int64_t)ivf_coarse_top_scratch(tiles) + BLOCK * ivf_grid_stride(e->params->d);
+    return e->threads * (top + width * (int64_t)sizeof(ivf_neighbor) + 128);
+}

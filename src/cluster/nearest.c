@@ -114,10 +114,15 @@ void ivf_nearest_free(ivf_nearest *nearest)
     ivf_free(nearest);
 }
 
-int64_t ivf_nearest_rows(const ivf_nearest *nearest)
+int64_t ivf_nearest_way_rows(const ivf_nearest_way *way)
 {
     enum { FEW = 256 };
-    return nearest->way.kind == IVF_NEAREST_TREE ? IVF_NEAREST_ROWS : FEW;
+    return way->kind == IVF_NEAREST_TREE ? IVF_NEAREST_ROWS : FEW;
+}
+
+int64_t ivf_nearest_rows(const ivf_nearest *nearest)
+{
+    return ivf_nearest_way_rows(&nearest->way);
 }
 
 size_t ivf_nearest_scratch(const ivf_nearest *nearest)
@@ -164,4 +169,16 @@ void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int
         int64_t rows = ivf_min_i64(IVF_NEAREST_ROWS, n - from);
         find_block(nearest, x + from * nearest->tree->d, rows, &w, best + from, w.scored ? score + from : unwanted);
     }
+}
+
+int64_t ivf_nearest_memory(const ivf_tree *shape, const ivf_nearest_way *way)
+{
+    if (way->kind != IVF_NEAREST_TREE)
+        return ivf_panels_memory(shape->count[0], shape->d) +
+               (way->kind == IVF_NEAREST_ROUNDED ? ivf_coarse_memory(shape->count[0], 1, shape->d) : 0);
+    int64_t bytes = ivf_panels_memory(shape->count[1], shape->d);
+    for (int level = 0; level < shape->levels; level++)
+        bytes +=
+            ivf_coarse_memory(shape->count[level], level + 1 < shape->levels ? shape->count[level + 1] : 1, shape->d);
+    return bytes;
 }

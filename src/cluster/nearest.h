@@ -77,9 +77,23 @@ int ivf_nearest_fit(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const fl
 ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way);
 void ivf_nearest_free(ivf_nearest *nearest);
 
+/* Local. Bytes that ivf_nearest_new takes for a tree of that shape (levels, d, count), and those of a call's scratch,
+ * at most. */
+int64_t ivf_nearest_memory(const ivf_tree *shape, const ivf_nearest_way *way);
+int64_t ivf_nearest_scratch_memory(const ivf_tree *shape, const ivf_nearest_way *way);
+
+/* Local. Bytes of ivf_nearest_compare for n rows beside what it compares; of ivf_nearest_fit with all ways that it may
+ * try, of which *way is then the one that takes most. */
+int64_t ivf_nearest_compare_memory(const ivf_tree *shape, const ivf_nearest_way *way, int64_t n, int threads);
+int64_t ivf_nearest_fit_memory(const ivf_tree *shape, int64_t n, int threads, ivf_nearest_way *way);
+
+/* Rows of a task over many, at most. */
+enum { IVF_NEAREST_TASK = 1024 };
+
 /* Local. Rows that a call should have to be efficient, more make no difference; and the bytes, aligned to 64, that one
  * call takes for its work. */
 int64_t ivf_nearest_rows(const ivf_nearest *nearest);
+int64_t ivf_nearest_way_rows(const ivf_nearest_way *way); /* the same */
 size_t ivf_nearest_scratch(const ivf_nearest *nearest);
 
 /* Local, one thread. The list of each x[n][d] and its score in f32, with the bits of ivf_panels_best; `score` may be

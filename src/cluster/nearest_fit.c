@@ -214,3 +214,24 @@ int ivf_nearest_fit(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const fl
     } while (!is_enough(way, agreement));
     return MPIVF_OK;
 }
+
+int64_t ivf_nearest_compare_memory(const ivf_tree *shape, const ivf_nearest_way *way, int64_t n, int threads)
+{
+    return ivf_panels_memory(shape->count[0], shape->d) +
+           threads * (ivf_nearest_scratch_memory(shape, way) + (int64_t)BLOCK * 12) +
+           ivf_ceil_div(n, BLOCK) * (int64_t)sizeof(block_sums);
+}
+
+int64_t ivf_nearest_fit_memory(const ivf_tree *shape, int64_t n, int threads, ivf_nearest_way *way)
+{
+    ivf_nearest_way next = ivf_nearest_choose(shape);
+    int64_t most = 0;
+    *way = next;
+    for (; next.kind != IVF_NEAREST_EXACT; next = more_careful(shape, &next)) {
+        int64_t packed = ivf_nearest_memory(shape, &next);
+        most = ivf_max_i64(most, packed + ivf_nearest_compare_memory(shape, &next, n, threads));
+        if (packed > ivf_nearest_memory(shape, way))
+            *way = next;
+    }
+    return most;
+}

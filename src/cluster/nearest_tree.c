@@ -175,3 +175,24 @@ void ivf_nearest_descend(const ivf_nearest *nearest, const float *x, int64_t n, 
             descend_exactly(nearest, x + row * nearest->tree->d, w, best + row, score + row);
     }
 }
+
+/* The pieces of ivf_nearest_work_in; a row's slots of a middle level are taken to be twice the mean. */
+int64_t ivf_nearest_scratch_memory(const ivf_tree *shape, const ivf_nearest_way *way)
+{
+    const int32_t *probes = way->probes;
+    if (way->kind == IVF_NEAREST_EXACT)
+        return 0;
+    int64_t bytes = IVF_NEAREST_ROWS * (ivf_grid_stride(shape->d) + 1);
+    if (way->kind == IVF_NEAREST_ROUNDED)
+        return bytes;
+    const ivf_tiles top = {.end = (int32_t)ivf_ceil_div(shape->count[shape->levels - 1], IVF_COARSE_LANES)};
+    const int64_t pairs = ivf_max_i64((int64_t)IVF_NEAREST_ROWS * probes[1], (int64_t)UPPER_ROWS * probes[2]);
+    const int64_t of_panels = (int64_t)ivf_panels_top_memory(shape->count[1]) + ivf_round_up(probes[1], 16) * 8;
+    bytes += IVF_NEAREST_ROWS * ((int64_t)sizeof(ivf_coarse_found) + 4 * (int64_t)probes[1]) + pairs * 4 +
+             4 * (int64_t)shape->count[1] + ivf_max_i64((int64_t)ivf_coarse_top_scratch(top), of_panels);
+    if (shape->levels == 2)
+        return bytes;
+    const int64_t mean = ivf_ceil_div(shape->count[1], shape->count[2]);
+    const int64_t slots = ivf_min_i64(ivf_round_up(2 * mean, IVF_COARSE_LANES) * probes[2], shape->count[1] + 16);
+    return bytes + UPPER_ROWS * 4 * (probes[2] + slots + 1) + (int64_t)ivf_coarse_choose_scratch(slots);
+}

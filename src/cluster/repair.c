@@ -132,3 +132,8 @@ int ivf_kmeans_repair(const ivf_ctx *ctx, ivf_kmeans_work *w, int64_t *repaired)
     ivf_free(donors);
     return rc;
 }
+
+int64_t ivf_kmeans_repair_memory(const ivf_kmeans_extent *e)
+{
+    return e->params->k * (int64_t)(2 * sizeof(int64_t) + sizeof(ivf_kmeans_spread));
+}

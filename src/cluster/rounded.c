@@ -185,3 +185,17 @@ void ivf_kmeans_pack(ivf_kmeans_work *w)
     const ivf_tiles all = ivf_coarse_all(r->all);
     (void)ivf_team_run(ivf_ceil_div(all.end - all.first, PACKED_TILES), pack_tiles, w);
 }
+
+int64_t ivf_kmeans_rounded_memory(const ivf_kmeans_extent *e, int64_t width)
+{
+    const int d = e->params->d;
+    return e->rows * (ivf_grid_stride(d) + 1) + ivf_coarse_memory(e->params->k, 1, d) +
+           e->threads * (4 * e->d + ivf_coarse_memory(width, 1, d));
+}
+
+int64_t ivf_kmeans_round_memory(const ivf_kmeans_extent *e)
+{
+    const int64_t n = ivf_min_i64(FIT_ROWS, e->total);
+    const int64_t fitting = n * 4 * e->d + ivf_max_i64(ivf_kmeans_fetch_memory(e, n), 8 * n + 8 * e->d);
+    return ivf_max_i64(fitting, ivf_panels_memory(e->params->k, e->params->d));
+}

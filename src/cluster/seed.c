@@ -132,3 +132,10 @@ int ivf_kmeans_seed(const ivf_ctx *ctx, ivf_kmeans_work *w)
     round_drop(&round);
     return rc;
 }
+
+int64_t ivf_kmeans_seed_memory(const ivf_kmeans_extent *e)
+{
+    const int64_t k = e->params->k;
+    const int64_t most = ivf_min_i64(ivf_max_i64(k, ROUND_LEAST), e->total);
+    return 4 * 4 * ivf_max_i64(k, 1) + most * (8 + 4 * e->d) + ivf_kmeans_fetch_memory(e, most);
+}

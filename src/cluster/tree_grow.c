@@ -41,6 +41,15 @@ static int32_t nodes_of(int32_t lists, int levels, int level)
     return (int32_t)ivf_max_i64(1, ivf_min_i64((int64_t)nodes, lists));
 }
 
+void ivf_tree_shape(int32_t lists, int levels, ivf_tree *shape)
+{
+    shape->levels = levels == 0 ? ivf_tree_levels(lists) : levels;
+    shape->count[0] = lists;
+    for (int l = 1; l < IVF_LEVELS; l++)
+        shape->count[l] =
+            l < shape->levels ? (int32_t)ivf_min_i64(nodes_of(lists, shape->levels, l), shape->count[l - 1]) : 0;
+}
+
 /* The rows below[count] that share gives this rank. */
 static float *deal(const float *below, int d, const ivf_share *share)
 {
@@ -52,21 +61,26 @@ static float *deal(const float *below, int d, const ivf_share *share)
     return mine;
 }
 
+static ivf_kmeans_params params_of(const ivf_tree_growth *growth, int32_t nodes, int d)
+{
+    return (ivf_kmeans_params){.k = nodes,
+                               .d = d,
+                               .metric = growth->metric,
+                               .mode = IVF_KMEANS_FAST,
+                               .iterations = ITERATIONS,
+                               .seed = growth->seed,
+                               .stream = IVF_RNG_TREE,
+                               .spare = true};
+}
+
 static int train(const ivf_ctx *ctx, const ivf_tree_growth *growth, int level, const float *below, int32_t count, int d,
                  growing *nodes)
 {
     char name[IVF_KEEPER_NAME];
     (void)snprintf(name, sizeof name, "tree-%d", level);
-    const ivf_kmeans_params params = {.k = nodes->count,
-                                      .d = d,
-                                      .metric = growth->metric,
-                                      .mode = IVF_KMEANS_FAST,
-                                      .iterations = ITERATIONS,
-                                      .seed = growth->seed,
-                                      .stream = IVF_RNG_TREE,
-                                      .spare = true,
-                                      .keeper = growth->keeper,
-                                      .kept_as = name};
+    ivf_kmeans_params params = params_of(growth, nodes->count, d);
+    params.keeper = growth->keeper;
+    params.kept_as = name;
     const ivf_share share = {.total = count, .rank = ivf_kmeans_rank(ctx), .size = ivf_kmeans_ranks(ctx)};
     ivf_kmeans_report *report = ivf_new(1, sizeof *report);
     float *mine = deal(below, d, &share);
@@ -238,4 +252,24 @@ int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *t
     ivf_tree_free(tree);
     *tree = grown;
     return MPIVF_OK;
+}
+
+int64_t ivf_tree_grow_memory(const ivf_tree_growth *growth, int32_t lists, int d, int ranks, int threads)
+{
+    ivf_tree shape = {0};
+    ivf_tree_shape(lists, growth->levels, &shape);
+    const int64_t row = 4 * (int64_t)d;
+    int64_t kept = 0;
+    int64_t most = 0;
+    int64_t copied = lists * (row + 4);
+    for (int l = 1; l < shape.levels; l++) {
+        const ivf_kmeans_params params = params_of(growth, shape.count[l], d);
+        const ivf_share share = {.total = shape.count[l - 1], .rank = 0, .size = ranks};
+        const int64_t training = ivf_share_count(&share) * row + (int64_t)sizeof(ivf_kmeans_report) +
+                                 ivf_kmeans_memory(&params, share.total, ranks, threads);
+        kept += shape.count[l] * row + share.total * 4;
+        copied += shape.count[l] * (row + 8);
+        most = ivf_max_i64(most, kept + ivf_max_i64(training, ivf_panels_memory(shape.count[l], d)));
+    }
+    return shape.levels > 1 ? ivf_max_i64(most, kept + copied) : 0;
 }

@@ -24,4 +24,11 @@ int ivf_tree_levels(int32_t lists);
  * runs; communication: that of ivf_kmeans_all for each level above the lists, and 4 bytes a node. */
 int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *tree);
 
+/* Local. Fills levels and count of a tree over so many lists, before nodes without children are left out: all that its
+ * memory follows from. levels 0: by the number of lists. */
+void ivf_tree_shape(int32_t lists, int levels, ivf_tree *shape);
+
+/* Local. Bytes that growing takes on a rank beside the centroids of the lists, those of the new tree included. */
+int64_t ivf_tree_grow_memory(const ivf_tree_growth *growth, int32_t lists, int d, int ranks, int threads);
+
 #endif

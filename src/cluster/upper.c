@@ -138,3 +138,23 @@ int ivf_kmeans_assign_down(const ivf_kmeans_work *w, const ivf_kmeans_upper *upp
     ivf_free(job.scratch);
     return rc;
 }
+
+int64_t ivf_kmeans_upper_memory(const ivf_kmeans_extent *e, int64_t width)
+{
+    enum { UNEVEN = 3 }; /* times the mean that the nodes next to one may hold */
+    const int d = e->params->d;
+    const int32_t k = e->params->k;
+    const ivf_tree_growth growth = {.levels = 2, .metric = e->params->metric, .seed = e->params->seed};
+    ivf_tree shape = {.d = d};
+    ivf_tree_shape(k, 2, &shape);
+    const int32_t nodes = shape.count[1];
+    const ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, PROBES < nodes ? PROBES : nodes}};
+    const int64_t most = ivf_min_i64(k, ivf_ceil_div((int64_t)k * NEXT * UNEVEN, nodes));
+    const int64_t kept = ((int64_t)k + nodes) * 4 * d + (int64_t)nodes * 4 * (NEXT + 1);
+    const int64_t parts = e->threads * ivf_coarse_memory(most, 1, d);
+    const int64_t growing = (int64_t)k * 4 * d + ivf_tree_grow_memory(&growth, k, d, e->ranks, e->threads);
+    const int64_t descending = ivf_nearest_memory(&shape, &way) +
+                               e->threads * (ivf_nearest_scratch_memory(&shape, &way) + IVF_NEAREST_TASK * 4);
+    const int64_t looking = e->threads * 4 * most + ivf_kmeans_neighbours_memory(e, width, most);
+    return ivf_max_i64(growing, kept + parts + ivf_max_i64(descending, looking));
+}

@@ -333,9 +333,9 @@ static int run(work *w, float *words)
     return rc;
 }
 
-static int train_exactly(const ivf_codebook_params *params, const float *x, int64_t n, float *words)
+static ivf_kmeans_params exact_params(const ivf_codebook_params *params)
 {
-    const ivf_kmeans_params kmeans = {
+    return (ivf_kmeans_params){
         .k = params->words,
         .d = params->dsub,
         .metric = IVF_L2,
@@ -345,6 +345,11 @@ static int train_exactly(const ivf_codebook_params *params, const float *x, int6
         .stream = IVF_RNG_PQ,
         .spare = true,
     };
+}
+
+static int train_exactly(const ivf_codebook_params *params, const float *x, int64_t n, float *words)
+{
+    const ivf_kmeans_params kmeans = exact_params(params);
     ivf_kmeans_report *report = ivf_new(1, sizeof *report);
     if (report == NULL)
         return MPIVF_FAILED;
@@ -375,4 +380,16 @@ int ivf_codebook_train(const ivf_codebook_params *params, const float *x, int64_
         rc = suited ? run(&w, words) : train_exactly(params, x, n, words);
     drop(&w);
     return rc;
+}
+
+/* Rows that turn out not to suit integers are trained on exactly while their integers are still held. */
+int64_t ivf_codebook_memory(const ivf_codebook_params *params, int64_t n, int threads)
+{
+    const ivf_kmeans_params kmeans = exact_params(params);
+    const int64_t exactly = ivf_kmeans_memory(&kmeans, n, 1, threads) + (int64_t)sizeof(ivf_kmeans_report);
+    if (params->exact || params->dsub > IVF_WORDS_VALUES || n < params->words)
+        return exactly;
+    const int64_t width = ivf_round_up(params->dsub, 2);
+    const int64_t values = params->words * width;
+    return n * (2 * width + 2) + 10 * values + threads * (8 * values + 8 * (int64_t)params->words + 8) + exactly;
 }

@@ -28,4 +28,7 @@ typedef struct {
  * thread. */
 int ivf_codebook_train(const ivf_codebook_params *params, const float *x, int64_t n, float *words);
 
+/* Local. Bytes that this takes for n rows with so many threads (1 in a task), beside rows and words. */
+int64_t ivf_codebook_memory(const ivf_codebook_params *params, int64_t n, int threads);
+
 #endif

@@ -172,3 +172,22 @@ void ivf_codec_scan(const ivf_codec *codec, ivf_metric metric, const void *table
 {
     codec->functions->scan(codec, metric, table, codes, n, keys);
 }
+
+int64_t ivf_codec_memory(const ivf_codec_spec *spec, int d)
+{
+    const ivf_codec_functions *functions = functions_of[spec->kind];
+    return functions->memory != NULL ? functions->memory(spec, d) : 0;
+}
+
+int64_t ivf_codec_train_memory(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                               int holders, int threads)
+{
+    const ivf_codec_functions *functions = functions_of[spec->kind];
+    return functions->train_memory != NULL ? functions->train_memory(spec, d, training, total, holders, threads) : 0;
+}
+
+int64_t ivf_codec_scratch_memory(const ivf_codec_spec *spec, int d, int64_t n)
+{
+    const ivf_codec_functions *functions = functions_of[spec->kind];
+    return functions->scratch_memory != NULL ? functions->scratch_memory(spec, d, n) : 0;
+}

@@ -78,6 +78,13 @@ int ivf_codec_train_local(ivf_codec *codec, const float *x, int64_t n, const ivf
 int ivf_codec_train(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                     const ivf_codec_training *training);
 
+/* Local. Bytes of a codec that is ready; of ivf_codec_train for the `total` rows that so many ranks hold, on the one
+ * that needs most, beside rows and codec; and of ivf_codec_encode's scratch for n rows. Of a spec that fits d. */
+int64_t ivf_codec_memory(const ivf_codec_spec *spec, int d);
+int64_t ivf_codec_train_memory(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                               int holders, int threads);
+int64_t ivf_codec_scratch_memory(const ivf_codec_spec *spec, int d, int64_t n);
+
 /* Local. The trained parameters as named arrays (views into the codec, contents writable so that a reader or a
  * broadcast can fill them); returns how many, at most IVF_CODEC_ARRAYS. Names and shapes are the format's: SQ "sq_min"
  * f32[d], "sq_span" f32[d]; PQ "codebooks" f32[m][2^bits][d/m]. */

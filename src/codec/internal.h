@@ -19,6 +19,10 @@ typedef struct {
     int (*train)(ivf_codec *codec, const float *x, int64_t n, const ivf_codec_training *training);
     int (*train_dealt)(const ivf_ctx *ctx, ivf_codec *codec, const float *x, const ivf_share *share,
                        const ivf_codec_training *training); /* more than one holder */
+    int64_t (*memory)(const ivf_codec_spec *spec, int d);
+    int64_t (*train_memory)(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                            int holders, int threads);
+    int64_t (*scratch_memory)(const ivf_codec_spec *spec, int d, int64_t n);
     int (*arrays)(ivf_codec *codec, ivf_array arrays[IVF_CODEC_ARRAYS]);
     int (*ready)(ivf_codec *codec);
     void (*encode)(const ivf_codec *codec, const float *x, int64_t n, uint8_t *codes, void *scratch);

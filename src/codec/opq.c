@@ -371,3 +371,21 @@ int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float 
     drop(&w);
     return rc;
 }
+
+int64_t ivf_opq_memory(const ivf_opq_params *params, int64_t total, int holders, int threads)
+{
+    const ivf_share share = {.total = ivf_min_i64(total, IVF_OPQ_ROWS), .rank = 0, .size = holders};
+    const int64_t d = params->d;
+    const int64_t d_out = params->d_out;
+    const int64_t wider = ivf_max_i64(d, d_out);
+    const ivf_codec_spec spec = {.kind = IVF_CODEC_PQ, .m = params->m, .bits = 8};
+    const int64_t cells = (d_out + params->m) * IVF_OPQ_WORDS + 1;
+    const int64_t books = d_out * IVF_OPQ_WORDS * 4;
+    const int64_t codec = ivf_codec_memory(&spec, params->d_out);
+    const int64_t coding = ivf_codec_scratch_memory(&spec, params->d_out, IVF_OPQ_BLOCK);
+    const int64_t worker = IVF_OPQ_BLOCK * wider * 4 + d * wider * 4 + coding + 8 * ivf_max_i64(d * (wider + 1), cells);
+    const int64_t turning = 16 * d * d_out + ivf_procrustes_memory(params->d, params->d_out);
+    const int64_t starting = 8 * d * d + ivf_eigenvectors_memory(params->d);
+    return codec + ivf_share_count(&share) * params->m + threads * worker + ivf_max_i64(turning, starting) +
+           (d == d_out ? 4 * d * d + books : 0);
+}

@@ -53,4 +53,8 @@ typedef struct {
 int ivf_opq_train(const ivf_ctx *ctx, const ivf_opq_params *params, const float *x, const ivf_share *share,
                   float *rotation, ivf_opq_report *report);
 
+/* Local. Bytes that this takes on rank 0 with so many ranks that hold the `total` rows and threads on each, beside rows
+ * and rotation. */
+int64_t ivf_opq_memory(const ivf_opq_params *params, int64_t total, int holders, int threads);
+
 #endif

@@ -88,6 +88,15 @@ static int64_t training_rows(const ivf_codec *codec)
     return (int64_t)state_of(codec)->words * ROWS_PER_CODEWORD;
 }
 
+static int64_t memory(const ivf_codec_spec *spec, int d)
+{
+    const int dsub = d / spec->m;
+    const int words = 1 << spec->bits;
+    const int64_t books = (int64_t)d * words * (int64_t)sizeof(float);
+    const int64_t integers = dsub <= IVF_WORDS_VALUES ? (int64_t)spec->m * words * (2 * ivf_round_up(dsub, 2) + 4) : 0;
+    return 2 * books + spec->m * (ivf_panels_memory(words, dsub) + 512) + integers;
+}
+
 static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 {
     const ivf_pq_state *s = codec->state;
@@ -178,10 +187,12 @@ static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, c
     {                                                                                                                  \
         .residual = (is_residual), .value_limit = INFINITY, .make = make, .drop = drop, .code_size = code_size,        \
         .table_size = table_size, .encode_scratch = ivf_pq_encode_scratch, .training_rows = training_rows,             \
-        .train = ivf_pq_train, .train_dealt = ivf_pq_train_dealt, .arrays = arrays, .ready = ready,                    \
-        .encode = ivf_pq_encode, .decode = decode, .prepare = prepare, .scan = scan, .block_size = ivf_pq_block_size,  \
-        .block_put = ivf_pq_block_put, .block_get = ivf_pq_block_get, .probe_size = ivf_pq_probe_size,                 \
-        .probe = ivf_pq_probe, .bounds = ivf_pq_bounds, .keys_of_few = ivf_pq_keys_of_few,                             \
+        .train = ivf_pq_train, .train_dealt = ivf_pq_train_dealt, .memory = memory,                                    \
+        .train_memory = ivf_pq_train_memory, .scratch_memory = ivf_pq_scratch_memory, .arrays = arrays,                \
+        .ready = ready, .encode = ivf_pq_encode, .decode = decode, .prepare = prepare, .scan = scan,                   \
+        .block_size = ivf_pq_block_size, .block_put = ivf_pq_block_put, .block_get = ivf_pq_block_get,                 \
+        .probe_size = ivf_pq_probe_size, .probe = ivf_pq_probe, .bounds = ivf_pq_bounds,                               \
+        .keys_of_few = ivf_pq_keys_of_few,                                                                             \
     }
 
 const ivf_codec_functions ivf_pq_functions = PQ_FUNCTIONS(true);

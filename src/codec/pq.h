@@ -41,4 +41,9 @@ void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job);
 void ivf_pq_keys_of_few(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                         float *keys);
 
+/* Local. See ivf_codec_train_memory and ivf_codec_scratch_memory. */
+int64_t ivf_pq_scratch_memory(const ivf_codec_spec *spec, int d, int64_t n);
+int64_t ivf_pq_train_memory(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                            int holders, int threads);
+
 #endif

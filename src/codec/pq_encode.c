@@ -144,3 +144,10 @@ void ivf_pq_encode(const ivf_codec *codec, const float *x, int64_t n, uint8_t *c
         encode_block(codec, x + (size_t)at * (size_t)codec->d, (size_t)ivf_min_i64(n - at, BLOCK),
                      codes + (size_t)at * ivf_codec_code_size(codec), scratch);
 }
+
+int64_t ivf_pq_scratch_memory(const ivf_codec_spec *spec, int d, int64_t n)
+{
+    const int64_t dsub = d / spec->m;
+    const int64_t rounded = dsub <= IVF_WORDS_VALUES ? spec->m * ivf_round_up(dsub, 2) * 2 : 0;
+    return ivf_min_i64(n, BLOCK) * (dsub * 4 + 9 + rounded + spec->m);
+}

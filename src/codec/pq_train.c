@@ -140,17 +140,22 @@ static float *gather_slice(const train_job *job, int sub)
     return slice;
 }
 
+static ivf_codebook_params params_of(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int sub)
+{
+    return (ivf_codebook_params){
+        .words = 1 << spec->bits,
+        .dsub = d / spec->m,
+        .iterations = training->iterations,
+        .seed = ivf_rng_bits(training->seed, IVF_RNG_PQ, (uint64_t)sub),
+        .exact = training->exact,
+    };
+}
+
 static int train_words(const train_job *job, int sub, const float *slice)
 {
     const ivf_pq_state *s = job->codec->state;
-    const ivf_codebook_params params = {
-        .in_task = job->in_tasks,
-        .words = s->words,
-        .dsub = s->dsub,
-        .iterations = job->training->iterations,
-        .seed = ivf_rng_bits(job->training->seed, IVF_RNG_PQ, (uint64_t)sub),
-        .exact = job->training->exact,
-    };
+    ivf_codebook_params params = params_of(&job->codec->spec, job->codec->d, job->training, sub);
+    params.in_task = job->in_tasks;
     return ivf_codebook_train(&params, slice, job->n, s->codebooks + (size_t)sub * (size_t)s->words * (size_t)s->dsub);
 }
 
@@ -227,10 +232,16 @@ static size_t sub_at(const deal *t, int rank, int64_t i)
     return (size_t)t->left->subs[rank + (int)i * t->share->size];
 }
 
+/* Of the rows of a round that one rank holds. */
+static int64_t round_blocks(int d)
+{
+    const int64_t block_bytes = (int64_t)IVF_SHARE_BLOCK * d * (int64_t)sizeof(float);
+    return ivf_max_i64(1, ROUND_BYTES / block_bytes);
+}
+
 static int make_deal(deal *t)
 {
-    const int64_t block_bytes = (int64_t)IVF_SHARE_BLOCK * t->codec->d * (int64_t)sizeof(float);
-    const int64_t blocks = ivf_max_i64(1, ROUND_BYTES / block_bytes);
+    const int64_t blocks = round_blocks(t->codec->d);
     const int64_t most = ivf_min_i64(blocks * IVF_SHARE_BLOCK, ivf_share_count(t->share));
     t->places = blocks * IVF_SHARE_BLOCK * t->share->size;
     t->offsets = ivf_new((size_t)ivf_ctx_size(t->ctx) + 1, sizeof *t->offsets);
@@ -365,4 +376,23 @@ int ivf_pq_train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, con
         rc = train_left(&t, training);
     ivf_free(left.subs);
     return rc;
+}
+
+/* Sub-vectors of all rows, and while they are trained the codebooks' work; or, before, a round on its way. */
+int64_t ivf_pq_train_memory(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                            int holders, int threads)
+{
+    const ivf_codebook_params params = params_of(spec, d, training, 0);
+    const int64_t subs = ivf_ceil_div(spec->m, holders);
+    const int64_t slice = total * params.dsub * (int64_t)sizeof(float);
+    const bool in_tasks = subs >= threads;
+    const int64_t at_once = in_tasks ? threads : 1;
+    const int64_t work = at_once * ivf_codebook_memory(&params, total, in_tasks ? 1 : threads);
+    if (holders == 1)
+        return work + at_once * slice;
+    const ivf_share share = {.total = total, .rank = 0, .size = holders};
+    const int64_t rows = round_blocks(d) * IVF_SHARE_BLOCK;
+    const int64_t sent = ivf_min_i64(rows, ivf_share_count(&share)) * d * (int64_t)sizeof(float);
+    const int64_t received = ivf_min_i64(rows * holders, total) * subs * params.dsub * (int64_t)sizeof(float);
+    return subs * slice + sent + ivf_max_i64(received, work);
 }

@@ -207,6 +207,21 @@ static int train_dealt(const ivf_ctx *ctx, ivf_codec *codec, const float *x, con
     return rc;
 }
 
+static int64_t memory(const ivf_codec_spec *spec, int d)
+{
+    (void)spec;
+    return 12 * (int64_t)d;
+}
+
+static int64_t train_memory(const ivf_codec_spec *spec, int d, const ivf_codec_training *training, int64_t total,
+                            int holders, int threads)
+{
+    (void)spec;
+    (void)training;
+    (void)threads;
+    return 8 * (int64_t)d * (ivf_ceil_div(ivf_ceil_div(total, holders), TRAIN_BLOCK) + 4);
+}
+
 static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 {
     const ivf_sq_state *s = codec->state;
@@ -326,6 +341,8 @@ const ivf_codec_functions ivf_sq_functions = {
     .training_rows = training_rows,
     .train = train,
     .train_dealt = train_dealt,
+    .memory = memory,
+    .train_memory = train_memory,
     .arrays = arrays,
     .ready = ready,
     .encode = encode,

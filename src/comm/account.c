@@ -1,7 +1,6 @@
 #include "comm/account.h"
 
 #include <mpi.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,38 +11,14 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 
-/* The kernel keeps the peak resident set per process; writing 5 to clear_refs starts a new one (proc(5)). Where /proc
- * does not allow it the peak is that of the whole run so far. */
-static void reset_peak(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "we");
-    if (file == NULL)
-        return;
-    (void)fputs("5", file);
-    (void)fclose(file);
-}
-
-static int64_t peak_bytes(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[256];
-    long long kib = 0;
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1) // NOLINT(cert-err34-c): the kernel's own number
-            break;
-    (void)fclose(file);
-    return (int64_t)kib * 1024;
-}
-
 void ivf_account_begin(ivf_account *account, const char *name)
 {
     if (account->count == IVF_ACCOUNT_PHASES)
         return;
     account->phases[account->count] = (ivf_phase){.name = name};
     account->started = ivf_clock();
-    reset_peak();
+    ivf_memory_trim();
+    ivf_memory_reset_resident_peak();
     ivf_pulse_enter(name);
     MPI_Pcontrol(1, name);
 }
@@ -55,7 +30,7 @@ void ivf_account_end(ivf_account *account, int64_t bytes)
     ivf_phase *phase = &account->phases[account->count++];
     phase->seconds = ivf_clock() - account->started;
     phase->bytes = bytes;
-    phase->memory = peak_bytes();
+    phase->memory = ivf_memory_resident_peak();
     MPI_Pcontrol(-1, phase->name);
 }
 

@@ -56,6 +56,23 @@ void ivf_fragment_free(ivf_fragment *fragment)
     ivf_free(fragment);
 }
 
+int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped)
+{
+    size_t bad = ivf_to_size(skipped);
+    fragment->postings = postings;
+    fragment->skipped = skipped;
+    memset(fragment->offsets, 0, ((size_t)fragment->nlist + 1) * sizeof *fragment->offsets);
+    ivf_free(fragment->skipped_rows);
+    ivf_free(fragment->skipped_ids);
+    ivf_free(fragment->skipped_reasons);
+    fragment->skipped_rows = ivf_new(bad, sizeof *fragment->skipped_rows);
+    fragment->skipped_ids = ivf_new(bad, sizeof *fragment->skipped_ids);
+    fragment->skipped_reasons = ivf_new(bad, sizeof *fragment->skipped_reasons);
+    return fragment->skipped_rows == NULL || fragment->skipped_ids == NULL || fragment->skipped_reasons == NULL
+               ? MPIVF_FAILED
+               : MPIVF_OK;
+}
+
 int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings)
 {
     return ((int64_t)nlist + 1) * 8 + postings * (8 + (int64_t)code_size);

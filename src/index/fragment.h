@@ -42,6 +42,9 @@ typedef struct {
 int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t skipped, ivf_fragment **fragment);
 void ivf_fragment_free(ivf_fragment *fragment);
 
+/* Local. Makes it one of at most as many postings as it was made for, offsets zero, the rest not filled. */
+int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped);
+
 /* Local. Bytes that ivf_fragment_new takes. */
 int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
 

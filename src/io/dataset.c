@@ -234,3 +234,22 @@ int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, 
     ivf_free(s.starts);
     return rc;
 }
+
+int64_t ivf_dataset_read_memory(const ivf_dataset *dataset)
+{
+    int64_t most = 0;
+    for (int i = 0; i < dataset->shards.count; i++)
+        most = ivf_max_i64(most, ivf_source_memory(&dataset->shards.layouts[i]));
+    return most;
+}
+
+/* Where all rows are picked none lies between them, and where few are the gaps are too wide to be read. */
+int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
+{
+    const int64_t rows = ivf_dataset_rows(dataset);
+    int64_t stride = INT64_MAX;
+    for (int i = 0; i < dataset->shards.count; i++)
+        stride = ivf_min_i64(stride, (int64_t)ivf_layout_stride(&dataset->shards.layouts[i]));
+    const bool apart = rows / picked > 16 * (GAP_BYTES / stride + 1);
+    return picked == rows || apart ? ivf_dataset_read_memory(dataset) : IVF_SPAN_BYTES;
+}

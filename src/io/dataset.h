@@ -60,6 +60,10 @@ int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x);
  * together, in pieces of 4 MiB at most, by all threads of base/team.h. */
 int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, float *x);
 
+/* Local. Bytes that a thread takes for itself while it reads many rows, and while it reads scattered ones. */
+int64_t ivf_dataset_read_memory(const ivf_dataset *dataset);
+int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked);
+
 /* Local. Bytes read from files so far. */
 int64_t ivf_dataset_bytes_read(const ivf_dataset *dataset);
 

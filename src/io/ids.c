@@ -193,3 +193,9 @@ int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out)
         out[i] = (uint64_t)(first + i);
     return MPIVF_OK;
 }
+
+int64_t ivf_ids_memory(int64_t rows, int ranks)
+{
+    int64_t share = ivf_ceil_div(rows, ranks);
+    return 16 * (share + (ranks > 1 ? share / 64 : 0)); /* what other ranks send is never quite even */
+}

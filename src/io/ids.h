@@ -24,4 +24,7 @@ bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp);
 /* Local. Ids of rows first..first+n-1 into out[n]. */
 int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out);
 
+/* Local. Bytes of a rank while ids of so many rows in a file are checked to be distinct: its share of them, twice. */
+int64_t ivf_ids_memory(int64_t rows, int ranks);
+
 #endif

@@ -237,10 +237,21 @@ static void unpack(const ivf_layout *layout, const char *raw, int64_t at, int64_
         ivf_to_f32(layout->type, raw + (size_t)i * stride + layout->prefix, layout->d, x + i * layout->d);
 }
 
+static bool is_plain(const ivf_layout *layout)
+{
+    return layout->type == IVF_F32 && layout->prefix == 0;
+}
+
+int64_t ivf_source_memory(const ivf_layout *layout)
+{
+    enum { CHUNK_CACHES = 16 << 20 }; /* of HDF5, where rows come through it */
+    return (is_plain(layout) ? 0 : IVF_SPAN_BYTES) + (layout->offset < 0 ? CHUNK_CACHES : 0);
+}
+
 int ivf_source_read(ivf_source *source, int64_t first, int64_t n, float *x)
 {
     const ivf_layout *layout = source->layout;
-    if (layout->type == IVF_F32 && layout->prefix == 0)
+    if (is_plain(layout))
         return ivf_source_fetch(source, first, n, x);
     const size_t stride = ivf_layout_stride(layout);
     const int64_t piece = ivf_min_i64(n, ivf_max_i64(1, IVF_SPAN_BYTES / (int64_t)stride));

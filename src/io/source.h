@@ -64,4 +64,7 @@ int ivf_source_read(ivf_source *source, int64_t first, int64_t n, float *x);
  * them. */
 int ivf_source_read_span(ivf_source *source, const int64_t *picks, int64_t n, int64_t base, float *x);
 
+/* Local. Bytes that ivf_source_read takes for itself: a piece of rows that must be converted. */
+int64_t ivf_source_memory(const ivf_layout *layout);
+
 #endif

@@ -140,6 +140,11 @@ ivf_stream *ivf_stream_open(ivf_dataset *dataset, int64_t block_rows, int depth)
     return NULL;
 }
 
+int64_t ivf_stream_memory(int64_t block_rows, int depth, int d)
+{
+    return depth * block_rows * d * (int64_t)sizeof(float);
+}
+
 /* Under the lock. */
 static int grow_ranges(ivf_stream *s)
 {

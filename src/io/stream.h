@@ -20,6 +20,9 @@ typedef struct {
  */
 ivf_stream *ivf_stream_open(ivf_dataset *dataset, int64_t block_rows, int depth);
 
+/* Local. Bytes that this takes for rows of d values, beside what reading takes (io/dataset.h). */
+int64_t ivf_stream_memory(int64_t block_rows, int depth, int d);
+
 /* Local. Queues rows first..first+n-1; blocks start at `first` and never cross the end of a range. Any number of ranges
  * may wait. */
 int ivf_stream_push(ivf_stream *stream, int64_t first, int64_t n);

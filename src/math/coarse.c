@@ -80,6 +80,13 @@ ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d)
     return coarse;
 }
 
+int64_t ivf_coarse_memory(int64_t k, int32_t groups, int d)
+{
+    int64_t tile = ivf_ceil_div(d, ivf_kernels_coarse()->values) * TILE_STEP;
+    int64_t slots = slots_for(k, groups);
+    return k * (8 + ivf_grid_stride(d)) + slots * 8 + slots / LANES * tile + (int64_t)groups * 4 + (int64_t)d * 14;
+}
+
 void ivf_coarse_free(ivf_coarse *coarse)
 {
     if (coarse == NULL)

@@ -44,9 +44,12 @@ typedef struct {
 } ivf_coarse_found;
 
 /* Local. Room for k centroids of d values (1 <= d <= IVF_COARSE_MAX_D) in up to `groups` groups, to be packed as often
- * as is wanted. Memory: about (k + 15 groups) * (2 d + 16) bytes. NULL with a failure recorded. */
+ * as is wanted. Memory: about k (2 d + 16) and 15 groups (d + 8) bytes. NULL with a failure recorded. */
 ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d);
 void ivf_coarse_free(ivf_coarse *coarse);
+
+/* Local. Bytes that ivf_coarse_new takes. */
+int64_t ivf_coarse_memory(int64_t k, int32_t groups, int d);
 
 /* Local, one thread. Packs c[k][d], which stays borrowed for ivf_coarse_finish. Group g holds centroids first[g] to
  * first[g + 1] - 1 (first[0] = 0, first[groups] = k); first NULL: one group of all. Finite values. */

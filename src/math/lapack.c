@@ -102,3 +102,15 @@ int ivf_procrustes(int m, int n, double *a, double *q)
     drop_space(&space);
     return rc;
 }
+
+int64_t ivf_eigenvectors_memory(int d)
+{
+    const int64_t n = d;
+    return 8 * (2 * n * n + 34 * n) + 4 * (5 * n + 3);
+}
+
+int64_t ivf_procrustes_memory(int m, int n)
+{
+    const int64_t k = m < n ? m : n;
+    return 8 * (k * ((int64_t)m + n) + 4 * k * k + 71 * k) + 32 * k;
+}

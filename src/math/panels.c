@@ -51,6 +51,11 @@ ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric)
     return panels;
 }
 
+int64_t ivf_panels_memory(int64_t k, int d)
+{
+    return ivf_round_up(k, ivf_kernels_panels()->width) * ((int64_t)d + 1) * (int64_t)sizeof(float);
+}
+
 void ivf_panels_free(ivf_panels *panels)
 {
     if (panels == NULL)

@@ -18,6 +18,9 @@ typedef struct ivf_panels ivf_panels;
 ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric);
 void ivf_panels_free(ivf_panels *panels);
 
+/* Local. Bytes that ivf_panels_new takes. */
+int64_t ivf_panels_memory(int64_t k, int d);
+
 /* Local, one thread. The best c of each x[n][d]: its number (ties: the lowest) and its score. n * k * d multiply-adds;
  * distances are never stored. Rows with NaN get an unspecified valid number. */
 void ivf_panels_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score);
@@ -30,5 +33,6 @@ void ivf_panels_scores(const ivf_panels *panels, const float *x, int64_t n, floa
 void ivf_panels_top(const ivf_panels *panels, const float *x, int64_t n, int p, int32_t *best, float *score,
                     void *scratch);
 size_t ivf_panels_top_scratch(const ivf_panels *panels);
+size_t ivf_panels_top_memory(int64_t k); /* the same, of k vectors */
 
 #endif

@@ -147,24 +147,33 @@ static void choose(const float *scores, int64_t k, int p, uint64_t *ranks, uint6
 }
 
 /* Rows whose scores are held at once: a multiple of the kernel's tile. */
-static int64_t rows_at_once(const ivf_panels *panels)
+static int64_t rows_at_once(int64_t k, int tile)
 {
-    int64_t tile = panels->kernels->rows;
-    int64_t rows = ivf_min_i64(SCORES / panels->k, MAX_ROWS);
+    int64_t rows = ivf_min_i64(SCORES / k, MAX_ROWS);
     return ivf_max_i64(rows / tile * tile, tile);
+}
+
+static size_t scratch_for(int64_t k, int tile)
+{
+    size_t scores = (size_t)rows_at_once(k, tile) * sizeof(float);
+    return (size_t)k * (2 * sizeof(uint64_t) + scores);
+}
+
+size_t ivf_panels_top_memory(int64_t k)
+{
+    return scratch_for(k, ivf_kernels_panels()->rows);
 }
 
 size_t ivf_panels_top_scratch(const ivf_panels *panels)
 {
-    size_t scores = (size_t)rows_at_once(panels) * sizeof(float);
-    return (size_t)panels->k * (2 * sizeof(uint64_t) + scores);
+    return scratch_for(panels->k, panels->kernels->rows);
 }
 
 void ivf_panels_top(const ivf_panels *panels, const float *x, int64_t n, int p, int32_t *best, float *score,
                     void *scratch)
 {
     int64_t k = panels->k;
-    int64_t most = rows_at_once(panels);
+    int64_t most = rows_at_once(k, panels->kernels->rows);
     uint64_t *ranks = scratch;
     uint64_t *spare = ranks + k;
     float *scores = (float *)(spare + k);
