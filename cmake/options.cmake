@@ -25,6 +25,8 @@ target_compile_options(mpivf_flags INTERFACE
 if(MPIVF_FUZZ)
     target_compile_options(mpivf_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+# Places where tests can make steps fail (src/base/fault.h).
+target_compile_definitions(mpivf_flags INTERFACE $<$<OR:$<CONFIG:Debug>,$<BOOL:${MPIVF_SANITIZE}>>:MPIVF_FAULTS>)
 if(MPIVF_SANITIZE)
     target_compile_options(mpivf_flags INTERFACE -fsanitize=${MPIVF_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(mpivf_flags INTERFACE -fsanitize=${MPIVF_SANITIZE})

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 
 /* Each block is preceded by one alignment unit that holds its size, so that freeing can count it off. */
 enum { ALIGNMENT = 64 };
@@ -52,6 +53,8 @@ void *ivf_new(size_t count, size_t size)
         (void)ivf_fail(MPIVF_FAILED, "out of memory: %zu elements of %zu bytes exceed the address space", count, size);
         return NULL;
     }
+    if (ivf_fault("memory"))
+        return NULL;
     char *raw = aligned_alloc(ALIGNMENT, whole / ALIGNMENT * ALIGNMENT);
     if (raw == NULL) {
         (void)ivf_fail(MPIVF_FAILED, "out of memory: %zu bytes more than the %zu held cannot be had", bytes,

@@ -8,7 +8,7 @@
 enum { WAIT_NANOSECONDS = 20000000, SECOND = 1000000000 };
 
 static atomic_uint_fast64_t beats;
-static _Atomic(const char *) phase = "";
+static _Atomic(const char *) phase = "start";
 static void (*hook)(void); /* of the main thread */
 static _Thread_local bool is_main;
 

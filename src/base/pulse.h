@@ -11,7 +11,7 @@
 void ivf_pulse_beat(void);
 uint64_t ivf_pulse_beats(void);
 
-/* Local. What the run is at ("assign"): static storage. "" before the first phase. */
+/* Local. What the run is at ("assign"): static storage. "start" before the first phase. */
 void ivf_pulse_enter(const char *phase);
 const char *ivf_pulse_phase(void);
 

@@ -124,6 +124,13 @@ int ivf_stop_check(void)
     return MPIVF_INTERRUPTED;
 }
 
+int ivf_stop_point(void)
+{
+    ivf_pulse_beat();
+    ivf_pulse_attend();
+    return ivf_stop_check();
+}
+
 double ivf_stop_since(void)
 {
     return 1e-3 * (double)atomic_load(&since);

@@ -22,6 +22,9 @@ void ivf_stop_request(const char *why, bool located);
 bool ivf_stop_wanted(void);
 int ivf_stop_check(void);
 
+/* Local. The same in a long loop that is no team's: shows that it gets on, and attends (base/pulse.h). */
+int ivf_stop_point(void);
+
 /* Local. The reason as ivf_stop_request took it ("SIGTERM", "SIGTERM on rank 2 (node7)"), into why[IVF_STOP_WHY];
  * whether it says where; and when that was, on ivf_clock. Only once a stop is wanted. */
 bool ivf_stop_reason(char *why);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/pulse.h"
 #include "base/stop.h"
@@ -130,7 +131,7 @@ static void start_threads(int wanted)
 {
     while (pool.started < wanted && !pool.refused) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, serve, NULL) != 0) {
+        if (ivf_fault("thread") || pthread_create(&thread, NULL, serve, NULL) != 0) {
             pool.refused = true;
             ivf_warn("only %d of %d threads can be started", pool.started + 1, wanted + 1);
             return;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "build/assign.h"
 #include "build/commit.h"
 #include "build/plan.h"
@@ -89,6 +90,7 @@ static void fill_result(const ivf_build_state *build, ivf_build_result *result)
 /* Rank 0 knows the outcome; every rank gets it. The version is committed: no failure here can undo it. */
 static void report(const ivf_ctx *ctx, const ivf_build_state *build, ivf_build_result *result)
 {
+    ivf_stop_forbid();
     if (ivf_ctx_is_root(ctx))
         fill_result(build, result);
     if (ivf_account_sum(ctx, &build->account, result->phases) == MPIVF_OK)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -24,7 +25,7 @@ static int place_records(ivf_build_state *build, const ivf_gathered *gathered, i
     int64_t count = bytes / (int64_t)sizeof(ivf_fragment_record);
     const ivf_fragment_record *records = (const ivf_fragment_record *)(const void *)gathered->data;
     build->all_records = ivf_new_zero(ivf_to_size(build->plan.fragments), sizeof *build->all_records);
-    if (build->all_records == NULL)
+    if (build->all_records == NULL || ivf_fault("gather"))
         return MPIVF_FAILED;
     if (count != build->plan.fragments)
         return ivf_fail(MPIVF_FAILED, "%" PRId64 " fragments were published, %" PRId64 " planned; nothing is committed",
@@ -169,7 +170,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
     memcpy(m.build_id, plan->build_id, sizeof m.build_id);
     memcpy(m.model_id, build->model->id, sizeof m.model_id);
     add_totals(&m);
-    int rc = ivf_manifest_check(&m, build->config->index);
+    int rc = ivf_fault("commit") ? MPIVF_FAILED : ivf_manifest_check(&m, build->config->index);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_commit(&m, build->config->index);
     build->committed = rc == MPIVF_OK;

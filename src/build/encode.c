@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
@@ -170,7 +171,8 @@ int ivf_encoder_run(ivf_encoder *encoder, float *x, int64_t n, int32_t *list, ui
     s.list = list;
     s.reasons = reasons;
     s.codes = codes;
-    return ivf_team_run_stoppable(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
+    return ivf_fault("encoder") ? MPIVF_FAILED
+                                : ivf_team_run_stoppable(ivf_ceil_div(n, encoder->task_rows), encode_task, &s);
 }
 
 int64_t ivf_encoder_memory(const ivf_plan *plan, const ivf_tree *shape, const ivf_nearest_way *way, int threads)

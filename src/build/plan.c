@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/text.h"
@@ -129,6 +130,8 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                        .metric = config->metric,
                        .d = ivf_dataset_d(dataset),
                        .rows = ivf_dataset_rows(dataset)};
+    if (ivf_fault("plan"))
+        return MPIVF_FAILED;
     plan->d_rotated = ivf_factory_rotated(&plan->factory, plan->d);
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);

@@ -1,10 +1,12 @@
 #include "build/publisher.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/pulse.h"
 #include "base/stop.h"
@@ -38,6 +40,8 @@ static bool wait_for_work(ivf_publisher *p)
 
 static int publish_one(ivf_publisher *p, const ivf_fragment *fragment, ivf_fragment_record *record)
 {
+    if (ivf_fault("publication"))
+        return MPIVF_FAILED;
     if (p->expected != NULL)
         return ivf_fragment_rewrite(fragment, p->index, &p->expected[record->number], record);
     int rc = ivf_fragment_write(fragment, p->index, record);
@@ -96,7 +100,9 @@ ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const i
     int rc = expected == NULL && p->done == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int i = 0; i < IVF_PUBLISHER_HELD && rc == MPIVF_OK; i++)
         rc = ivf_fragment_new(room->nlist, room->code_size, room->most, 0, &p->held[i]);
-    int failed = rc == MPIVF_OK ? pthread_create(&p->thread, NULL, publish, p) : 0;
+    int failed = 0;
+    if (rc == MPIVF_OK)
+        failed = ivf_fault("publishing-thread") ? EAGAIN : pthread_create(&p->thread, NULL, publish, p);
     if (failed != 0)
         rc = ivf_fail_errno(failed, "cannot start the publishing thread");
     if (rc == MPIVF_OK)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "comm/transfer.h"
 #include "index/building.h"
 #include "index/done.h"
@@ -134,6 +135,8 @@ static int keep_own(const ivf_ctx *ctx, ivf_build_state *build, const ivf_fragme
         bool kept = false;
         rc = keep_fragment(build, &records[i], &kept);
         done[records[i].number] = kept;
+        if (rc == MPIVF_OK)
+            rc = ivf_stop_point();
     }
     build->kept_count = build->record_count;
     return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
@@ -65,7 +66,7 @@ static int read_piece(sample_state *s, int64_t first, int64_t n)
         s->places[i] = s->picks[first + i].place;
     }
     s->n = n;
-    int rc = ivf_dataset_read_rows(s->build->dataset, s->rows, n, s->x);
+    int rc = ivf_fault("sample") ? MPIVF_FAILED : ivf_dataset_read_rows(s->build->dataset, s->rows, n, s->x);
     if (rc == MPIVF_OK)
         rc = ivf_team_run_stoppable(ivf_ceil_div(n, TASK_ROWS), check_task, s);
     for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {

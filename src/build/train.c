@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -249,7 +250,7 @@ static int own_model(ivf_build_state *build)
 {
     build->model->training.sample_rows = build->share.total;
     build->model->training.seed = build->config->seed;
-    int rc = ivf_model_seal(build->model);
+    int rc = ivf_fault("model") ? MPIVF_FAILED : ivf_model_seal(build->model);
     return rc == MPIVF_OK ? record_model(build) : rc;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "cluster/internal.h"
 
 enum { REPAIR_PASSES = 16 }; /* each can double the cells in use */
@@ -20,6 +21,8 @@ static double imbalance(const ivf_kmeans_work *w)
 
 static int assign(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
 {
+    if (ivf_fault("iteration"))
+        return MPIVF_FAILED;
     if (step->upper != NULL)
         return w->n == 0 ? MPIVF_OK : ivf_kmeans_assign_down(w, step->upper);
     int rc = step->near > 0 ? ivf_kmeans_assign_near(w, step->lists) : MPIVF_OK;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -43,7 +44,7 @@ struct ivf_progress {
 static int make(const ivf_ctx *ctx, ivf_progress **progress)
 {
     *progress = ivf_new_zero(1, sizeof **progress);
-    if (*progress == NULL)
+    if (*progress == NULL || ivf_fault("progress"))
         return MPIVF_FAILED;
     (*progress)->done = ivf_new_zero(ctx->rank == 0 ? (size_t)ctx->size : 0, sizeof *(*progress)->done);
     return (*progress)->done == NULL ? MPIVF_FAILED : MPIVF_OK;

@@ -1,6 +1,7 @@
 #include "comm/tickets.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "comm/internal.h"
 #include "comm/transfer.h"
@@ -15,7 +16,7 @@ struct ivf_tickets {
 ivf_tickets *ivf_tickets_open(const ivf_ctx *ctx, int64_t total)
 {
     ivf_tickets *tickets = ivf_new_zero(1, sizeof *tickets);
-    int rc = ivf_agree(ctx, tickets == NULL ? MPIVF_FAILED : MPIVF_OK);
+    int rc = ivf_agree(ctx, tickets == NULL || ivf_fault("tickets") ? MPIVF_FAILED : MPIVF_OK);
     if (tickets == NULL || rc != MPIVF_OK) {
         ivf_free(tickets);
         return NULL;

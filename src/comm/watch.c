@@ -91,6 +91,8 @@ static void take(const message *m, int from)
     switch ((message_kind)m->kind) {
     case STOP:
         ivf_stop_request(m->why, true);
+        if (from == 0)
+            ivf_watchdog_root_knows();
         break;
     case PING:
         if (!watch.ending)

@@ -14,7 +14,7 @@ typedef struct {
     double started;      /* on ivf_clock */
 } ivf_watch_settings;
 
-/* Collective. One at a time. From here on a stop that one rank is asked for reaches every rank. Then each rank has 8
+/* Collective. One at a time. From here on a stop that one rank is asked for reaches every rank. Then each rank has 7
  * seconds to end the usual way; one that cannot, since it is stuck in a system call, say, ends the run from its
  * watchdog, with MPIVF_INTERRUPTED and one line. So does a rank that makes no progress for the time that is given, or
  * that is found silent by another one. A message to each other rank at a stop; one there and back each third of

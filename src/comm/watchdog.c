@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/pulse.h"
@@ -31,7 +32,9 @@
 
 static const double TICK_SECONDS = 0.1;
 static const double ASLEEP_SECONDS = 1; /* a tick that took longer than this was no tick */
-static const double PATIENCE = 8;       /* seconds from the wish to stop until the run is ended by force */
+static const double PATIENCE = 7.5;     /* seconds from the wish to stop until rank 0 ends the run by force, */
+static const double GRACE = 1.5;        /* how much later the others do, */
+static const double NEXT_GRACE = 0.1;   /* and one after another */
 static const double EARLY_SECONDS = 20; /* that a stop begins before the time limit, */
 static const double EARLY_SHARE = 0.25; /* unless this share of the limit is less */
 static const double NEXT_RANK = 2;      /* seconds */
@@ -49,6 +52,7 @@ static struct {
     char host[IVF_WATCH_HOST];
     const char *hosts;
     double patience;
+    atomic_bool root_knows;
     atomic_int_fast64_t attended; /* microseconds on ivf_clock: when the main thread last looked for messages, */
     atomic_int_fast64_t *heard;   /* [size]: and last heard of each rank */
     double anew;                  /* when this thread, or a stop, last began to count from zero */
@@ -101,13 +105,20 @@ static _Noreturn void say_and_end(const char *format, ...)
     end_process();
 }
 
-/* Asked to stop, but still here. Rank 0 first: it speaks for all. */
+void ivf_watchdog_root_knows(void)
+{
+    atomic_store(&dog.root_knows, true);
+}
+
+/* Asked to stop, but still here. Rank 0 first, for all; unless it cannot know. */
 static void see_to_the_stop(double now)
 {
     char why[IVF_STOP_WHY];
-    double grace = dog.rank == 0 ? 0 : 0.5 + 0.25 * (dog.rank < 5 ? dog.rank - 1 : 4);
+    double grace = dog.rank == 0 ? 0 : GRACE + NEXT_GRACE * (dog.rank < 5 ? dog.rank - 1 : 4);
     if (now - ivf_stop_since() < dog.patience + grace)
         return;
+    if (dog.rank > 0 && atomic_load(&dog.root_knows))
+        end_process();
     bool located = ivf_stop_reason(why);
     if (located || dog.size == 1)
         say_and_end("stopped by %s in the phase %s, which did not end in time", why, ivf_pulse_phase());
@@ -224,6 +235,7 @@ int ivf_watchdog_start(const ivf_ctx *ctx, const ivf_watch_settings *settings, c
     dog.patience = PATIENCE;
     dog.anew = now;
     dog.closing = false;
+    atomic_store(&dog.root_knows, false);
     (void)snprintf(dog.host, sizeof dog.host, "%.63s", ctx->host);
     dog.heard = ivf_new_zero((size_t)ctx->size, sizeof *dog.heard);
     if (dog.heard == NULL)
@@ -231,7 +243,7 @@ int ivf_watchdog_start(const ivf_ctx *ctx, const ivf_watch_settings *settings, c
     ivf_pulse_cond(&dog.changed);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    int error = pthread_create(&dog.thread, NULL, watch, NULL);
+    int error = ivf_fault("watchdog-thread") ? EAGAIN : pthread_create(&dog.thread, NULL, watch, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     dog.running = error == 0;
     return error == 0 ? MPIVF_OK : ivf_fail_errno(error, "the thread that watches this rank cannot be started");

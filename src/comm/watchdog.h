@@ -13,6 +13,9 @@ int ivf_watchdog_start(const ivf_ctx *ctx, const ivf_watch_settings *settings, c
 void ivf_watchdog_attended(double now);
 void ivf_watchdog_heard(int rank, double now);
 
+/* Local, main thread. Rank 0 wants the run to stop, too: it will speak if somebody must. */
+void ivf_watchdog_root_knows(void);
+
 /* Local. Ends the thread, unless the run is being stopped: then it goes on to see to it that the process ends. */
 void ivf_watchdog_stop(void);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -66,7 +67,7 @@ static int create(ivf_done_log *log)
     int length = snprintf(log->path, sizeof log->path, "%s/%s%016" PRIx64, log->folder, PREFIX, random);
     if (length < 0 || (size_t)length >= sizeof log->path)
         return ivf_fail(MPIVF_USAGE, "%.64s...: the path is too long", log->folder);
-    log->fd = open(log->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    log->fd = ivf_fault("create") ? -1 : open(log->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (log->fd < 0)
         return ivf_fail_errno(errno, "%s: cannot create", log->path);
     return ivf_folder_sync(log->folder);
@@ -81,7 +82,8 @@ static int append(ivf_done_log *log, const done_entry *entry)
     if (wrong != 0)
         return ivf_fail_errno(wrong, "%s: cannot write %zu bytes", log->path, sizeof *entry);
     log->bytes += (int64_t)sizeof *entry;
-    return fdatasync(log->fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", log->path);
+    return !ivf_fault("sync") && fdatasync(log->fd) == 0 ? MPIVF_OK
+                                                         : ivf_fail_errno(errno, "%s: cannot make durable", log->path);
 }
 
 int ivf_done_add(ivf_done_log *log, const ivf_fragment_record *record)

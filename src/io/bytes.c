@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/pulse.h"
 
 /* Linux moves at most 2^31 - 4096 bytes a call; smaller pieces show that a slow disk gets on. */
@@ -17,7 +18,7 @@ int ivf_bytes_write(int fd, const void *data, size_t bytes, int64_t offset)
 {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t n = pwrite(fd, from, piece_of(bytes), offset);
+        ssize_t n = ivf_fault("write") ? -1 : pwrite(fd, from, piece_of(bytes), offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -35,7 +36,7 @@ int ivf_bytes_read(int fd, void *data, size_t bytes, int64_t offset, size_t *got
     char *to = data;
     *got = 0;
     while (*got < bytes) {
-        ssize_t n = pread(fd, to + *got, piece_of(bytes - *got), offset + (int64_t)*got);
+        ssize_t n = ivf_fault("read") ? -1 : pread(fd, to + *got, piece_of(bytes - *got), offset + (int64_t)*got);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

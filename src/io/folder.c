@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 
 enum { DEEPEST = 16 }; /* ours are two deep; each level holds a file open */
 
@@ -29,7 +30,7 @@ static int walk(DIR *folder, const char *path, ivf_folder_visit *visit, void *ar
 
 int ivf_folder_walk(const char *path, ivf_folder_visit *visit, void *arg)
 {
-    DIR *folder = opendir(path);
+    DIR *folder = ivf_fault("list") ? NULL : opendir(path);
     if (folder == NULL)
         return errno == ENOENT ? MPIVF_OK : ivf_fail_errno(errno, "%s", path);
     int rc = walk(folder, path, visit, arg);
@@ -40,10 +41,10 @@ int ivf_folder_walk(const char *path, ivf_folder_visit *visit, void *arg)
 /* Filesystems that cannot sync a folder say EINVAL. */
 int ivf_folder_sync(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = ivf_fault("open-folder") ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open the folder to make it durable", path);
-    int wrong = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
+    int wrong = (!ivf_fault("sync-folder") && fsync(fd) == 0) || errno == EINVAL ? 0 : errno;
     (void)close(fd);
     return wrong != 0 ? ivf_fail_errno(wrong, "%s: cannot make the folder durable", path) : MPIVF_OK;
 }

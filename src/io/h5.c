@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -105,7 +106,7 @@ static int create_in_hdf5(ivf_h5 *file)
     hid_t access = ivf_h5_internal_access(file);
     hid_t creation = list_without_times(H5P_FILE_CREATE);
     int rc = MPIVF_OK;
-    if (access >= 0 && creation >= 0)
+    if (access >= 0 && creation >= 0 && !ivf_fault("hdf5-file"))
         file->id = H5Fcreate(file->path, H5F_ACC_TRUNC, creation, access);
     if (file->id < 0 || file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot create", "the HDF5 file");
@@ -117,7 +118,7 @@ static int create_in_hdf5(ivf_h5 *file)
 int ivf_h5_create(const char *path, ivf_h5 **file)
 {
     *file = NULL;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = ivf_fault("create") ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot create", path);
     ivf_h5 *made = ivf_h5_internal_new(path, fd);
@@ -203,7 +204,7 @@ static int make_dataset(ivf_h5 *file, const ivf_array *array, uint64_t checksum,
     if (type >= 0 && space >= 0 && layout >= 0 && make_groups(file->id, array->name) >= 0)
         dataset = H5Dcreate2(file->id, array->name, type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
     int rc = MPIVF_OK;
-    if (dataset < 0 || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
+    if (dataset < 0 || ivf_fault("hdf5-dataset") || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot create", array->name);
     else
         *place = H5Dget_offset(dataset);
@@ -241,7 +242,7 @@ static int write_attribute(ivf_h5 *file, const char *name, hid_t type, const voi
     if (type >= 0 && space >= 0)
         attribute = H5Acreate2(file->id, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     int rc = MPIVF_OK;
-    if (attribute < 0 || H5Awrite(attribute, type, value) < 0 || file->disk.wrong != 0)
+    if (attribute < 0 || ivf_fault("hdf5-attribute") || H5Awrite(attribute, type, value) < 0 || file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot write the attribute", name);
     (void)H5Aclose(attribute);
     (void)H5Sclose(space);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/bytes.h"
@@ -32,7 +33,7 @@ int ivf_h5_open(const char *path, ivf_h5 **file)
     struct stat info;
     *file = NULL;
     /* Without O_NONBLOCK a pipe of that name would keep us waiting for somebody to write. */
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = ivf_fault("open") ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", path);
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -156,7 +157,7 @@ static int describe(ivf_h5 *file, const char *name, ivf_array *array, int64_t *o
 int ivf_h5_describe(ivf_h5 *file, const char *name, ivf_array *array, int64_t *offset)
 {
     ivf_h5_lock();
-    int rc = describe(file, name, array, offset);
+    int rc = ivf_fault("hdf5-read") ? MPIVF_FAILED : describe(file, name, array, offset);
     ivf_h5_unlock();
     return rc;
 }

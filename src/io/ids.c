@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/text.h"
@@ -187,6 +188,8 @@ int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out)
     if (first < 0 || n < 0 || first > ids->rows || n > ids->rows - first)
         return ivf_fail(MPIVF_FAILED, "ids of %" PRId64 " rows from %" PRId64 " were asked of an input of %" PRId64, n,
                         first, ids->rows);
+    if (ivf_fault("ids"))
+        return MPIVF_FAILED;
     if (ids->source != NULL)
         return ivf_source_fetch(ids->source, first, n, out);
     for (int64_t i = 0; i < n; i++)

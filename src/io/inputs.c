@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/rawfile.h"
@@ -74,7 +75,7 @@ static void sort_from(ivf_inputs *files, int64_t first)
 static int expand_folder(const char *path, ivf_inputs *files)
 {
     const int64_t first = files->count;
-    DIR *folder = opendir(path);
+    DIR *folder = ivf_fault("list") ? NULL : opendir(path);
     if (folder == NULL)
         return ivf_rawfile_refuse(errno, path);
     int rc = MPIVF_OK;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/bytes.h"
@@ -47,7 +48,7 @@ int ivf_publish_create(const char *path, char temp[IVF_PATH_BYTES], int *fd)
     *fd = -1;
     if (rc != MPIVF_OK)
         return rc;
-    *fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    *fd = ivf_fault("create") ? -1 : open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     return *fd < 0 ? ivf_fail_errno(errno, "%s: cannot create a file of this name", path) : MPIVF_OK;
 }
 
@@ -104,7 +105,7 @@ static int checksum_open(int fd, const char *path, int64_t *bytes, uint64_t *che
 
 int ivf_file_checksum(const char *path, int64_t *bytes, uint64_t *checksum)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = ivf_fault("open") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", path);
     int rc = checksum_open(fd, path, bytes, checksum);
@@ -114,10 +115,10 @@ int ivf_file_checksum(const char *path, int64_t *bytes, uint64_t *checksum)
 
 static int make_durable(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum)
 {
-    int fd = open(temp, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = ivf_fault("open") ? -1 : open(temp, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", temp);
-    int rc = fsync(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", path);
+    int rc = !ivf_fault("sync") && fsync(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", path);
     if (rc == MPIVF_OK && (bytes != NULL || checksum != NULL))
         rc = checksum_open(fd, temp, bytes, checksum);
     if (close(fd) != 0 && rc == MPIVF_OK)
@@ -128,7 +129,7 @@ static int make_durable(const char *temp, const char *path, int64_t *bytes, uint
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum)
 {
     int rc = make_durable(temp, path, bytes, checksum);
-    if (rc == MPIVF_OK && rename(temp, path) != 0)
+    if (rc == MPIVF_OK && (ivf_fault("rename") || rename(temp, path) != 0))
         rc = ivf_fail_errno(errno, "%s: cannot give the finished file its name", path);
     if (rc != MPIVF_OK) {
         ivf_publish_discard(temp, -1);
@@ -153,7 +154,7 @@ static bool is_same_file(const char *a, const char *b)
 
 static int link_new(const char *temp, const char *path, bool *taken)
 {
-    if (link(temp, path) == 0)
+    if (!ivf_fault("link") && link(temp, path) == 0)
         return MPIVF_OK;
     int wrong = errno;
     if (is_same_file(temp, path))
@@ -167,7 +168,7 @@ static int write_durable(int fd, const char *path, const char *text, size_t byte
     int wrong = ivf_bytes_write(fd, text, bytes, 0);
     if (wrong != 0)
         return ivf_fail_errno(wrong, "%s: cannot write %zu bytes", path, bytes);
-    return fsync(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", path);
+    return !ivf_fault("sync") && fsync(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", path);
 }
 
 int ivf_publish_text(const char *path, const char *text, size_t bytes)
@@ -211,7 +212,7 @@ static int make_with_parents(const char *path)
 {
     if (is_folder(path))
         return MPIVF_OK;
-    if (mkdir(path, 0777) == 0)
+    if (!ivf_fault("folder") && mkdir(path, 0777) == 0)
         return sync_parent(path);
     int wrong = errno;
     if (wrong == EEXIST && is_folder(path))
@@ -280,7 +281,7 @@ int ivf_file_read(const char *path, size_t limit, char **text, size_t *bytes)
 {
     *text = NULL;
     *bytes = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = ivf_fault("open") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", path);
     int rc = read_open(fd, path, limit, text, bytes);

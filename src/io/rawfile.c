@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/stop.h"
 #include "io/bytes.h"
 
@@ -44,7 +45,7 @@ int ivf_rawfile_open(const char *path, ivf_rawfile *file)
         return ivf_rawfile_refuse(errno, path);
     if (!S_ISREG(info.st_mode))
         return refuse_kind(path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = ivf_fault("open-input") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ivf_rawfile_refuse(errno, path);
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {

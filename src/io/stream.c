@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/pulse.h"
@@ -92,7 +93,7 @@ static int start_reader(ivf_stream *s)
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    int error = pthread_create(&s->reader, NULL, read_blocks, s);
+    int error = ivf_fault("reader-thread") ? EAGAIN : pthread_create(&s->reader, NULL, read_blocks, s);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error == 0 ? MPIVF_OK : ivf_fail_errno(error, "a thread that reads ahead cannot be started");
 }
@@ -170,7 +171,9 @@ int ivf_stream_push(ivf_stream *stream, int64_t first, int64_t n)
     if (n == 0)
         return MPIVF_OK;
     (void)pthread_mutex_lock(&stream->lock);
-    int rc = stream->waiting == stream->capacity ? grow_ranges(stream) : MPIVF_OK;
+    int rc = ivf_fault("queue-of-rows") ? MPIVF_FAILED : MPIVF_OK;
+    if (rc == MPIVF_OK && stream->waiting == stream->capacity)
+        rc = grow_ranges(stream);
     if (rc == MPIVF_OK) {
         stream->ranges[(stream->head + stream->waiting) % stream->capacity] = (range){first, n};
         stream->waiting++;

@@ -2,8 +2,8 @@
  * library with LD_PRELOAD. Nothing but the variables below tells the program that it is there.
  *
  *     FAILIO=OP,PATH,N,ACTION[,RANK][;...]
- *         OP      open write sync rename link unlink mkdir rmdir truncate, or `any` of them. An open counts among `any`
- *                 when it may create or empty the file.
+ *         OP      open write sync rename link unlink mkdir rmdir truncate, or `any` of them; an open counts among `any`
+ *                 when it may create or empty the file. Or read.
  *         PATH    a part of the file's path
  *         N       the call that is hit, counted from 1 in this process among those that match; N+ also hits all after
  * it ACTION  an error: EACCES EDQUOT EINTR EIO EMFILE ENOENT ENOSPC EROFS ESTALE short: half is written    kill,
@@ -29,9 +29,9 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef enum { OPEN, WRITE, SYNC, RENAME, LINK, UNLINK, MKDIR, RMDIR, TRUNCATE, OPS, ANY } operation;
-static const char *const operation_names[OPS] = {"open",   "write", "sync",  "rename",  "link",
-                                                 "unlink", "mkdir", "rmdir", "truncate"};
+typedef enum { OPEN, WRITE, SYNC, RENAME, LINK, UNLINK, MKDIR, RMDIR, TRUNCATE, READ, OPS, ANY } operation;
+static const char *const operation_names[OPS] = {"open",   "write", "sync",  "rename",   "link",
+                                                 "unlink", "mkdir", "rmdir", "truncate", "read"};
 
 typedef enum { FAIL, SHORT, KILL, KILL_AFTER, WAIT, SKIP, DELAY } action;
 
@@ -213,7 +213,7 @@ static const rule *judge_file(operation op, int fd)
     if (length < 0)
         return NULL;
     path[length] = '\0';
-    return judge(op, path, true);
+    return judge(op, path, op != READ);
 }
 
 static bool fails(const rule *r)
@@ -329,6 +329,10 @@ WRAP(ssize_t, pwritev, (int fd, const struct iovec *from, int n, off_t at), judg
      shortened_count(r, n), at)
 WRAP(ssize_t, pwritev64, (int fd, const struct iovec *from, int n, off64_t at), judge_file(WRITE, fd), fd, from,
      shortened_count(r, n), at)
+
+WRAP(ssize_t, read, (int fd, void *to, size_t n), judge_file(READ, fd), fd, to, shortened(r, n))
+WRAP(ssize_t, pread, (int fd, void *to, size_t n, off_t at), judge_file(READ, fd), fd, to, shortened(r, n), at)
+WRAP(ssize_t, pread64, (int fd, void *to, size_t n, off64_t at), judge_file(READ, fd), fd, to, shortened(r, n), at)
 
 WRAP(int, fsync, (int fd), judge_file(SYNC, fd), fd)
 WRAP(int, fdatasync, (int fd), judge_file(SYNC, fd), fd)

@@ -229,6 +229,11 @@ count_calls() {
     done
 }
 
+# end_all: nothing of the last on_ranks stays.
+end_all() {
+    cat "$pids"/* 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+}
+
 # attempt NAME COMMAND...: one experiment. Its failure is counted, and its folder's small files are kept in failed/NAME.
 attempts=0
 failures=0
@@ -239,6 +244,7 @@ attempt() {
     ("$@") 2>attempt.err & # not in a condition, where failing commands would be passed over
     if ! wait $!; then
         failures=$((failures + 1))
+        end_all
         echo "$name: $(cat attempt.err)"
         rm -rf "failed/$name"
         mkdir -p "failed/$name"
