@@ -8,7 +8,7 @@
 enum { WAIT_NANOSECONDS = 20000000, SECOND = 1000000000 };
 
 static atomic_uint_fast64_t beats;
-static _Atomic(const char *) phase = "start";
+static _Atomic(const char *) current = "start";
 static void (*hook)(void); /* of the main thread */
 static _Thread_local bool is_main;
 
@@ -22,15 +22,15 @@ uint64_t ivf_pulse_beats(void)
     return atomic_load_explicit(&beats, memory_order_relaxed);
 }
 
-void ivf_pulse_enter(const char *name)
+void ivf_pulse_enter(const char *phase)
 {
-    atomic_store(&phase, name);
+    atomic_store(&current, phase);
     ivf_pulse_beat();
 }
 
 const char *ivf_pulse_phase(void)
 {
-    return atomic_load(&phase);
+    return atomic_load(&current);
 }
 
 void ivf_pulse_hook(void (*attend)(void))

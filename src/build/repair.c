@@ -168,7 +168,7 @@ static int compare_stamps(const ivf_ctx *ctx, const repair_state *s)
     int rc = ivf_agree(ctx, stamps == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_stamps_take(ctx, stamps, m->shard_count);
-    for (int i = 0; rc == MPIVF_OK && i < m->shard_count; i++)
+    for (int i = 0; rc == MPIVF_OK && stamps != NULL && i < m->shard_count; i++)
         if (m->shards[i].checksum != stamps[i].checksum && is_needed(s, &m->shards[i]))
             ivf_warn("input %s is not what was indexed: its contents changed; fragments that come out otherwise are "
                      "left as they are",

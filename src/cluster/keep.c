@@ -138,7 +138,7 @@ static int keep_piece(const ivf_ctx *ctx, const ivf_kmeans_work *w, int64_t begi
         int rc = ivf_gather_bytes(ctx, from, (size_t)mine * sizeof *cells, &parts);
         if (rc != MPIVF_OK)
             return rc;
-        if (is_root(ctx))
+        if (cells != NULL)
             merge(&w->share, begin, end, &parts, cells);
         from = cells;
     }

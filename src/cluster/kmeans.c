@@ -165,7 +165,8 @@ int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const fl
 static int64_t room_of(const ivf_kmeans_extent *e)
 {
     const int64_t cell = 5 * 8 + 2 * 8 + 1; /* start to share_of_objective */
-    return e->rows * 12 + e->threads * 4 * e->d + slice_of(e->params, e->params->k) * 8 * e->d + e->params->k * cell;
+    return e->rows * 12 + (int64_t)e->threads * 4 * e->d + (int64_t)slice_of(e->params, e->params->k) * 8 * e->d +
+           e->params->k * cell;
 }
 
 int64_t ivf_kmeans_memory(const ivf_kmeans_params *params, int64_t total, int ranks, int threads)

@@ -194,5 +194,5 @@ int64_t ivf_nearest_scratch_memory(const ivf_tree *shape, const ivf_nearest_way 
         return bytes;
     const int64_t mean = ivf_ceil_div(shape->count[1], shape->count[2]);
     const int64_t slots = ivf_min_i64(ivf_round_up(2 * mean, IVF_COARSE_LANES) * probes[2], shape->count[1] + 16);
-    return bytes + UPPER_ROWS * 4 * (probes[2] + slots + 1) + (int64_t)ivf_coarse_choose_scratch(slots);
+    return bytes + (int64_t)UPPER_ROWS * 4 * (probes[2] + slots + 1) + (int64_t)ivf_coarse_choose_scratch(slots);
 }

@@ -137,5 +137,5 @@ int64_t ivf_kmeans_seed_memory(const ivf_kmeans_extent *e)
 {
     const int64_t k = e->params->k;
     const int64_t most = ivf_min_i64(ivf_max_i64(k, ROUND_LEAST), e->total);
-    return 4 * 4 * ivf_max_i64(k, 1) + most * (8 + 4 * e->d) + ivf_kmeans_fetch_memory(e, most);
+    return (int64_t)4 * 4 * ivf_max_i64(k, 1) + most * (8 + 4 * (int64_t)e->d) + ivf_kmeans_fetch_memory(e, most);
 }

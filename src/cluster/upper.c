@@ -154,7 +154,7 @@ int64_t ivf_kmeans_upper_memory(const ivf_kmeans_extent *e, int64_t width)
     const int64_t parts = e->threads * ivf_coarse_memory(most, 1, d);
     const int64_t growing = (int64_t)k * 4 * d + ivf_tree_grow_memory(&growth, k, d, e->ranks, e->threads);
     const int64_t descending = ivf_nearest_memory(&shape, &way) +
-                               e->threads * (ivf_nearest_scratch_memory(&shape, &way) + IVF_NEAREST_TASK * 4);
-    const int64_t looking = e->threads * 4 * most + ivf_kmeans_neighbours_memory(e, width, most);
+                               e->threads * (ivf_nearest_scratch_memory(&shape, &way) + (int64_t)IVF_NEAREST_TASK * 4);
+    const int64_t looking = (int64_t)e->threads * 4 * most + ivf_kmeans_neighbours_memory(e, width, most);
     return ivf_max_i64(growing, kept + parts + ivf_max_i64(descending, looking));
 }

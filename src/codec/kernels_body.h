@@ -220,7 +220,7 @@ static void interleave(const uint8_t from[256], uint8_t *words)
 {
     enum { HALF = 128 };
     for (int i = 0; i < HALF; i++) {
-        words[2 * i] = from[i];
+        words[(ptrdiff_t)2 * i] = from[i];
         words[2 * i + 1] = from[i + HALF];
     }
 }

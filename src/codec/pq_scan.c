@@ -28,12 +28,12 @@ size_t ivf_pq_block_size(const ivf_codec *codec)
     return in_nibbles(codec) ? ivf_scan_nibbles_size(codec->spec.m) : (size_t)codec->spec.m * IVF_SCAN_BLOCK;
 }
 
-/* The part of a slot's block that holds sub-vectors from `at` on; chunks begin at whole groups. */
-static uint8_t *chunk_of(const ivf_codec *codec, int64_t slot, int at, const uint8_t *blocks)
+/* Where the part of a slot's block begins that holds sub-vectors from `at` on; chunks begin at whole groups. */
+static size_t chunk_of(const ivf_codec *codec, int64_t slot, int at)
 {
     size_t block = (size_t)(slot / IVF_SCAN_BLOCK) * ivf_pq_block_size(codec);
     size_t part = in_nibbles(codec) ? ivf_scan_nibbles_size(at) : (size_t)at * IVF_SCAN_BLOCK;
-    return (uint8_t *)(uintptr_t)blocks + block + part;
+    return block + part;
 }
 
 void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks)
@@ -42,7 +42,7 @@ void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot,
     const int64_t lane = slot % IVF_SCAN_BLOCK;
     for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
         int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
-        uint8_t *part = chunk_of(codec, slot, at, blocks);
+        uint8_t *part = blocks + chunk_of(codec, slot, at);
         ivf_bits_unpack(code, count, codec->spec.bits, numbers);
         code += ivf_bits_size(count, codec->spec.bits);
         if (in_nibbles(codec))
@@ -59,7 +59,7 @@ void ivf_pq_block_get(const ivf_codec *codec, const uint8_t *blocks, int64_t slo
     const int64_t lane = slot % IVF_SCAN_BLOCK;
     for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
         int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
-        const uint8_t *part = chunk_of(codec, slot, at, blocks);
+        const uint8_t *part = blocks + chunk_of(codec, slot, at);
         if (in_nibbles(codec))
             ivf_scan_nibbles_get(part, count, lane, numbers);
         else
@@ -167,7 +167,7 @@ static float key_of(const ivf_codec *codec, ivf_metric metric, const float *quer
         ivf_bits_unpack(code, count, codec->spec.bits, numbers);
         code += ivf_bits_size(count, codec->spec.bits);
         for (int i = 0; i < count; i++) {
-            size_t sub = (size_t)(at + i);
+            size_t sub = (size_t)at + (size_t)i;
             size_t word = sub * (size_t)s->words + numbers[i];
             sum[i % 4] += entry_of(metric, query + sub * dsub, s->codebooks + word * dsub, s->dsub);
         }

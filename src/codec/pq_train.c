@@ -113,7 +113,7 @@ static int look_what_is_left(const ivf_ctx *ctx, const ivf_codec *codec, const i
     int rc = had == NULL || left->subs == NULL ? MPIVF_FAILED : MPIVF_OK;
     if (ctx != NULL)
         rc = ivf_agree(ctx, rc);
-    if (rc != MPIVF_OK || had == NULL) {
+    if (rc != MPIVF_OK || had == NULL || left->subs == NULL) {
         ivf_free(had);
         return rc;
     }

@@ -29,11 +29,12 @@ size_t ivf_sq_block_size(const ivf_codec *codec)
     return ivf_scan_numbers_size(codec->d, codec->spec.bits);
 }
 
-/* Chunks of a code are whole groups of numbers in a block, too: IVF_BITS_CHUNK is a multiple of 16. */
-static uint8_t *chunk_of(const ivf_codec *codec, int64_t slot, int at, const uint8_t *blocks)
+/* Where a chunk of a code begins. Chunks of a code are whole groups of numbers in a block, too: IVF_BITS_CHUNK is a
+ * multiple of 16. */
+static size_t chunk_of(const ivf_codec *codec, int64_t slot, int at)
 {
     size_t block = (size_t)(slot / IVF_SCAN_BLOCK) * ivf_sq_block_size(codec);
-    return (uint8_t *)(uintptr_t)blocks + block + ivf_scan_numbers_size(at, codec->spec.bits);
+    return block + ivf_scan_numbers_size(at, codec->spec.bits);
 }
 
 void ivf_sq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks)
@@ -44,7 +45,7 @@ void ivf_sq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot,
         ivf_bits_unpack(code, count, codec->spec.bits, numbers);
         code += ivf_bits_size(count, codec->spec.bits);
         ivf_scan_numbers_put(numbers, count, codec->spec.bits, slot % IVF_SCAN_BLOCK,
-                             chunk_of(codec, slot, at, blocks));
+                             blocks + chunk_of(codec, slot, at));
     }
 }
 
@@ -53,7 +54,7 @@ void ivf_sq_block_get(const ivf_codec *codec, const uint8_t *blocks, int64_t slo
     uint8_t numbers[IVF_BITS_CHUNK];
     for (int at = 0; at < codec->d; at += IVF_BITS_CHUNK) {
         int count = codec->d - at < IVF_BITS_CHUNK ? codec->d - at : IVF_BITS_CHUNK;
-        ivf_scan_numbers_get(chunk_of(codec, slot, at, blocks), count, codec->spec.bits, slot % IVF_SCAN_BLOCK,
+        ivf_scan_numbers_get(blocks + chunk_of(codec, slot, at), count, codec->spec.bits, slot % IVF_SCAN_BLOCK,
                              numbers);
         ivf_bits_pack(numbers, count, codec->spec.bits, code);
         code += ivf_bits_size(count, codec->spec.bits);

@@ -134,6 +134,7 @@ static void set_out(reduction *r)
         r->number = rank % 2 == 0 ? rank / 2 : -1;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): they are replaced, through a struct */
 void ivf_reduce_all(const ivf_ctx *ctx, ivf_reduction how, int64_t *values, int64_t n)
 {
     reduction r = {.ctx = ctx, .how = how, .values = values};

@@ -152,7 +152,8 @@ int ivf_verify_version(const ivf_ctx *ctx, const char *index, const ivf_manifest
 {
     verify_state s = {.index = index, .manifest = manifest, .damaged = damaged};
     *report = (ivf_verify_report){0};
-    memset(damaged, 0, ivf_to_size(manifest->fragment_count) * sizeof *damaged);
+    for (int64_t f = 0; damaged != NULL && f < manifest->fragment_count; f++)
+        damaged[f] = 0;
     s.list_sizes = ivf_new_zero((size_t)manifest->factory.nlist, sizeof *s.list_sizes);
     int rc = ivf_agree(ctx, s.list_sizes == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc == MPIVF_OK && ivf_ctx_is_root(ctx)) {

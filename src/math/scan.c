@@ -77,11 +77,12 @@ static ptrdiff_t place_of(int bits, int j, int64_t lane, int *shift, ptrdiff_t *
 {
     ptrdiff_t quad = j / 4;
     ptrdiff_t at = lane * 4 + j % 4;
-    *high = at + quad / 4 * (3 * QUAD) + 2 * QUAD;
+    *high = at + (ptrdiff_t)(quad / 4) * 3 * QUAD + (ptrdiff_t)2 * QUAD;
     *shift = bits == 8 ? 0 : (int)(quad % 2) * 4;
     if (bits == 8)
         return at + quad * QUAD;
-    return at + (bits == 4 ? quad / 2 * QUAD : quad / 4 * (3 * QUAD) + quad % 4 / 2 * QUAD);
+    return at + (bits == 4 ? (ptrdiff_t)(quad / 2) * QUAD
+                           : (ptrdiff_t)(quad / 4) * 3 * QUAD + (ptrdiff_t)(quad % 4 / 2) * QUAD);
 }
 
 void ivf_scan_numbers_put(const uint8_t *numbers, int d, int bits, int64_t slot, uint8_t *blocks)
@@ -89,7 +90,7 @@ void ivf_scan_numbers_put(const uint8_t *numbers, int d, int bits, int64_t slot,
     uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
     int j = 0;
     for (; bits == 8 && j + 4 <= d; j += 4) /* the usual case, and the one where it counts */
-        memcpy(block + j / 4 * QUAD + slot % LANES * 4, numbers + j, 4);
+        memcpy(block + (ptrdiff_t)(j / 4) * QUAD + (ptrdiff_t)(slot % LANES) * 4, numbers + j, 4);
     for (; j < d; j++) {
         int shift = 0;
         ptrdiff_t high = 0;
@@ -106,7 +107,7 @@ void ivf_scan_numbers_get(const uint8_t *blocks, int d, int bits, int64_t slot, 
     const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_numbers_size(d, bits);
     int j = 0;
     for (; bits == 8 && j + 4 <= d; j += 4)
-        memcpy(numbers + j, block + j / 4 * QUAD + slot % LANES * 4, 4);
+        memcpy(numbers + j, block + (ptrdiff_t)(j / 4) * QUAD + (ptrdiff_t)(slot % LANES) * 4, 4);
     for (; j < d; j++) {
         int shift = 0;
         ptrdiff_t high = 0;
@@ -163,7 +164,7 @@ static void smallest_of_groups(const float *low, int64_t n, int groups, float *s
 {
     for (int g = 0; g < groups; g++)
         smallest[g] = INFINITY;
-    for (int64_t first = 0; first < n; first += groups) {
+    for (int64_t first = 0; groups > 0 && first < n; first += groups) {
         int count = n - first < groups ? (int)(n - first) : groups;
         for (int g = 0; g < count; g++)
             smallest[g] = low[first + g] < smallest[g] ? low[first + g] : smallest[g];
@@ -174,9 +175,9 @@ float ivf_scan_kth(const float *low, int64_t n, int k)
 {
     enum { MOST = 1024, STEP = 16, FEW = 64 };
     float smallest[2 * MOST + STEP];
-    if (k > MOST || n < (int64_t)4 * k)
+    if (k < 1 || k > MOST || n < (int64_t)4 * k)
         return INFINITY;
-    int groups = (2 * k + STEP - 1) / STEP * STEP;
+    const int groups = (2 * k + STEP - 1) / STEP * STEP;
     smallest_of_groups(low, n, groups, smallest);
     if (groups > FEW) {
         qsort(smallest, (size_t)groups, sizeof *smallest, ascending);

@@ -142,11 +142,11 @@ INLINE __m256i look_up(const __m256i tables[16], __m256i bytes)
     __m256i found[8];
 #pragma GCC unroll 8
     for (int row = 0; row < 8; row++)
-        found[row] = _mm256_blendv_epi8(_mm256_shuffle_epi8(tables[2 * row], nibble),
+        found[row] = _mm256_blendv_epi8(_mm256_shuffle_epi8(tables[(ptrdiff_t)2 * row], nibble),
                                         _mm256_shuffle_epi8(tables[2 * row + 1], nibble), bytes);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++)
-        found[i] = _mm256_blendv_epi8(found[2 * i], found[2 * i + 1], bit4);
+        found[i] = _mm256_blendv_epi8(found[(ptrdiff_t)2 * i], found[(ptrdiff_t)2 * i + 1], bit4);
     found[0] = _mm256_blendv_epi8(found[0], found[1], bit5);
     found[1] = _mm256_blendv_epi8(found[2], found[3], bit5);
     return _mm256_blendv_epi8(found[0], found[1], bit6);
@@ -158,7 +158,7 @@ INLINE void finish_bytes(const ivf_scan_job *job, int query, int64_t block, cons
     const __m256i a = _mm256_unpacklo_epi16(even, sums->odd);
     const __m256i b = _mm256_unpackhi_epi16(even, sums->odd);
     finish_words(job, query, block * IVF_SCAN_BLOCK, _mm256_permute2x128_si256(a, b, 0x20));
-    finish_words(job, query, block * IVF_SCAN_BLOCK + 2 * LANES, _mm256_permute2x128_si256(a, b, 0x31));
+    finish_words(job, query, block * IVF_SCAN_BLOCK + (ptrdiff_t)2 * LANES, _mm256_permute2x128_si256(a, b, 0x31));
 }
 
 /* Blocks `first` to `end` - 1, at most STRIP: a table is split once for all of them. */
@@ -173,7 +173,8 @@ static void bytes_strip(const ivf_scan_job *job, int query, int m, int64_t first
         __m256i tables[16];
 #pragma GCC unroll 8
         for (int row = 0; row < 8; row++)
-            split_row((const uint8_t *)job->probe[query] + sub * 256, row, &tables[2 * row], &tables[2 * row + 1]);
+            split_row((const uint8_t *)job->probe[query] + (ptrdiff_t)sub * 256, row, &tables[(ptrdiff_t)2 * row],
+                      &tables[(ptrdiff_t)2 * row + 1]);
         for (int64_t block = first; block < end; block++)
             add_bytes(&sums[block - first], look_up(tables, ivec_load(bytes + (block * m + sub) * IVF_SCAN_BLOCK)));
     }

@@ -57,14 +57,14 @@ static int number_at(const uint8_t *block, int bits, int j, int v)
 {
     enum { QUAD = 4 * LANES };
     ptrdiff_t quad = j / 4;
-    const uint8_t *byte = block + v * 4 + j % 4;
+    const uint8_t *byte = block + (ptrdiff_t)v * 4 + j % 4;
     if (bits == 8)
         return byte[quad * QUAD];
     if (bits == 4)
         return byte[quad / 2 * QUAD] >> quad % 2 * 4 & 15;
-    byte += quad / 4 * (3 * QUAD);
+    byte += (ptrdiff_t)(quad / 4) * 3 * QUAD;
     int low = byte[quad % 4 / 2 * QUAD] >> quad % 2 * 4 & 15;
-    return low | (byte[2 * QUAD] >> quad % 4 * 2 & 3) << 4;
+    return low | (byte[(ptrdiff_t)2 * QUAD] >> quad % 4 * 2 & 3) << 4;
 }
 
 static void scan_numbers(const ivf_scan_job *job, int d, int bits)
@@ -113,7 +113,7 @@ static void sum_nibbles(const uint8_t *blocks, const uint8_t *table, int m, int6
         for (int v = 0; v < LANES; v++) {
             ivf_scan_nibbles_get(part, count, v, numbers);
             for (int j = 0; j < count; j++)
-                sum[v] += table[ivf_scan_nibbles_at((size_t)(first + j), numbers[j])];
+                sum[v] += (float)table[ivf_scan_nibbles_at((size_t)first + (size_t)j, numbers[j])];
         }
     }
 }

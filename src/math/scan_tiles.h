@@ -53,13 +53,13 @@ INLINE void rows_tile(const place *p, const int queries, const int blocks, const
     for (int q = 0; q < queries; q++) {
         query[q] = job->probe[p->query + q];
 #pragma GCC unroll 16
-        for (int v = 0; v < blocks * VECS; v++)
+        for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
             sum[q][v] = fvec_zero();
     }
     for (ptrdiff_t j = 0; j < p->size; j++, at += element * IVF_SCAN_BLOCK) {
         fvec column[MOST_VECS];
 #pragma GCC unroll 16
-        for (ptrdiff_t v = 0; v < blocks * VECS; v++) {
+        for (ptrdiff_t v = 0; v < (ptrdiff_t)blocks * VECS; v++) {
             const char *from = at + v / VECS * block_size + v % VECS * LANES * element;
             column[v] = half ? fvec_load_half((const uint16_t *)(const void *)from)
                              : fvec_load((const float *)(const void *)from);
@@ -68,14 +68,14 @@ INLINE void rows_tile(const place *p, const int queries, const int blocks, const
         for (int q = 0; q < queries; q++) {
             fvec value = fvec_set1(query[q][j]);
 #pragma GCC unroll 16
-            for (int v = 0; v < blocks * VECS; v++)
+            for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
                 sum[q][v] = fvec_fma(column[v], value, sum[q][v]);
         }
     }
 #pragma GCC unroll 16
     for (int q = 0; q < queries; q++) {
 #pragma GCC unroll 16
-        for (int v = 0; v < blocks * VECS; v++)
+        for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
             finish(job, p->query + q, p->block * IVF_SCAN_BLOCK + (int64_t)v * LANES, sum[q][v]);
     }
 }
@@ -107,7 +107,7 @@ INLINE void numbers_tile(const place *p, const int queries, const int blocks, co
     for (int q = 0; q < queries; q++) {
         weight[q] = job->probe[p->query + q];
 #pragma GCC unroll 16
-        for (int v = 0; v < blocks * VECS; v++)
+        for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
             sum[q][v] = ivec_zero();
     }
     for (ptrdiff_t group = 0; group < p->size; group++, at += group_size) {
@@ -115,7 +115,7 @@ INLINE void numbers_tile(const place *p, const int queries, const int blocks, co
         for (int quad = 0; quad < quads; quad++) {
             ivec column[MOST_VECS];
 #pragma GCC unroll 16
-            for (ptrdiff_t v = 0; v < blocks * VECS; v++)
+            for (ptrdiff_t v = 0; v < (ptrdiff_t)blocks * VECS; v++)
                 column[v] = load_quad(at + v / VECS * block_size + v % VECS * LANES * 4, bits, quad);
 #pragma GCC unroll 16
             for (int q = 0; q < queries; q++) {
@@ -123,7 +123,7 @@ INLINE void numbers_tile(const place *p, const int queries, const int blocks, co
                 memcpy(&four, weight[q] + (group * quads + quad) * 4, sizeof four);
                 const ivec value = ivec_set1(four);
 #pragma GCC unroll 16
-                for (int v = 0; v < blocks * VECS; v++)
+                for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
                     sum[q][v] = ivec_dot(sum[q][v], column[v], value);
             }
         }
@@ -131,7 +131,7 @@ INLINE void numbers_tile(const place *p, const int queries, const int blocks, co
 #pragma GCC unroll 16
     for (int q = 0; q < queries; q++) {
 #pragma GCC unroll 16
-        for (int v = 0; v < blocks * VECS; v++)
+        for (int v = 0; v < (ptrdiff_t)blocks * VECS; v++)
             finish(job, p->query + q, p->block * IVF_SCAN_BLOCK + (int64_t)v * LANES, fvec_from(sum[q][v]));
     }
 }
