@@ -16,11 +16,11 @@ json_t *ivf_json_hash(uint64_t hash)
 
 bool ivf_json_parse_hash(const char *text, uint64_t *hash)
 {
-    char *end = NULL;
-    if (text == NULL || strlen(text) != 16)
+    static const char digits[] = "0123456789abcdef";
+    if (text == NULL || strlen(text) != 16 || strspn(text, digits) != 16)
         return false;
-    *hash = strtoull(text, &end, 16);
-    return *end == '\0';
+    *hash = strtoull(text, NULL, 16);
+    return true;
 }
 
 bool ivf_json_copy_id(char id[IVF_ID_BYTES], const char *text)

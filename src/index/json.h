@@ -9,7 +9,8 @@
 
 #include "index/layout.h"
 
-/* Local. A hash as a string of 16 hexadecimal digits, and back; false when the text (which may be NULL) is none. */
+/* Local. A hash as a string of 16 lower-case hexadecimal digits, and back; false when the text (which may be NULL) is
+ * none. */
 json_t *ivf_json_hash(uint64_t hash);
 bool ivf_json_parse_hash(const char *text, uint64_t *hash);
 
