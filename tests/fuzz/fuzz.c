@@ -1,5 +1,6 @@
 #include "fuzz.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "index/json.h"
 #include "io/folder.h"
 
 enum { FOLDER_BYTES = 512 };
@@ -79,6 +81,20 @@ const char *fuzz_file(const char *name, const void *data, size_t bytes)
     return path;
 }
 
+bool fuzz_sealed_file(const char *name, const void *data, size_t bytes)
+{
+    json_t *json = json_loadb(data, bytes, JSON_REJECT_DUPLICATES, NULL);
+    bool made = json_is_object(json);
+    if (made && ivf_json_seal(json) != MPIVF_OK)
+        abort();
+    char *text = made ? json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+    if (text != NULL)
+        (void)fuzz_file(name, text, strlen(text));
+    free(text);
+    json_decref(json);
+    return made;
+}
+
 void fuzz_give_file(const char *from, fuzz_sink *sink, void *arg)
 {
     struct stat info;
@@ -90,6 +106,19 @@ void fuzz_give_file(const char *from, fuzz_sink *sink, void *arg)
     (void)unlink(from);
     sink(arg, data, (size_t)info.st_size);
     free(data);
+}
+
+void fuzz_give_folder(const char *from, fuzz_sink *sink, void *arg)
+{
+    char name[2 * FOLDER_BYTES];
+    DIR *entries = opendir(from);
+    for (const struct dirent *e = entries == NULL ? NULL : readdir(entries); e != NULL; e = readdir(entries)) {
+        (void)snprintf(name, sizeof name, "%s/%s", from, e->d_name);
+        if (e->d_name[0] != '.')
+            fuzz_give_file(name, sink, arg);
+    }
+    if (entries != NULL)
+        (void)closedir(entries);
 }
 
 void fuzz_check_outcome(int code)

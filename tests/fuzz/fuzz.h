@@ -3,6 +3,7 @@
 #ifndef TEST_FUZZ_H
 #define TEST_FUZZ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,8 +32,14 @@ const char *fuzz_path(const char *name);
 /* Puts the bytes there, in a new file. */
 const char *fuzz_file(const char *name, const void *data, size_t bytes);
 
+/* Puts JSON there as an index has it, with the checksum that its contents call for; false when the bytes are none. */
+bool fuzz_sealed_file(const char *name, const void *data, size_t bytes);
+
 /* Passes a file's bytes on as a seed, and removes the file. */
 void fuzz_give_file(const char *path, fuzz_sink *sink, void *arg);
+
+/* The same of all files of a folder. */
+void fuzz_give_folder(const char *folder, fuzz_sink *sink, void *arg);
 
 /* Ends the program unless a reader's outcome is one of those that a file can be blamed for, in words. */
 void fuzz_check_outcome(int code);

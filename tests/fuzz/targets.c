@@ -8,6 +8,8 @@ const fuzz_target *const fuzz_targets[] = {
     &fuzz_fragment,    &fuzz_fragment_items,
     &fuzz_model,       &fuzz_model_items,
     &fuzz_manifest,    &fuzz_manifest_sealed,
+    &fuzz_building,    &fuzz_building_sealed,
+    &fuzz_done,        &fuzz_checkpoint,
     &fuzz_config,      &fuzz_factory,
 };
 

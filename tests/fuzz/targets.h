@@ -12,6 +12,9 @@ extern const fuzz_target fuzz_npy, fuzz_raw, fuzz_h5, fuzz_ids, fuzz_ids_h5, fuz
 extern const fuzz_target fuzz_fragment, fuzz_fragment_items, fuzz_model, fuzz_model_items, fuzz_manifest,
     fuzz_manifest_sealed;
 
+/* building.c */
+extern const fuzz_target fuzz_building, fuzz_building_sealed, fuzz_done, fuzz_checkpoint;
+
 /* texts.c */
 extern const fuzz_target fuzz_config, fuzz_factory;
 
