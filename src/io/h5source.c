@@ -90,6 +90,11 @@ static int check_presence(const ivf_rawfile *file, const char *h5_path, const iv
                         "input %s: the %" PRIu64 " bytes of dataset '%s' are not those of its %" PRIu64
                         " rows: it is damaged",
                         file->path, (uint64_t)f->stored, h5_path, (uint64_t)f->dims[0]);
+    if (f->layout == H5D_CHUNKED && f->stored > (hsize_t)file->bytes)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s: the chunks of dataset '%s' claim %" PRIu64 " bytes of the file's %" PRId64
+                        ": it is damaged",
+                        file->path, h5_path, (uint64_t)f->stored, file->bytes);
     if (f->layout == H5D_CHUNKED && ivf_h5_facts_chunk_row(f) > CHUNKS_MOST)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: a row of chunks of dataset '%s' takes %zu bytes, beyond the limit of %zu; rewrite "
@@ -117,18 +122,19 @@ static int check_shape(const ivf_rawfile *file, const char *h5_path, ivf_content
     return MPIVF_OK;
 }
 
-/* Contiguous and native: where pread finds the rows, all of them inside the file. */
+/* Contiguous: all rows inside the file; where pread finds them, if they are native. */
 static int find_offset(const ivf_rawfile *file, const char *h5_path, const ivf_h5_facts *f, ivf_layout *layout)
 {
     layout->offset = -1;
-    if (f->layout != H5D_CONTIGUOUS || !f->native || f->offset == HADDR_UNDEF)
+    if (f->layout != H5D_CONTIGUOUS || f->offset == HADDR_UNDEF)
         return MPIVF_OK;
     if (f->offset > (haddr_t)file->bytes || f->stored > (hsize_t)file->bytes - f->offset)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: dataset '%s' of %" PRId64 " rows of d = %" PRId32 " does not fit the file's %" PRId64
                         " bytes: it was cut short, or is damaged",
                         file->path, h5_path, layout->rows, layout->d, file->bytes);
-    layout->offset = (int64_t)f->offset;
+    if (f->native)
+        layout->offset = (int64_t)f->offset;
     return MPIVF_OK;
 }
 

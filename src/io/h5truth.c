@@ -80,6 +80,11 @@ static int check_dataset(const ivf_rawfile *file, const ivf_h5_disk *disk, hid_t
     if (!f->written)
         return ivf_fail(MPIVF_BAD_INPUT, "ground truth %s: dataset '%s' was never written, or not to its end",
                         file->path, c->name);
+    if (f->layout == H5D_CHUNKED && f->stored > (hsize_t)file->bytes)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "ground truth %s: the chunks of dataset '%s' claim %" PRIu64 " bytes of the file's %" PRId64
+                        ": it is damaged",
+                        file->path, c->name, (uint64_t)f->stored, file->bytes);
     if (!f->fits)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "ground truth %s: the %" PRIu64 " bytes of dataset '%s' are not those of %" PRIu64

@@ -54,3 +54,14 @@ void test_patch_h5_chunk(const char *path, const uint32_t chunk[3], int new_rank
     memcpy(message + CHUNK_HEAD, new_chunk, 3 * sizeof *new_chunk);
     put_back(path, data, bytes);
 }
+
+/* III.A.1, version 1 B-trees: a node of chunks is 24 bytes and then the first chunk's size. */
+void test_patch_h5_chunk_bytes(const char *path, uint32_t claimed)
+{
+    static const char node[] = {'T', 'R', 'E', 'E', 1};
+    static char data[FILE_MOST];
+    size_t bytes = 0;
+    unsigned char *found = find(path, data, &bytes, node, sizeof node, 0);
+    memcpy(found + 24, &claimed, sizeof claimed);
+    put_back(path, data, bytes);
+}

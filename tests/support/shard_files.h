@@ -39,6 +39,9 @@ void test_patch_h5_space(const char *path, int rank, const uint64_t dims[], int 
  */
 void test_patch_h5_chunk(const char *path, const uint32_t chunk[3], int new_rank, const uint32_t new_chunk[3]);
 
+/* Local. The first chunk of an HDF5 file in HDF5's oldest format claims so many bytes. */
+void test_patch_h5_chunk_bytes(const char *path, uint32_t claimed);
+
 /* Local. ids[n] as dataset `name` of a new HDF5 file. */
 void test_write_h5_ids(const char *path, const char *name, bool is_signed, const uint64_t *ids, int64_t n);
 

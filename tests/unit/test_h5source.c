@@ -234,6 +234,17 @@ START_TEST(chunks_of_another_rank_are_refused)
 }
 END_TEST
 
+/* HDF5 would ask for as much memory as a compressed chunk claims to take in the file. */
+START_TEST(chunks_larger_than_the_file_are_refused)
+{
+    form f = plain();
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){7, 3}) >= 0 && H5Pset_deflate(f.properties, 6) >= 0);
+    make(f);
+    test_patch_h5_chunk_bytes(path, 0xffffffe8);
+    expect_words("the chunks of dataset 'x' claim 42949");
+}
+END_TEST
+
 /* A file whose form changed between the probe and the opening. */
 START_TEST(chunks_of_another_rank_are_not_opened)
 {
@@ -381,6 +392,7 @@ int main(void)
     tcase_add_test(tests, rows_that_are_not_there_are_refused);
     tcase_add_test(tests, a_missing_chunk_is_noticed);
     tcase_add_test(tests, chunks_of_another_rank_are_refused);
+    tcase_add_test(tests, chunks_larger_than_the_file_are_refused);
     tcase_add_test(tests, chunks_of_another_rank_are_not_opened);
     tcase_add_test(tests, chunks_beyond_counting_are_refused);
     tcase_add_test(tests, shapes_beyond_the_stored_bytes_are_refused);
