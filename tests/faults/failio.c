@@ -2,15 +2,21 @@
  * library with LD_PRELOAD. Nothing but the variables below tells the program that it is there.
  *
  *     FAILIO=OP,PATH,N,ACTION[,RANK][;...]
- *         OP      open write sync rename link unlink mkdir rmdir truncate, or `any` of them; an open counts among `any`
- *                 when it may create or empty the file. Or read.
+ *         OP      open write sync rename link unlink mkdir rmdir truncate read, or `any` of them but read and those
+ *                 opens that can neither create nor empty the file
  *         PATH    a part of the file's path
- *         N       the call that is hit, counted from 1 in this process among those that match; N+ also hits all after
- * it ACTION  an error: EACCES EDQUOT EINTR EIO EMFILE ENOENT ENOSPC EROFS ESTALE short: half is written    kill,
- * killafter: SIGKILL before or after the call wait: until the file FAILIO_GATE is there    NNN: so many milliseconds
- * pass first RANK    of the ranks of an MPI job only this one FAILIO_LOG=FILE    a line for each call that a rule
- * matches, and "hit" at the end of it where the rule acts: RANK COUNT OP PATH [hit]. A run with N = 0 so counts the
- * places where faults can be planted. */
+ *         N       the call that is hit, counted from 1 in this process among those that match; N+: also all later ones
+ *         ACTION  one of these:
+ *                 an error: EACCES EDQUOT EINTR EIO EMFILE ENOENT ENOSPC EROFS ESTALE
+ *                 short: half is written or read
+ *                 kill, killafter: SIGKILL before or after the call
+ *                 wait: until the file FAILIO_GATE is there
+ *                 NNN: so many milliseconds pass first
+ *                 skip: nothing is done, and that reported as done (not for open, write, read)
+ *         RANK    of the ranks of an MPI job only this one
+ *     FAILIO_LOG=FILE    gets a line for each call that a rule matches, with "hit" at its end where the rule acts:
+ *                        RANK COUNT OP PATH [hit]. A run with N = 0 so counts the places where faults can be planted.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +122,7 @@ static void read_rule(char *text, rule *r)
     r->onward = *end == '+';
     r->rank = rank == NULL ? -1 : strtol(rank, NULL, 10);
     read_action(act, r);
-    if (r->act == SKIP && (r->op == OPEN || r->op == WRITE || r->op == ANY))
+    if (r->act == SKIP && (r->op == OPEN || r->op == WRITE || r->op == READ || r->op == ANY))
         misused("skip is not for this operation");
 }
 
