@@ -111,7 +111,8 @@ void ivf_scan_numbers_get(const uint8_t *blocks, int d, int bits, int64_t slot, 
     for (; j < d; j++) {
         int shift = 0;
         ptrdiff_t high = 0;
-        int value = block[place_of(bits, j, slot % LANES, &shift, &high)] >> shift;
+        ptrdiff_t at = place_of(bits, j, slot % LANES, &shift, &high);
+        int value = block[at] >> shift;
         if (bits < 8)
             value &= 15;
         if (bits == 6)
