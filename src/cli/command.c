@@ -62,6 +62,13 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "in all. A row depends on the seed and its number alone.",
          "mpirun -n 4 mpivf generate --output rows.fbin --rows 1000000 --dim 128 --queries 1000 --queries-output "
          "queries.fbin"},
+    [IVF_COMMAND_EXPORT] =
+        {"export", "write an index for other programs",
+         "Writes the newest version of an index as a file that faiss.read_index opens, trained parts and codes bit by "
+         "bit, so that FAISS finds the same neighbours: with its lists in the same file, or in one beside it that "
+         "FAISS maps. Or writes the model's arrays as .npy files. The ranks write one file together. Cosine becomes "
+         "the inner product of rows of norm 1.",
+         "mpirun -n 4 mpivf export photos.ivf --format faiss --output photos.faiss --nprobe 16"},
 };
 
 const ivf_command *ivf_command_get(ivf_command_id id)

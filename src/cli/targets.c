@@ -122,3 +122,16 @@ int ivf_targets_check_generated(const ivf_ctx *ctx, const char *rows, const char
 {
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_generated(rows, queries) : MPIVF_OK);
 }
+
+static int check_file(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
+        return ivf_fail(MPIVF_USAGE, "--output %s is a folder; name a file", path);
+    return find_folder("output", path, &found);
+}
+
+int ivf_targets_check_file(const ivf_ctx *ctx, const char *path)
+{
+    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_file(path) : MPIVF_OK);
+}

@@ -14,4 +14,8 @@ int ivf_targets_check_results(const ivf_ctx *ctx, const ivf_options *options, co
  * folder does not exist or both go to one file. */
 int ivf_targets_check_generated(const ivf_ctx *ctx, const char *rows, const char *queries);
 
+/* Collective; rank 0 looks. Whether the folder that --output `path` goes to exists: MPIVF_USAGE when it does not, or
+ * when `path` is itself a folder. */
+int ivf_targets_check_file(const ivf_ctx *ctx, const char *path);
+
 #endif

@@ -31,15 +31,25 @@ static const char *descr_of(ivf_element type)
     return "";
 }
 
-void ivf_npyhead_make(ivf_element type, int64_t rows, int64_t d, char head[IVF_NPY_HEAD_BYTES])
+void ivf_npyhead_make_array(const ivf_array *array, char head[IVF_NPY_HEAD_BYTES])
 {
     static const char prefix[PREFIX_BYTES] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, IVF_NPY_HEAD_BYTES - PREFIX_BYTES,
                                               0};
+    char shape[24 * IVF_ARRAY_RANK] = "";
+    size_t used = 0;
+    for (int i = 0; i < array->rank; i++)
+        used +=
+            ivf_to_size(snprintf(shape + used, sizeof shape - used, "%s%" PRId64, i > 0 ? ", " : "", array->dims[i]));
     memcpy(head, prefix, PREFIX_BYTES);
-    int length = snprintf(head + PREFIX_BYTES, IVF_NPY_HEAD_BYTES - PREFIX_BYTES,
-                          "{'descr': '%s', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 "), }",
-                          descr_of(type), rows, d);
-    size_t used = PREFIX_BYTES + ivf_to_size(length);
+    used = PREFIX_BYTES + ivf_to_size(snprintf(head + PREFIX_BYTES, IVF_NPY_HEAD_BYTES - PREFIX_BYTES,
+                                               "{'descr': '%s', 'fortran_order': False, 'shape': (%s%s), }",
+                                               descr_of(array->type), shape, array->rank == 1 ? "," : ""));
     memset(head + used, ' ', IVF_NPY_HEAD_BYTES - 1 - used);
     head[IVF_NPY_HEAD_BYTES - 1] = '\n';
+}
+
+void ivf_npyhead_make(ivf_element type, int64_t rows, int64_t d, char head[IVF_NPY_HEAD_BYTES])
+{
+    const ivf_array matrix = {.type = type, .rank = 2, .dims = {rows, d}};
+    ivf_npyhead_make_array(&matrix, head);
 }

@@ -1,27 +1,18 @@
-/* One matrix file, written by all ranks. Rank 0 creates it and reserves its space; every rank opens the temporary name
- * and writes its own rows with pwrite at places that follow from the row numbers, so that the bytes depend neither on
- * the ranks nor on their order. Each step's outcome is agreed on, and a failure anywhere leaves no file.
- *
- * Independent writes rather than MPI-IO: they are as fast or faster, give the system's reason for a failure, and cannot
- * leave the other ranks waiting inside a collective write. */
+/* A matrix in a file that all ranks write (io/outfile.h): rows at places that follow from their numbers, so that the
+ * bytes depend neither on the ranks nor on their order. */
 #include "io/writer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
-#include "io/bytes.h"
 #include "io/npyhead.h"
-#include "io/publish.h"
+#include "io/outfile.h"
 #include "math/pack.h"
 
 enum { PIECE_BYTES = 4 << 20, D_MOST = 1 << 24 };
@@ -44,9 +35,8 @@ static const format formats[] = {
 };
 
 struct ivf_writer {
-    char path[IVF_PATH_BYTES];
-    char temp[IVF_PATH_BYTES];
-    int fd;
+    const char *path; /* borrowed while it is opened */
+    ivf_outfile *file;
     const format *format;
     ivf_element type;
     int64_t rows;
@@ -109,16 +99,12 @@ static int prepare(const char *path, ivf_element npy_type, int64_t rows, int d, 
         return ivf_fail(MPIVF_USAGE,
                         "%s: vectors go to names that end in .npy, .fbin, .f16bin, .u8bin, .i8bin, .fvecs or .bvecs",
                         path);
-    if (strlen(path) >= IVF_PATH_BYTES)
-        return ivf_fail(MPIVF_USAGE, "%.64s...: the path has %zu characters; at most %d are possible", path,
-                        strlen(path), IVF_PATH_BYTES - 1);
     if (f->head == HEAD_NPY && !is_packable(npy_type))
         return ivf_fail(MPIVF_USAGE, "%s: vectors of %s are not written", path, ivf_element_name(npy_type));
     ivf_writer *w = ivf_new_zero(1, sizeof *w);
     if (w == NULL)
         return MPIVF_FAILED;
-    (void)snprintf(w->path, sizeof w->path, "%s", path);
-    w->fd = -1;
+    w->path = path;
     w->format = f;
     w->type = f->head == HEAD_NPY ? npy_type : f->type;
     w->rows = rows;
@@ -131,73 +117,22 @@ static int prepare(const char *path, ivf_element npy_type, int64_t rows, int d, 
     return w->piece != NULL ? MPIVF_OK : MPIVF_FAILED;
 }
 
-/* A filesystem that cannot reserve space still makes the file as long as it will be. */
-static int reserve(const ivf_writer *w)
-{
-    int wrong = 0;
-    if (w->bytes == 0)
-        return MPIVF_OK;
-    do
-        wrong = fallocate(w->fd, 0, 0, w->bytes) == 0 ? 0 : errno;
-    while (wrong == EINTR);
-    if (wrong == EOPNOTSUPP || wrong == ENOSYS)
-        wrong = ftruncate(w->fd, w->bytes) == 0 ? 0 : errno;
-    return wrong == 0 ? MPIVF_OK : ivf_fail_errno(wrong, "%s: cannot reserve %" PRId64 " bytes", w->path, w->bytes);
-}
-
-static int write_at(const ivf_writer *w, const void *data, int64_t bytes, int64_t offset)
-{
-    int wrong = ivf_bytes_write(w->fd, data, ivf_to_size(bytes), offset);
-    return wrong == 0 ? MPIVF_OK
-                      : ivf_fail_errno(wrong, "%s: cannot write %" PRId64 " bytes at %" PRId64, w->path, bytes, offset);
-}
-
-static int create(ivf_writer *w)
+static int put_head(const ivf_writer *w)
 {
     char npy[IVF_NPY_HEAD_BYTES];
-    int rc = ivf_publish_create(w->path, w->temp, &w->fd);
-    if (rc != MPIVF_OK) {
-        w->temp[0] = '\0';
-        return rc;
-    }
-    rc = reserve(w);
-    if (rc != MPIVF_OK || w->format->head == HEAD_NONE)
-        return rc;
+    const uint32_t counts[2] = {(uint32_t)w->rows, (uint32_t)w->d};
     if (w->format->head == HEAD_NPY) {
         ivf_npyhead_make(w->type, w->rows, w->d, npy);
-        return write_at(w, npy, w->head, 0);
+        return ivf_outfile_put(w->file, npy, sizeof npy, 0);
     }
-    const uint32_t counts[2] = {(uint32_t)w->rows, (uint32_t)w->d};
-    return write_at(w, counts, w->head, 0);
+    return w->format->head == HEAD_COUNTS ? ivf_outfile_put(w->file, counts, sizeof counts, 0) : MPIVF_OK;
 }
 
-static int open_created(ivf_writer *w)
+static void free_writer(ivf_writer *w)
 {
-    w->fd = open(w->temp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    return w->fd >= 0 ? MPIVF_OK
-                      : ivf_fail_errno(errno, "%s: rank 0 has made the file, but it cannot be opened here", w->temp);
-}
-
-/* Lets go of everything; rank 0 also of a file that has not got its name. */
-static void discard(const ivf_ctx *ctx, ivf_writer *w)
-{
-    if (w == NULL)
-        return;
-    if (w->fd >= 0)
-        (void)close(w->fd);
-    if (ivf_ctx_is_root(ctx) && w->temp[0] != '\0')
-        ivf_publish_discard(w->temp, -1);
-    ivf_free(w->piece);
+    if (w != NULL)
+        ivf_free(w->piece);
     ivf_free(w);
-}
-
-static int create_everywhere(const ivf_ctx *ctx, ivf_writer *w)
-{
-    int rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? create(w) : MPIVF_OK);
-    if (rc != MPIVF_OK)
-        return rc;
-    ivf_bcast(ctx, w->temp, sizeof w->temp);
-    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : open_created(w));
 }
 
 int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, int64_t rows, int d,
@@ -206,10 +141,15 @@ int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, 
     ivf_writer *w = NULL;
     int rc = ivf_agree(ctx, prepare(path, npy_type, rows, d, &w));
     if (rc == MPIVF_OK && w != NULL)
-        rc = create_everywhere(ctx, w);
+        rc = ivf_outfile_open(ctx, path, w->bytes, &w->file);
+    if (rc == MPIVF_OK && w != NULL) {
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? put_head(w) : MPIVF_OK);
+        if (rc != MPIVF_OK)
+            rc = ivf_outfile_close(ctx, w->file, rc);
+    }
     *writer = rc == MPIVF_OK ? w : NULL;
     if (rc != MPIVF_OK)
-        discard(ctx, w);
+        free_writer(w);
     return rc;
 }
 
@@ -234,14 +174,14 @@ int ivf_writer_put(ivf_writer *writer, int64_t first, int64_t n, const float *x)
 {
     const ivf_writer *w = writer;
     if (first < 0 || n < 0 || n > w->rows || first > w->rows - n)
-        return ivf_fail(MPIVF_FAILED, "%s: %" PRId64 " rows from %" PRId64 " on do not exist: there are %" PRId64,
-                        w->path, n, first, w->rows);
+        return ivf_fail(MPIVF_FAILED, "%" PRId64 " rows from %" PRId64 " on cannot be written: there are %" PRId64, n,
+                        first, w->rows);
     bool is_as_given = w->type == IVF_F32 && !w->format->has_prefix;
     int rc = MPIVF_OK;
     for (int64_t done = 0; rc == MPIVF_OK && done < n;) {
         int64_t count = is_as_given ? n : ivf_min_i64(w->piece_rows, n - done);
         const void *data = is_as_given ? x : pack_rows(w, count, x + done * w->d);
-        rc = write_at(w, data, count * w->stride, w->head + (first + done) * w->stride);
+        rc = ivf_outfile_put(w->file, data, ivf_to_size(count * w->stride), w->head + (first + done) * w->stride);
         done += count;
     }
     if (rc == MPIVF_OK)
@@ -259,59 +199,30 @@ static int complete_prefixes(const ivf_ctx *ctx, const ivf_writer *w)
     int rc = MPIVF_OK;
     while (rc == MPIVF_OK && row < end) {
         int64_t n = ivf_min_i64(w->piece_rows, end - row);
-        size_t bytes = ivf_to_size(n * w->stride);
-        size_t got = 0;
-        int wrong = ivf_bytes_read(w->fd, w->piece, bytes, row * w->stride, &got);
-        if (wrong != 0 || got < bytes)
-            return ivf_fail_errno(wrong != 0 ? wrong : EIO, "%s: cannot read back", w->temp);
+        rc = ivf_outfile_get(w->file, w->piece, ivf_to_size(n * w->stride), row * w->stride);
         for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {
             int32_t prefix = 0;
             memcpy(&prefix, w->piece + i * w->stride, sizeof prefix);
             if (prefix == 0)
-                rc = write_at(w, &d, sizeof d, (row + i) * w->stride);
+                rc = ivf_outfile_put(w->file, &d, sizeof d, (row + i) * w->stride);
         }
         row += n;
     }
     return rc;
 }
 
-static int make_durable(const ivf_writer *w)
-{
-    return fsync(w->fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", w->path);
-}
-
-static int close_own(ivf_writer *w)
-{
-    int fd = w->fd;
-    w->fd = -1;
-    return close(fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot close", w->path);
-}
-
-/* Gives the file its name, which ends the temporary one either way. */
-static int publish(ivf_writer *w)
-{
-    int rc = ivf_publish_rename(w->temp, w->path, NULL, NULL);
-    w->temp[0] = '\0';
-    return rc;
-}
-
 int ivf_writer_close(const ivf_ctx *ctx, ivf_writer *writer, int rc)
 {
-    rc = ivf_agree(ctx, rc == MPIVF_OK && writer != NULL ? make_durable(writer) : rc);
+    rc = ivf_agree(ctx, rc);
     if (writer == NULL)
         return rc;
     if (rc == MPIVF_OK && writer->format->has_prefix) {
         int64_t put = writer->put;
         ivf_allsum_i64(ctx, &put, 1);
-        if (put < writer->rows) {
+        if (put < writer->rows)
             rc = complete_prefixes(ctx, writer);
-            rc = ivf_agree(ctx, rc == MPIVF_OK ? make_durable(writer) : rc);
-        }
     }
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, close_own(writer));
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? publish(writer) : MPIVF_OK);
-    discard(ctx, writer);
+    rc = ivf_outfile_close(ctx, writer->file, rc);
+    free_writer(writer);
     return rc;
 }
