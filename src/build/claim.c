@@ -14,23 +14,11 @@
 #include "build/resume.h"
 #include "comm/transfer.h"
 #include "index/building.h"
+#include "index/folders.h"
 #include "index/manifest.h"
 #include "io/folder.h"
 
-static const char *const folders[] = {"manifests", "models", "fragments"};
-enum { FOLDERS = sizeof folders / sizeof folders[0] };
-
 /* ---- what is there ---- */
-
-static int refuse_entry(void *arg, const char *name)
-{
-    const char *index = arg;
-    bool known = strcmp(name, "building") == 0;
-    for (int i = 0; i < FOLDERS; i++)
-        known = known || strcmp(name, folders[i]) == 0;
-    return known ? MPIVF_OK
-                 : ivf_fail(MPIVF_CONFLICT, "%s is no index: it holds %s; choose a new or empty folder", index, name);
-}
 
 static int refuse_existing(const ivf_build_config *config, int64_t latest)
 {
@@ -44,7 +32,7 @@ int ivf_claim_look(const ivf_build_config *config, int64_t *version)
 {
     ivf_building_list unfinished = {0};
     int64_t latest = 0;
-    int rc = ivf_folder_walk(config->index, refuse_entry, (void *)config->index);
+    int rc = ivf_folders_refuse_foreign(config->index);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_latest(config->index, &latest);
     if (rc == MPIVF_OK)
@@ -203,17 +191,6 @@ static int settle_plan(const ivf_build_state *build)
     return rc;
 }
 
-static int make_folders(const char *index)
-{
-    char path[IVF_PATH_BYTES];
-    int rc = MPIVF_OK;
-    for (int i = 0; rc == MPIVF_OK && i < FOLDERS; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", index, folders[i]);
-        rc = ivf_make_folder(path);
-    }
-    return rc;
-}
-
 /* With the build's lock held. */
 static int settle_own(ivf_build_state *build)
 {
@@ -226,7 +203,7 @@ static int settle_own(ivf_build_state *build)
     if (rc == MPIVF_OK)
         rc = settle_plan(build);
     if (rc == MPIVF_OK)
-        rc = make_folders(index);
+        rc = ivf_folders_make(index);
     return rc == MPIVF_OK ? ivf_building_sweep(index, build->plan.build_id) : rc;
 }
 
@@ -257,20 +234,6 @@ static void look_for_commit(ivf_build_state *build)
         return;
     build->committed = strcmp(newest->build_id, build->plan.build_id) == 0;
     ivf_manifest_free(newest);
-}
-
-/* rmdir takes only empty folders, so this never harms an index. Another build may count on them. */
-static void remove_empty_folders(const ivf_build_state *build)
-{
-    char path[IVF_PATH_BYTES];
-    ivf_building_list list;
-    if (ivf_building_find(build->config->index, &list) != MPIVF_OK)
-        return;
-    for (int i = 0; list.count == 0 && i < FOLDERS; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", build->config->index, folders[i]);
-        (void)rmdir(path);
-    }
-    ivf_free(list.ids);
 }
 
 static void tell_what_is_kept(const ivf_build_state *build)
@@ -306,7 +269,7 @@ static void put_away(ivf_build_state *build)
     }
     ivf_lock_release(build->lock);
     build->lock = NULL;
-    remove_empty_folders(build);
+    ivf_folders_remove_empty(index);
 }
 
 static void leave(const ivf_build_state *build, ivf_lock *all)

@@ -15,6 +15,7 @@
 #include "base/stop.h"
 #include "base/text.h"
 #include "comm/transfer.h"
+#include "index/folders.h"
 #include "index/manifest.h"
 #include "io/folder.h"
 #include "math/simd.h"
@@ -92,15 +93,6 @@ int ivf_commit_gather(const ivf_ctx *ctx, ivf_build_state *build)
     return rc;
 }
 
-static json_t *describe_run(const ivf_ctx *ctx, const ivf_build_state *build)
-{
-    char now[24];
-    ivf_clock_utc(now);
-    return json_pack("{s:s, s:i, s:s, s:s, s:f}", "committed", now, "ranks", ivf_ctx_size(ctx), "host",
-                     ivf_ctx_host(ctx), "simd", ivf_simd_name(ivf_simd_level()), "seconds",
-                     ivf_clock() - build->started);
-}
-
 static void free_shards(ivf_manifest_shard *shards, int count)
 {
     for (int i = 0; shards != NULL && i < count; i++) {
@@ -133,18 +125,6 @@ static ivf_manifest_shard *describe_shards(const ivf_build_state *build)
     return shards;
 }
 
-static void add_totals(ivf_manifest *m)
-{
-    for (int64_t i = 0; i < m->fragment_count; i++) {
-        const ivf_fragment_record *f = &m->fragments[i];
-        m->postings += f->postings;
-        m->digest_in += f->digest_in;
-        m->digest_out += f->digest_out;
-        for (int r = 0; r < IVF_ROW_REASONS; r++)
-            m->skipped[r] += f->skipped[r];
-    }
-}
-
 static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
@@ -166,10 +146,10 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
                       .shard_count = shard_count,
                       .shards = shards,
                       .config = json_deep_copy(build->config->config),
-                      .build = describe_run(ctx, build)};
+                      .build = ivf_manifest_describe_run(ctx, build->started)};
     memcpy(m.build_id, plan->build_id, sizeof m.build_id);
     memcpy(m.model_id, build->model->id, sizeof m.model_id);
-    add_totals(&m);
+    ivf_manifest_add_totals(&m);
     int rc = ivf_fault("commit") ? MPIVF_FAILED : ivf_manifest_check(&m, build->config->index);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_commit(&m, build->config->index);
@@ -180,26 +160,12 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
     return rc;
 }
 
-/* Rank 0: what the manifest will name is durable, and so are the folders that lead to it, whichever run made them. */
-static int sync_folders(const char *index)
-{
-    static const char *const below[] = {"/models", "/fragments", "/manifests", "", "/.."};
-    char path[IVF_PATH_BYTES];
-    int rc = MPIVF_OK;
-    for (size_t i = 0; rc == MPIVF_OK && i < sizeof below / sizeof below[0]; i++) {
-        (void)snprintf(path, sizeof path, "%s%s", index, below[i]);
-        if (access(path, R_OK) == 0) /* the one above need not be readable for us */
-            rc = ivf_folder_sync(path);
-    }
-    return rc;
-}
-
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build)
 {
     int rc = ivf_stamps_check(ctx, build->stamps, build->stamp_count);
     build->input_changed = rc == MPIVF_BAD_INPUT;
     ivf_stop_forbid();
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? sync_folders(build->config->index) : MPIVF_OK);
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? ivf_folders_sync(build->config->index) : MPIVF_OK);
     return rc == MPIVF_OK ? ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, build) : MPIVF_OK) : rc;
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cluster/tree_grow.h"
 #include "codec/opq.h"
+#include "index/fragment.h"
 #include "math/coarse.h"
 
 static const int64_t SAMPLE_PER_LIST = 256; /* FAISS's max_points_per_centroid */
@@ -18,9 +19,6 @@ static const int64_t LEAST_PER_LIST = 39;   /* FAISS's min_points_per_centroid *
 static const int32_t MOST_CHOSEN_LISTS = 1 << 20;
 static const int64_t MOST_SAMPLED = INT32_MAX; /* k-means numbers its rows in 31 bits */
 static const int32_t LEAST_FOR_TREE = 64;      /* lists: fewer have no more upper nodes than that to be found among */
-static const int64_t FRAGMENT_GRAIN = 4096;
-static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
-static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
 
 int32_t ivf_plan_nlist(int64_t rows)
 {
@@ -31,15 +29,6 @@ int32_t ivf_plan_nlist(int64_t rows)
     while (nlist > 1 && rows / nlist < LEAST_PER_LIST)
         nlist /= 2;
     return nlist;
-}
-
-int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size)
-{
-    int64_t share = ivf_round_up(ivf_ceil_div(rows, 64), FRAGMENT_GRAIN);
-    int64_t least = ivf_max_i64(FRAGMENT_GRAIN, 4 * (int64_t)nlist);
-    int64_t fitting = FRAGMENT_MOST_BYTES / (int64_t)(code_size + sizeof(uint64_t)) / FRAGMENT_GRAIN * FRAGMENT_GRAIN;
-    int64_t most = ivf_min_i64(FRAGMENT_MOST_ROWS, ivf_max_i64(fitting, FRAGMENT_GRAIN));
-    return ivf_min_i64(ivf_max_i64(share, least), most);
 }
 
 static int check_rotation(const ivf_plan *plan)
@@ -143,7 +132,7 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
         return rc;
     plan->fragment_rows = config->fragment_rows > 0
                               ? config->fragment_rows
-                              : ivf_plan_fragment_rows(plan->rows, plan->factory.nlist, plan->code_size);
+                              : ivf_fragment_usual_rows(plan->rows, plan->factory.nlist, plan->code_size);
     plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
     rc = check_sizes(config, plan);
     return rc == MPIVF_OK ? check_tree(config, plan) : rc;

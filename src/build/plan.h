@@ -34,11 +34,6 @@ typedef struct {
  * min_points_per_centroid) and at most 2^20 lists. */
 int32_t ivf_plan_nlist(int64_t rows);
 
-/* Local. Rows of a fragment when the user gives none: a 64th of the dataset, so that many ranks share small datasets
- * evenly, in whole multiples of 4096; at least 4096 and 4 nlist (offsets stay small beside postings), at most 2^20 and
- * 256 MiB of postings (what a rank holds at a time). */
-int64_t ivf_plan_fragment_rows(int64_t rows, int32_t nlist, size_t code_size);
-
 /* Local. Decides everything for one dataset and `version`. MPIVF_BAD_INPUT: fewer rows than lists, a codec that d does
  * not fit. MPIVF_USAGE: a sample smaller than nlist or beyond 2^32 - 1 rows, more than a million fragments. */
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan);

@@ -17,6 +17,7 @@ int ivf_cmd_vacuum(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_repair(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_export(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_import(const ivf_ctx *ctx, const ivf_options *options);
 
 /* Local. What the options of build and plan say; borrows from them. Without the JSON. */
 int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config);

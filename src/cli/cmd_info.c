@@ -172,6 +172,10 @@ static void add_model(ivf_text *out, const ivf_manifest *m, const ivf_model *mod
     ivf_factory_text(&m->factory, factory);
     ivf_text_add(out, "model         %s, d %d, metric %s, %d lists\n", factory, m->d, ivf_metric_name(m->metric),
                  m->factory.nlist);
+    if (t->sample_rows == 0) {
+        ivf_text_add(out, "training      elsewhere: the model was imported\n");
+        return;
+    }
     ivf_text_add(out, "training      %" PRId64 " rows, seed %" PRIu64 ", %d iterations (stopped by %s)", t->sample_rows,
                  t->seed, t->iterations, t->stopped);
     if (t->iterations > 0)

@@ -69,6 +69,12 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "FAISS maps. Or writes the model's arrays as .npy files. The ranks write one file together. Cosine becomes "
          "the inner product of rows of norm 1.",
          "mpirun -n 4 mpivf export photos.ivf --format faiss --output photos.faiss --nprobe 16"},
+    [IVF_COMMAND_IMPORT] =
+        {"import", "make an index of one that FAISS wrote",
+         "Takes over an IVF index over flat rows, a scalar or a product quantizer, with or without OPQ before it, its "
+         "lists in the file or in one of their own: centroids, trained parts and codes as they are, bit by bit. The "
+         "result is committed like a build's.",
+         "mpirun -n 4 mpivf import --format faiss photos.faiss photos.ivf"},
 };
 
 const ivf_command *ivf_command_get(ivf_command_id id)

@@ -40,6 +40,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_REPAIR] = ivf_cmd_repair,
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     [IVF_COMMAND_EXPORT] = ivf_cmd_export,
+    [IVF_COMMAND_IMPORT] = ivf_cmd_import,
     /* clang-format on */
 };
 

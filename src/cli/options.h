@@ -21,12 +21,14 @@ typedef enum {
     IVF_COMMAND_REPAIR,
     IVF_COMMAND_GENERATE,
     IVF_COMMAND_EXPORT,
+    IVF_COMMAND_IMPORT,
     IVF_COMMAND_COUNT
 } ivf_command_id;
 
 /* Rows of the table. The same name may stand for different things in different commands (--queries). */
 typedef enum {
     IVF_OPTION_NONE,
+    IVF_OPTION_IMPORT_FILE,
     IVF_OPTION_INDEX,
     IVF_OPTION_INPUT,
     IVF_OPTION_DATASET,
@@ -47,6 +49,7 @@ typedef enum {
     IVF_OPTION_EXPORT_FORMAT,
     IVF_OPTION_EXPORT_OUTPUT,
     IVF_OPTION_EXPORT_NPROBE,
+    IVF_OPTION_IMPORT_FORMAT,
     IVF_OPTION_ROWS,
     IVF_OPTION_DIM,
     IVF_OPTION_CLUSTERS,

@@ -135,15 +135,26 @@ static void take(parser *p, ivf_option_id id, const char *text)
     p->found[p->count++] = (occurrence){.id = id, .text = text};
 }
 
+static bool is_found(const parser *p, ivf_option_id id)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->found[i].id == id)
+            return true;
+    return false;
+}
+
+/* Arguments without a name come in the order of the table. */
 static int take_argument(parser *p, const char *text)
 {
-    bool wanted = ivf_option_in(IVF_OPTION_INDEX, p->options->command);
-    for (int i = 0; i < p->count; i++)
-        wanted = wanted && p->found[i].id != IVF_OPTION_INDEX;
-    if (!wanted)
-        return ivf_fail(MPIVF_USAGE, "unexpected argument '%s'", text);
-    take(p, IVF_OPTION_INDEX, text);
-    return MPIVF_OK;
+    for (int row = 0; row < IVF_OPTION_COUNT; row++) {
+        const ivf_option_id id = (ivf_option_id)row;
+        if ((ivf_option_get(id)->flags & IVF_ROW_POSITIONAL) != 0 && ivf_option_in(id, p->options->command) &&
+            !is_found(p, id)) {
+            take(p, id, text);
+            return MPIVF_OK;
+        }
+    }
+    return ivf_fail(MPIVF_USAGE, "unexpected argument '%s'", text);
 }
 
 static int take_option(parser *p, int got)

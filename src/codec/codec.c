@@ -28,6 +28,7 @@ int ivf_codec_new(const ivf_codec_spec *spec, int d, ivf_codec **codec)
     if (made == NULL)
         return MPIVF_FAILED;
     *made = (ivf_codec){.spec = *spec, .d = d, .functions = functions_of[spec->kind]};
+    made->residual = made->functions->residual;
     int rc = made->functions->make == NULL ? MPIVF_OK : made->functions->make(made);
     if (rc != MPIVF_OK) {
         ivf_codec_free(made);
@@ -69,7 +70,17 @@ void ivf_codec_name(const ivf_codec_spec *spec, char text[32])
 
 bool ivf_codec_is_residual(const ivf_codec *codec)
 {
+    return codec->residual;
+}
+
+bool ivf_codec_is_usually_residual(const ivf_codec *codec)
+{
     return codec->functions->residual;
+}
+
+void ivf_codec_set_residual(ivf_codec *codec, bool residual)
+{
+    codec->residual = residual;
 }
 
 size_t ivf_codec_code_size(const ivf_codec *codec)

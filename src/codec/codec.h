@@ -49,6 +49,11 @@ size_t ivf_codec_code_size(const ivf_codec *codec);
 float ivf_codec_value_limit(const ivf_codec *codec);
 int64_t ivf_codec_training_rows(const ivf_codec *codec);
 
+/* Local. SQ and PQ code rows relative to their centroid, PQ_ROWS and full rows do not; for a codec that was made
+ * elsewhere, otherwise. Before it is trained or used. */
+void ivf_codec_set_residual(ivf_codec *codec, bool residual);
+bool ivf_codec_is_usually_residual(const ivf_codec *codec);
+
 typedef struct {
     uint64_t seed;
     int iterations;           /* of PQ's k-means, at most */

@@ -48,6 +48,7 @@ typedef struct {
 struct ivf_codec {
     ivf_codec_spec spec;
     int d;
+    bool residual; /* as its kind usually is, unless it was set */
     const ivf_codec_functions *functions;
     void *state;
 };

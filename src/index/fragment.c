@@ -16,6 +16,19 @@
 static const char FORMAT[] = "mpivf fragment";
 static const int64_t FORMAT_VERSION = 1;
 
+static const int64_t FRAGMENT_GRAIN = 4096;
+static const int64_t FRAGMENT_MOST_ROWS = 1 << 20;
+static const int64_t FRAGMENT_MOST_BYTES = 256 << 20;
+
+int64_t ivf_fragment_usual_rows(int64_t rows, int32_t nlist, size_t code_size)
+{
+    int64_t share = ivf_round_up(ivf_ceil_div(rows, 64), FRAGMENT_GRAIN);
+    int64_t least = ivf_max_i64(FRAGMENT_GRAIN, 4 * (int64_t)nlist);
+    int64_t fitting = FRAGMENT_MOST_BYTES / (int64_t)(code_size + sizeof(uint64_t)) / FRAGMENT_GRAIN * FRAGMENT_GRAIN;
+    int64_t most = ivf_min_i64(FRAGMENT_MOST_ROWS, ivf_max_i64(fitting, FRAGMENT_GRAIN));
+    return ivf_min_i64(ivf_max_i64(share, least), most);
+}
+
 int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t skipped, ivf_fragment **fragment)
 {
     *fragment = NULL;

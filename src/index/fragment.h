@@ -38,6 +38,11 @@ typedef struct {
     uint64_t checksum;                /* XXH3-64 of the file */
 } ivf_fragment_record;
 
+/* Local. Rows of a fragment when the user gives none: a 64th of the rows, so that many ranks share small rowss
+ * evenly, in whole multiples of 4096; at least 4096 and 4 nlist (offsets stay small beside postings), at most 2^20 and
+ * 256 MiB of postings (what a rank holds at a time). */
+int64_t ivf_fragment_usual_rows(int64_t rows, int32_t nlist, size_t code_size);
+
 /* Local. Arrays for `postings` postings and `skipped` rows, not filled. */
 int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t skipped, ivf_fragment **fragment);
 void ivf_fragment_free(ivf_fragment *fragment);

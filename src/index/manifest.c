@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "comm/transfer.h"
+#include "math/simd.h"
 
 /* A manifest of 10^10 rows in 10^5 fragments and 10^6 lists takes 50 MB. */
 static const size_t LARGEST_MANIFEST = (size_t)1 << 31;
@@ -201,6 +203,30 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
     *manifest = NULL;
     return ivf_manifest_share(ctx, index, ivf_ctx_is_root(ctx) ? ivf_manifest_read(index, manifest) : MPIVF_OK,
                               manifest);
+}
+
+void ivf_manifest_add_totals(ivf_manifest *manifest)
+{
+    for (int64_t i = 0; i < manifest->fragment_count; i++) {
+        const ivf_fragment_record *f = &manifest->fragments[i];
+        manifest->postings += f->postings;
+        manifest->digest_in += f->digest_in;
+        manifest->digest_out += f->digest_out;
+        for (int r = 0; r < IVF_ROW_REASONS; r++)
+            manifest->skipped[r] += f->skipped[r];
+    }
+}
+
+json_t *ivf_manifest_describe_run(const ivf_ctx *ctx, double started)
+{
+    char now[24];
+    ivf_clock_utc(now);
+    json_t *run =
+        json_pack("{s:s, s:i, s:s, s:s, s:f}", "committed", now, "ranks", ivf_ctx_size(ctx), "host", ivf_ctx_host(ctx),
+                  "simd", ivf_simd_name(ivf_simd_level()), "seconds", ivf_clock() - started);
+    if (run == NULL)
+        (void)ivf_fail(MPIVF_FAILED, "out of memory for the account of the run");
+    return run;
 }
 
 static const size_t FILE_STYLE = JSON_INDENT(1) | JSON_SORT_KEYS;

@@ -80,6 +80,13 @@ int ivf_manifest_share(const ivf_ctx *ctx, const char *index, int rc, ivf_manife
 /* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);
 
+/* Local. Adds up what the fragments' records say: postings, digests, rows skipped. */
+void ivf_manifest_add_totals(ivf_manifest *manifest);
+
+/* Local. The part that differs between runs of the same, for `build`; NULL with a failure recorded. `started`:
+ * ivf_clock at the beginning. */
+json_t *ivf_manifest_describe_run(const ivf_ctx *ctx, double started);
+
 /* Local. Every structural rule, conservation first: MPIVF_CORRUPT names the broken one; `path` is for the message. */
 int ivf_manifest_check(const ivf_manifest *manifest, const char *path);
 

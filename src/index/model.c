@@ -157,6 +157,14 @@ int ivf_model_rotate(const ivf_model *model, const float *x, int64_t n, float *o
     return rc;
 }
 
+/* Only where a codec is used otherwise than its kind usually is. */
+static void hash_residual(const ivf_model *model, ivf_hasher *hasher)
+{
+    const uint8_t residual = ivf_codec_is_residual(model->codec);
+    if ((residual != 0) != ivf_codec_is_usually_residual(model->codec))
+        ivf_hasher_add(hasher, &residual, sizeof residual);
+}
+
 int ivf_model_seal(ivf_model *model)
 {
     ivf_hasher *hasher = ivf_hasher_new();
@@ -172,6 +180,7 @@ int ivf_model_seal(ivf_model *model)
                    ivf_nearest_name(model->way.kind), model->way.probes[1], model->way.probes[2], model->agreement.rows,
                    model->agreement.same);
     ivf_hasher_add(hasher, head, sizeof head);
+    hash_residual(model, hasher);
     ivf_model_list_arrays(model, &all);
     for (int i = 0; i < all.count; i++)
         ivf_hasher_add(hasher, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
@@ -208,6 +217,9 @@ int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, model->id, sizeof model->id);
+    uint8_t residual = ivf_codec_is_residual(model->codec);
+    ivf_bcast(ctx, &residual, sizeof residual);
+    ivf_codec_set_residual(model->codec, residual != 0);
     bcast_training(ctx, &model->training);
     ivf_bcast(ctx, &model->way, sizeof model->way);
     ivf_bcast(ctx, &model->agreement, sizeof model->agreement);

@@ -299,10 +299,22 @@ static int check_finite(const ivf_array *array, const char *path)
     return MPIVF_OK;
 }
 
+static int read_residual(ivf_h5 *file, const char *path, ivf_codec *codec)
+{
+    int64_t residual = 0;
+    int rc = ivf_h5_read_i64(file, "by_residual", &residual);
+    if (rc == MPIVF_OK && (residual < 0 || residual > 1))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: by_residual is %lld, not 0 or 1", path, (long long)residual);
+    ivf_codec_set_residual(codec, residual == 1);
+    return rc;
+}
+
 static int read_contents(ivf_h5 *file, const char *path, ivf_model *model)
 {
     ivf_model_arrays all;
     int rc = read_training(file, &model->training);
+    if (rc == MPIVF_OK)
+        rc = read_residual(file, path, model->codec);
     ivf_model_list_arrays(model, &all);
     for (int i = 0; rc == MPIVF_OK && i < all.count; i++) {
         rc = ivf_h5_read(file, &all.arrays[i]);

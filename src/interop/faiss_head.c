@@ -107,6 +107,7 @@ static uint32_t name_of(const ivf_codec_spec *spec)
     case IVF_CODEC_SQ:
         return IVF_FOURCC('I', 'w', 'S', 'q');
     case IVF_CODEC_PQ:
+    case IVF_CODEC_PQ_ROWS:
         return IVF_FOURCC('I', 'w', 'P', 'Q');
     }
     return 0;
@@ -204,7 +205,7 @@ static void put_head(emitter *e, const ivf_faiss_head *head)
     put_centroids(e, model);
     put_u8(e, 0); /* no direct map, whose array is empty */
     put_u64(e, 0);
-    if (model->factory.codec.kind == IVF_CODEC_PQ)
+    if (ivf_codec_has_words(&model->factory.codec))
         put_product_quantizer(e, model);
     else if (model->factory.codec.kind != IVF_CODEC_FLAT)
         put_scalar_quantizer(e, model);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
@@ -266,6 +267,8 @@ static int write_groups(const ivf_ctx *ctx, ivf_lists *lists, const int32_t *gro
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
         g.first = groups[t];
         g.end = groups[t + 1];
+        if (rc == MPIVF_OK)
+            rc = ivf_stop_check();
         if (rc == MPIVF_OK)
             rc = write_group(lists, &g);
         if (rc != MPIVF_OK)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """search_faiss.py QUERIES NPROBE NAME...: FAISS opens NAME.faiss, finds what mpivf has found (NAME.h5), and writes the same file again.
 search_faiss.py --search FILE QUERIES OUT [ON_DISK_FLAGS]: searches as the file says; OUT.npz gets rows, ids and distances.
+search_faiss.py --found NAME...: what mpivf has found (NAME.h5) is what FAISS had (NAME.npz).
 search_faiss.py --same A.npz B.npz: the same rows, ids and distances, bit by bit.
 The metric is the second word of NAME: IVF64,SQ8.cosine.
 """
@@ -56,6 +57,16 @@ def check(queries, nprobe, names):
         assert filecmp.cmp(name + ".faiss", "again.faiss", shallow=False), f"{name}: FAISS writes another file"
 
 
+def found(names):
+    import h5py
+
+    for name in names:
+        with h5py.File(name + ".h5", "r") as file:
+            ids, distances = file["neighbors"][...], file["distances"][...]
+        peer = np.load(name + ".npz")
+        compare(name, ids, distances, peer["ids"], peer["distances"])
+
+
 def search(path, queries, out, flags="0"):
     index, _ = open_index(path, int(flags))
     distances, ids = index.search(read(queries), 10)
@@ -71,6 +82,8 @@ def same(a, b):
 if __name__ == "__main__":
     if sys.argv[1] == "--search":
         search(*sys.argv[2:])
+    elif sys.argv[1] == "--found":
+        found(sys.argv[2:])
     elif sys.argv[1] == "--same":
         same(*sys.argv[2:])
     else:

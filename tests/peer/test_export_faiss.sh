@@ -24,6 +24,7 @@ prepare() { # prepare FACTORY METRIC: an index, what mpivf finds in it, and its 
 for metric in l2 ip cosine; do
     for codec in Flat SQfp16 SQ8 SQ6 SQ4 PQ16 PQ32x4 PQ16x5 PQ16x6 PQ16x7; do prepare "IVF64,$codec" "$metric"; done
 done
+prepare IVF64,PQ32x4fs l2
 prepare OPQ16,IVF64,PQ16 l2
 prepare OPQ8_32,IVF64,SQ8 ip
 "${peer[@]}" "$queries" 8 "${names[@]}"

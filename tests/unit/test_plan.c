@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "build/plan.h"
+#include "index/fragment.h"
 
 START_TEST(nlist_follows_four_roots_of_n)
 {
@@ -20,13 +21,13 @@ END_TEST
 
 START_TEST(fragments_fit_dataset_lists_and_memory)
 {
-    ck_assert_int_eq(ivf_plan_fragment_rows(10, 1, 32), 4096);
-    ck_assert_int_eq(ivf_plan_fragment_rows(100000, 1024, 32), 4096);
-    ck_assert_int_eq(ivf_plan_fragment_rows(1048576, 4096, 32), 16384);
-    ck_assert_int_eq(ivf_plan_fragment_rows(1048576, 65536, 32), 262144);
-    ck_assert_int_eq(ivf_plan_fragment_rows(10000000000, 65536, 32), 1 << 20);
-    ck_assert_int_le(ivf_plan_fragment_rows(10000000000, 65536, 3072) * (3072 + 8), 256 << 20);
-    ck_assert_int_eq(ivf_plan_fragment_rows(10000000000, 16, 1 << 20), 4096);
+    ck_assert_int_eq(ivf_fragment_usual_rows(10, 1, 32), 4096);
+    ck_assert_int_eq(ivf_fragment_usual_rows(100000, 1024, 32), 4096);
+    ck_assert_int_eq(ivf_fragment_usual_rows(1048576, 4096, 32), 16384);
+    ck_assert_int_eq(ivf_fragment_usual_rows(1048576, 65536, 32), 262144);
+    ck_assert_int_eq(ivf_fragment_usual_rows(10000000000, 65536, 32), 1 << 20);
+    ck_assert_int_le(ivf_fragment_usual_rows(10000000000, 65536, 3072) * (3072 + 8), 256 << 20);
+    ck_assert_int_eq(ivf_fragment_usual_rows(10000000000, 16, 1 << 20), 4096);
 }
 END_TEST
 
