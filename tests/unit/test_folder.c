@@ -102,6 +102,7 @@ int main(void)
 {
     Suite *suite = suite_create("folder");
     TCase *tests = tcase_create("folder");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_tree_goes_with_all_that_is_in_it);
     tcase_add_test(tests, links_are_removed_and_what_they_lead_to_stays);
