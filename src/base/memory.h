@@ -19,6 +19,15 @@ void *ivf_resize(void *block, size_t count, size_t size);
 /* Local. Gives a block back; NULL is allowed. */
 void ivf_free(void *block);
 
+/* Local. The next `bytes` bytes of a block, whose first *used are taken, aligned to 64; NULL of no block, when only the
+ * counting is wanted. */
+static inline void *ivf_memory_piece(void *block, size_t *used, size_t bytes)
+{
+    void *piece = block == NULL ? NULL : (char *)block + *used;
+    *used += (bytes + 63) / 64 * 64;
+    return piece;
+}
+
 /* Local. Bytes held now through ivf_new, and their peak since the start or the last reset. */
 size_t ivf_memory_now(void);
 size_t ivf_memory_peak(void);

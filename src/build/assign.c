@@ -13,8 +13,10 @@
 #include "build/encode.h"
 #include "build/publisher.h"
 #include "comm/progress.h"
+#include "comm/shared.h"
 #include "comm/tickets.h"
 #include "io/stream.h"
+#include "math/simd.h"
 
 enum { BLOCK_ROWS = 1024 };
 
@@ -23,6 +25,7 @@ typedef struct {
     ivf_build_state *build;
     ivf_tickets *tickets;
     ivf_progress *progress;
+    ivf_shared *packed; /* centroids as the encoder wants them, once for the ranks of a node */
     ivf_encoder *encoder;
     int depth;          /* blocks of the input that are held */
     int64_t block_rows; /* of each; where blocks end does not change what becomes of a row */
@@ -45,9 +48,6 @@ static int open_work(assign_state *s)
     s->codes = ivf_new(rows, plan->code_size);
     if (s->list == NULL || s->ids == NULL || s->reasons == NULL || s->codes == NULL)
         return MPIVF_FAILED;
-    s->encoder = ivf_encoder_new(s->build->model, plan);
-    if (s->encoder == NULL)
-        return MPIVF_FAILED;
     const ivf_needs_pieces *planned = &s->build->needs.pieces;
     s->block_rows = planned->block_rows;
     s->depth = planned->depth;
@@ -61,6 +61,26 @@ static int open_work(assign_state *s)
     s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected,
                                       &(ivf_publisher_room){plan->factory.nlist, plan->code_size, (int64_t)rows});
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
+/* Collective. One rank of a node packs the centroids, the others look at them. */
+static int open_encoder(const ivf_ctx *ctx, assign_state *s)
+{
+    const ivf_model *model = s->build->model;
+    const ivf_plan *plan = &s->build->plan;
+    const int64_t bytes = ivf_encoder_shared_memory(plan, &model->tree, &model->way);
+    int rc = ivf_shared_new(ctx, ivf_to_size(bytes), (int64_t)ivf_simd_level(), &s->packed);
+    if (rc != MPIVF_OK)
+        return rc;
+    void *block = ivf_shared_data(s->packed);
+    if (ivf_shared_fills(s->packed))
+        s->encoder = ivf_encoder_new(model, plan, block, false);
+    rc = ivf_shared_fills(s->packed) && s->encoder == NULL ? MPIVF_FAILED : MPIVF_OK;
+    ivf_shared_finish(ctx, s->packed);
+    rc = ivf_agree(ctx, rc);
+    if (rc == MPIVF_OK && s->encoder == NULL)
+        s->encoder = ivf_encoder_new(model, plan, block, true);
+    return ivf_agree(ctx, rc == MPIVF_OK && s->encoder == NULL ? MPIVF_FAILED : rc);
 }
 
 /* `worked`: seconds from the first ticket to the last fragment handed over, some of them waited. */
@@ -86,6 +106,7 @@ static int close_work(assign_state *s, int rc, double worked)
     account_for(s, worked, &output);
     ivf_stream_close(s->stream);
     ivf_encoder_free(s->encoder);
+    ivf_shared_free(s->packed);
     ivf_free(s->codes);
     ivf_free(s->reasons);
     ivf_free(s->ids);
@@ -235,6 +256,8 @@ int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)
     assign_state s = {.build = build};
     double worked = 0;
     int rc = ivf_agree(ctx, open_work(&s));
+    if (rc == MPIVF_OK)
+        rc = open_encoder(ctx, &s);
     if (rc == MPIVF_OK) {
         s.tickets = ivf_tickets_open(ctx, build->pending_count);
         rc = s.tickets == NULL ? ivf_error_last()->code : MPIVF_OK;

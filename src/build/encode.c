@@ -45,17 +45,18 @@ static int make_rooms(ivf_encoder *e)
                                                                                                  : MPIVF_OK;
 }
 
-ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan)
+ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan, void *block, bool packed)
 {
     ivf_encoder *e = ivf_new_zero(1, sizeof *e);
     if (e == NULL)
         return NULL;
     e->model = model;
     e->plan = plan;
-    e->nearest = ivf_nearest_new(&model->tree, model->metric, &model->grid, &model->way);
+    e->nearest = ivf_nearest_view(block, packed, &model->tree, model->metric, &model->grid, &model->way);
     int rc = e->nearest == NULL ? MPIVF_FAILED : make_rooms(e);
     if (rc == MPIVF_OK && model->rotation != NULL) {
-        e->rotation = ivf_model_pack_rotation(model);
+        e->rotation =
+            ivf_model_view_rotation(model, (char *)block + ivf_nearest_memory(&model->tree, &model->way), packed);
         rc = e->rotation == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     if (rc != MPIVF_OK) {

@@ -2,6 +2,7 @@
 #ifndef IVF_BUILD_ENCODE_H
 #define IVF_BUILD_ENCODE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "build/plan.h"
@@ -9,8 +10,10 @@
 
 typedef struct ivf_encoder ivf_encoder;
 
-/* Local. Packs the model's centroids and makes room for every thread of the team. NULL with a failure recorded. */
-ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan);
+/* Local. Makes room for every thread of the team, and packs the model's centroids into a block of
+ * ivf_encoder_shared_memory bytes, zero, aligned to 64, the caller's; or (`packed`) looks at what another rank of the
+ * same SIMD level has packed there. NULL with a failure recorded. */
+ivf_encoder *ivf_encoder_new(const ivf_model *model, const ivf_plan *plan, void *block, bool packed);
 void ivf_encoder_free(ivf_encoder *encoder);
 
 /* Local. Bytes that ivf_encoder_new takes for itself with so many threads, and for what is derived from a model whose

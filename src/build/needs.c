@@ -40,6 +40,7 @@ typedef struct {
     int64_t own;      /* rows of it on the first rank */
     int64_t sample;   /* bytes of these */
     int64_t model;    /* bytes */
+    int64_t codec;    /* bytes of it that each rank holds for itself */
     int64_t tree;     /* bytes of the levels above the lists */
     int64_t way_rows; /* that ways are tried on */
     ivf_nearest_way way;
@@ -58,7 +59,8 @@ static void start(const ivf_needs_input *in, figures *f)
     ivf_tree_shape(plan->factory.nlist, plan->levels, &f->shape);
     for (int l = 1; l < plan->levels; l++)
         f->tree += f->shape.count[l] * (row + 4);
-    f->model = plan->factory.nlist * row + row + ivf_codec_memory(&plan->factory.codec, plan->d_rotated);
+    f->codec = row + ivf_codec_memory(&plan->factory.codec, plan->d_rotated);
+    f->model = plan->factory.nlist * row + f->codec;
     if (plan->factory.opq_m > 0)
         f->model += row * plan->d;
     f->way_rows = ivf_way_rows(plan->sample_rows, plan->factory.nlist, plan->d_rotated);
@@ -85,6 +87,12 @@ static void take_more(ivf_need *need, const char *step, int64_t bytes)
 {
     if (bytes > need->bytes)
         *need = (ivf_need){bytes, step};
+}
+
+/* A rank's part of the model, and of `derived` bytes, when they lie once in a node. */
+static int64_t shared_model(const figures *f, int64_t derived)
+{
+    return f->codec + ivf_ceil_div(f->model - f->codec + f->tree + derived, f->in->node_ranks);
 }
 
 static ivf_need plan_need(const figures *f)
@@ -148,7 +156,7 @@ static ivf_need assign_need(const figures *f)
     const ivf_needs_input *in = f->in;
     const ivf_plan *plan = in->plan;
     const int64_t rows = ivf_min_i64(plan->fragment_rows, plan->rows);
-    const int64_t common = f->model + f->tree + ivf_encoder_shared_memory(plan, &f->shape, &f->way);
+    const int64_t common = shared_model(f, ivf_encoder_shared_memory(plan, &f->shape, &f->way));
     const int64_t encoding = ivf_encoder_memory(plan, &f->shape, &f->way, in->threads);
     return (ivf_need){fixed(f, IVF_PREDICT_ASSIGN) + common + encoding + ivf_assign_memory(plan, rows) + in->reading +
                           ivf_stream_memory(f->pieces.block_rows, f->pieces.depth, plan->d),
@@ -170,7 +178,7 @@ static ivf_need end_need(const figures *f, bool commits)
     const ivf_plan *plan = f->in->plan;
     const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
     const int64_t lists = 8 * (int64_t)plan->factory.nlist;
-    return (ivf_need){fixed(f, commits ? IVF_PREDICT_COMMIT : IVF_PREDICT_GATHER) + f->model + f->tree + 3 * records +
+    return (ivf_need){fixed(f, commits ? IVF_PREDICT_COMMIT : IVF_PREDICT_GATHER) + shared_model(f, 0) + 3 * records +
                           lists + (commits ? plan->fragments * RECORD_TEXT + 8 * lists : 0),
                       commits ? "the manifest" : "fragments' records"};
 }

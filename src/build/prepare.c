@@ -8,6 +8,7 @@
 #include "base/team.h"
 #include "build/claim.h"
 #include "build/identity.h"
+#include "comm/shared.h"
 #include "comm/transfer.h"
 #include "math/rows.h"
 
@@ -58,7 +59,7 @@ static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
     build->needs_input = (ivf_needs_input){.plan = &build->plan,
                                            .config = build->config,
                                            .ranks = ivf_ctx_size(ctx),
-                                           .node_ranks = 1,
+                                           .node_ranks = ivf_shared_node_ranks(ctx),
                                            .threads = ivf_team_size(),
                                            .base = base,
                                            .reading = ivf_dataset_read_memory(build->dataset)};

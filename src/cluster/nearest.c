@@ -48,31 +48,58 @@ ivf_nearest_way ivf_nearest_choose(const ivf_tree *tree)
     return ivf_nearest_usual(tree, IVF_NEAREST_TREE);
 }
 
-static bool pack_level(ivf_nearest *nearest, int level)
+/* Where a way's parts are packed: one block for all, or (NULL) one for each. */
+typedef struct {
+    char *block;
+    size_t used;
+    bool packed; /* by somebody else */
+} packing;
+
+static void *take(packing *p, int64_t bytes)
+{
+    return ivf_memory_piece(p->block, &p->used, ivf_to_size(bytes));
+}
+
+static bool pack_level(ivf_nearest *nearest, int level, packing *p)
 {
     const ivf_tree *tree = nearest->tree;
     bool top = level + 1 == tree->levels || nearest->way.kind != IVF_NEAREST_TREE;
     int32_t groups = top ? 1 : tree->count[level + 1];
-    ivf_coarse *coarse = ivf_coarse_new(tree->count[level], groups, tree->d);
+    void *block = take(p, ivf_coarse_memory(tree->count[level], groups, tree->d));
+    ivf_coarse *coarse = block != NULL ? ivf_coarse_view(block, tree->count[level], groups, tree->d)
+                                       : ivf_coarse_new(tree->count[level], groups, tree->d);
     nearest->coarse[level] = coarse;
     if (coarse == NULL)
         return false;
-    ivf_coarse_pack(coarse, nearest->grid, nearest->metric, tree->centroids[level], tree->count[level],
-                    top ? NULL : tree->first[level + 1], groups);
+    if (p->packed)
+        ivf_coarse_adopt(coarse, nearest->metric, tree->centroids[level]);
+    else
+        ivf_coarse_pack(coarse, nearest->grid, nearest->metric, tree->centroids[level], tree->count[level],
+                        top ? NULL : tree->first[level + 1], groups);
     return true;
 }
 
-static bool pack(ivf_nearest *nearest)
+static ivf_panels *pack_panels(const ivf_nearest *nearest, packing *p)
 {
     const ivf_tree *tree = nearest->tree;
-    bool descends = nearest->way.kind == IVF_NEAREST_TREE;
-    int exact = descends ? 1 : 0;
-    nearest->panels = ivf_panels_new(tree->centroids[exact], tree->count[exact], tree->d, nearest->metric);
+    const int level = nearest->way.kind == IVF_NEAREST_TREE ? 1 : 0;
+    void *block = take(p, ivf_panels_memory(tree->count[level], tree->d));
+    if (block == NULL)
+        return ivf_panels_new(tree->centroids[level], tree->count[level], tree->d, nearest->metric);
+    if (p->packed)
+        return ivf_panels_view(block, tree->count[level], tree->d);
+    return ivf_panels_pack(block, tree->centroids[level], tree->count[level], tree->d, nearest->metric);
+}
+
+static bool pack(ivf_nearest *nearest, packing *p)
+{
+    const bool descends = nearest->way.kind == IVF_NEAREST_TREE;
+    nearest->panels = pack_panels(nearest, p);
     bool packed = nearest->panels != NULL;
     if (nearest->way.kind == IVF_NEAREST_EXACT)
         return packed;
-    for (int level = 0; level < (descends ? tree->levels : 1) && packed; level++)
-        packed = pack_level(nearest, level);
+    for (int level = 0; level < (descends ? nearest->tree->levels : 1) && packed; level++)
+        packed = pack_level(nearest, level, p);
     return packed;
 }
 
@@ -86,7 +113,8 @@ static bool is_possible(const ivf_tree *tree, const ivf_grid *grid, const ivf_ne
     return possible;
 }
 
-ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way)
+static ivf_nearest *make(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way,
+                         packing *p)
 {
     if (!is_possible(tree, grid, way)) {
         (void)ivf_fail(MPIVF_FAILED,
@@ -98,10 +126,23 @@ ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_
     if (nearest == NULL)
         return NULL;
     *nearest = (ivf_nearest){.tree = tree, .grid = grid, .metric = metric, .way = *way};
-    if (pack(nearest))
+    if (pack(nearest, p))
         return nearest;
     ivf_nearest_free(nearest);
     return NULL;
+}
+
+ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way)
+{
+    packing p = {0};
+    return make(tree, metric, grid, way, &p);
+}
+
+ivf_nearest *ivf_nearest_view(void *block, bool packed, const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid,
+                              const ivf_nearest_way *way)
+{
+    packing p = {.block = block, .packed = packed};
+    return make(tree, metric, grid, way, &p);
 }
 
 void ivf_nearest_free(ivf_nearest *nearest)
@@ -173,12 +214,12 @@ void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int
 
 int64_t ivf_nearest_memory(const ivf_tree *shape, const ivf_nearest_way *way)
 {
-    if (way->kind != IVF_NEAREST_TREE)
-        return ivf_panels_memory(shape->count[0], shape->d) +
-               (way->kind == IVF_NEAREST_ROUNDED ? ivf_coarse_memory(shape->count[0], 1, shape->d) : 0);
-    int64_t bytes = ivf_panels_memory(shape->count[1], shape->d);
-    for (int level = 0; level < shape->levels; level++)
-        bytes +=
-            ivf_coarse_memory(shape->count[level], level + 1 < shape->levels ? shape->count[level + 1] : 1, shape->d);
-    return bytes;
+    const bool descends = way->kind == IVF_NEAREST_TREE;
+    packing p = {0};
+    (void)take(&p, ivf_panels_memory(shape->count[descends ? 1 : 0], shape->d));
+    for (int level = 0; level < (descends ? shape->levels : 1) && way->kind != IVF_NEAREST_EXACT; level++) {
+        const bool top = level + 1 == shape->levels || !descends;
+        (void)take(&p, ivf_coarse_memory(shape->count[level], top ? 1 : shape->count[level + 1], shape->d));
+    }
+    return ivf_to_i64(p.used);
 }

@@ -77,6 +77,11 @@ int ivf_nearest_fit(const ivf_ctx *ctx, const ivf_nearest_lists *lists, const fl
 ivf_nearest *ivf_nearest_new(const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid, const ivf_nearest_way *way);
 void ivf_nearest_free(ivf_nearest *nearest);
 
+/* Local. The same in a block of ivf_nearest_memory bytes for that tree, aligned to 64, zero, and the caller's: packs
+ * it, or looks at what another of the same SIMD level has packed there. */
+ivf_nearest *ivf_nearest_view(void *block, bool packed, const ivf_tree *tree, ivf_metric metric, const ivf_grid *grid,
+                              const ivf_nearest_way *way);
+
 /* Local. Bytes that ivf_nearest_new takes for a tree of that shape (levels, d, count), and those of a call's scratch,
  * at most. */
 int64_t ivf_nearest_memory(const ivf_tree *shape, const ivf_nearest_way *way);

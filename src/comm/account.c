@@ -11,6 +11,22 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 
+static int64_t relief;       /* that holds now */
+static int64_t earlier_peak; /* of the phase, before it last changed */
+
+static int64_t own_peak(void)
+{
+    int64_t peak = ivf_memory_resident_peak() - relief;
+    return peak > earlier_peak ? peak : earlier_peak;
+}
+
+void ivf_account_relieve(int64_t bytes)
+{
+    earlier_peak = own_peak();
+    ivf_memory_reset_resident_peak();
+    relief += bytes;
+}
+
 void ivf_account_begin(ivf_account *account, const char *name)
 {
     if (account->count == IVF_ACCOUNT_PHASES)
@@ -19,6 +35,7 @@ void ivf_account_begin(ivf_account *account, const char *name)
     account->started = ivf_clock();
     ivf_memory_trim();
     ivf_memory_reset_resident_peak();
+    earlier_peak = 0;
     ivf_pulse_enter(name);
     MPI_Pcontrol(1, name);
 }
@@ -30,7 +47,7 @@ void ivf_account_end(ivf_account *account, int64_t bytes)
     ivf_phase *phase = &account->phases[account->count++];
     phase->seconds = ivf_clock() - account->started;
     phase->bytes = bytes;
-    phase->memory = ivf_memory_resident_peak();
+    phase->memory = own_peak();
     MPI_Pcontrol(-1, phase->name);
 }
 

@@ -25,7 +25,7 @@ typedef struct {
     const char *name; /* static storage */
     double seconds;
     int64_t bytes;  /* read and written, by this rank */
-    int64_t memory; /* peak resident set of the process during the phase */
+    int64_t memory; /* peak of the process's resident memory during the phase, its share of what ranks hold together */
     bool has_parts;
     double parts[IVF_PARTS]; /* seconds */
 } ivf_phase;
@@ -52,6 +52,10 @@ typedef struct {
  * name), as IPM takes regions. */
 void ivf_account_begin(ivf_account *account, const char *name);
 void ivf_account_end(ivf_account *account, int64_t bytes);
+
+/* Local. From now on `bytes` more (or less) of this process's resident memory are other ranks' share of what they hold
+ * together (comm/shared.h), and do not count as its own. */
+void ivf_account_relieve(int64_t bytes);
 
 /* Local. Adds seconds to a part of the phase that runs now. A phase that tells of one part tells of all, on every rank.
  */

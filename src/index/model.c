@@ -43,11 +43,26 @@ int ivf_model_new(const ivf_factory *factory, int d_in, ivf_metric metric, ivf_m
     return MPIVF_OK;
 }
 
+/* What lies in the shared block is gone. */
+static void leave_shared(ivf_model *model)
+{
+    if (model->shared == NULL)
+        return;
+    model->rotation = NULL;
+    for (int l = 0; l < IVF_LEVELS; l++) {
+        model->tree.centroids[l] = NULL;
+        model->tree.first[l] = NULL;
+    }
+    ivf_shared_free(model->shared);
+    model->shared = NULL;
+}
+
 void ivf_model_free(ivf_model *model)
 {
     if (model == NULL)
         return;
     ivf_codec_free(model->codec);
+    leave_shared(model);
     ivf_free(model->rotation);
     ivf_grid_free(&model->grid);
     ivf_tree_free(&model->tree);
@@ -123,6 +138,12 @@ int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes)
 ivf_panels *ivf_model_pack_rotation(const ivf_model *model)
 {
     return ivf_panels_new(model->rotation, model->d, model->d_in, IVF_IP);
+}
+
+ivf_panels *ivf_model_view_rotation(const ivf_model *model, void *block, bool packed)
+{
+    return packed ? ivf_panels_view(block, model->d, model->d_in)
+                  : ivf_panels_pack(block, model->rotation, model->d, model->d_in, IVF_IP);
 }
 
 enum { ROTATED_ROWS = 256 }; /* of a task */
@@ -210,10 +231,63 @@ static void bcast_training(const ivf_ctx *ctx, ivf_training_record *training)
     training->objective = objective; /* each rank's own */
 }
 
+/* Where rotation and tree lie in a block, NULL to count alone; returns what they take. */
+static size_t place_large(const ivf_model *model, void *block, ivf_tree *tree, float **rotation)
+{
+    size_t used = 0;
+    const size_t row = (size_t)model->d * sizeof(float);
+    *tree = model->tree;
+    *rotation = model->rotation == NULL ? NULL : ivf_memory_piece(block, &used, row * (size_t)model->d_in);
+    for (int l = 0; l < tree->levels; l++) {
+        const size_t nodes = (size_t)tree->count[l];
+        tree->centroids[l] = ivf_memory_piece(block, &used, nodes * row);
+        if (l > 0)
+            tree->first[l] = ivf_memory_piece(block, &used, (nodes + 1) * sizeof(int32_t));
+    }
+    return used;
+}
+
+static void copy_large(const ivf_model *model, const ivf_tree *tree, float *rotation)
+{
+    const size_t row = (size_t)model->d * sizeof(float);
+    if (rotation != NULL)
+        memcpy(rotation, model->rotation, row * (size_t)model->d_in);
+    for (int l = 0; l < tree->levels; l++) {
+        memcpy(tree->centroids[l], model->tree.centroids[l], (size_t)tree->count[l] * row);
+        if (l > 0)
+            memcpy(tree->first[l], model->tree.first[l], ((size_t)tree->count[l] + 1) * sizeof(int32_t));
+    }
+}
+
+/* Collective. Rank 0's rotation and tree move into a block of each node. */
+static int share_large(const ivf_ctx *ctx, ivf_model *model)
+{
+    ivf_tree tree;
+    float *rotation = NULL;
+    ivf_shared *shared = NULL;
+    const size_t bytes = place_large(model, NULL, &tree, &rotation);
+    int rc = ivf_shared_new(ctx, bytes, 0, &shared);
+    if (rc != MPIVF_OK)
+        return rc;
+    (void)place_large(model, ivf_shared_data(shared), &tree, &rotation);
+    if (ivf_ctx_is_root(ctx))
+        copy_large(model, &tree, rotation);
+    ivf_shared_bcast(ctx, shared, 0, bytes);
+    ivf_shared_finish(ctx, shared);
+    ivf_free(model->rotation);
+    ivf_tree_free(&model->tree);
+    model->rotation = rotation;
+    model->tree = tree;
+    model->shared = shared;
+    return MPIVF_OK;
+}
+
 int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
 {
     ivf_model_arrays all;
     int rc = bcast_sizes(ctx, model);
+    if (rc == MPIVF_OK)
+        rc = share_large(ctx, model);
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, model->id, sizeof model->id);
@@ -225,7 +299,8 @@ int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model)
     ivf_bcast(ctx, &model->agreement, sizeof model->agreement);
     ivf_model_list_arrays(model, &all);
     for (int i = 0; i < all.count; i++)
-        ivf_bcast(ctx, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
+        if (!ivf_shared_holds(model->shared, all.arrays[i].data))
+            ivf_bcast(ctx, all.arrays[i].data, ivf_array_bytes(&all.arrays[i]));
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? MPIVF_OK : ivf_codec_ready(model->codec));
 }
 

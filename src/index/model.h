@@ -2,6 +2,7 @@
 #ifndef IVF_INDEX_MODEL_H
 #define IVF_INDEX_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/array.h"
@@ -12,6 +13,7 @@
 #include "codec/codec.h"
 #include "codec/factory.h"
 #include "comm/context.h"
+#include "comm/shared.h"
 #include "index/layout.h"
 #include "math/grid.h"
 #include "math/panels.h"
@@ -42,6 +44,7 @@ typedef struct {
     ivf_nearest_agreement agreement; /* of that way, on rows of the sample */
     ivf_codec *codec;                /* owned */
     ivf_training_record training;
+    ivf_shared *shared; /* where rotation and tree lie once ranks share the model; NULL: they are blocks of their own */
 } ivf_model;
 
 /* Local. An empty model of that shape for rows of d_in values: one level of centroids, not set; codec untrained. */
@@ -61,6 +64,9 @@ int ivf_model_rotate(const ivf_model *model, const float *x, int64_t n, float *o
 /* Local. The rotation, packed: ivf_panels_scores of it rotates x[n][d_in] to out[n][d]. NULL with a failure recorded.
  */
 ivf_panels *ivf_model_pack_rotation(const ivf_model *model);
+
+/* Local. The same in a block of the caller's, packed there or by somebody else (math/panels.h). */
+ivf_panels *ivf_model_view_rotation(const ivf_model *model, void *block, bool packed);
 
 /* Local. All that the model holds beside plain numbers, as views named as in FORMAT.md, contents writable; returns how
  * many. `names` keeps those that are put together. */
@@ -87,7 +93,9 @@ int ivf_model_resize(ivf_model *model, const ivf_model_sizes *sizes);
 /* Local. Sets the id from the contents, once centroids and codec are trained. */
 int ivf_model_seal(ivf_model *model);
 
-/* Collective. Rank 0's sealed model reaches every rank; the others pass an empty one of the same shape. */
+/* Collective. Rank 0's sealed model reaches every rank; the others pass one of the same shape, whose contents do not
+ * matter. Centroids and rotation are held once by the ranks of a node from then on (comm/shared.h), and only one of
+ * them gets them sent. */
 int ivf_model_bcast(const ivf_ctx *ctx, ivf_model *model);
 
 /* Local. Publishes models/<id>.h5; reports its bytes and checksum. */

@@ -37,26 +37,45 @@ static int64_t slots_for(int64_t k, int32_t groups)
     return ivf_round_up(k + (int64_t)groups * (LANES - 1), LANES);
 }
 
-static bool allocate(ivf_coarse *coarse, int64_t k, int32_t groups)
+/* Where the pieces are in a block, which may be NULL; returns the bytes that they take. */
+static size_t place(ivf_coarse *coarse, int32_t groups, void *block)
 {
+    size_t used = 0;
+    size_t k = ivf_to_size(coarse->blank);
+    size_t d = (size_t)coarse->d;
     size_t stride = (size_t)coarse->quads * QUAD;
-    size_t slots = ivf_to_size(slots_for(k, groups));
-    coarse->f32_bias = ivf_new(ivf_to_size(k), sizeof *coarse->f32_bias);
-    coarse->whole_bias = ivf_new(ivf_to_size(k), sizeof *coarse->whole_bias);
-    coarse->codes = ivf_new_zero(ivf_to_size(k) + 1, stride);
-    coarse->centre = ivf_new_zero((size_t)coarse->d, sizeof *coarse->centre);
-    coarse->mean = ivf_new_zero(stride, 1);
-    coarse->sums = ivf_new((size_t)coarse->d, sizeof *coarse->sums);
-    coarse->start = ivf_new_zero((size_t)groups + 1, sizeof *coarse->start);
-    coarse->packed = ivf_new(slots / LANES, coarse->tile_size);
-    coarse->bias = ivf_new(slots, sizeof *coarse->bias);
-    coarse->number = ivf_new(slots, sizeof *coarse->number);
-    return coarse->f32_bias != NULL && coarse->whole_bias != NULL && coarse->codes != NULL && coarse->centre != NULL &&
-           coarse->mean != NULL && coarse->sums != NULL && coarse->start != NULL && coarse->packed != NULL &&
-           coarse->bias != NULL && coarse->number != NULL;
+    size_t slots = ivf_to_size(slots_for(coarse->blank, groups));
+    coarse->head = ivf_memory_piece(block, &used, sizeof *coarse->head);
+    coarse->centre = ivf_memory_piece(block, &used, d * sizeof *coarse->centre);
+    coarse->mean = ivf_memory_piece(block, &used, stride);
+    coarse->sums = ivf_memory_piece(block, &used, d * sizeof *coarse->sums);
+    coarse->start = ivf_memory_piece(block, &used, ((size_t)groups + 1) * sizeof *coarse->start);
+    coarse->f32_bias = ivf_memory_piece(block, &used, k * sizeof *coarse->f32_bias);
+    coarse->whole_bias = ivf_memory_piece(block, &used, k * sizeof *coarse->whole_bias);
+    coarse->codes = ivf_memory_piece(block, &used, (k + 1) * stride);
+    coarse->packed = ivf_memory_piece(block, &used, slots / LANES * coarse->tile_size);
+    coarse->bias = ivf_memory_piece(block, &used, slots * sizeof *coarse->bias);
+    coarse->number = ivf_memory_piece(block, &used, slots * sizeof *coarse->number);
+    return used;
 }
 
-ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d)
+static ivf_coarse shape_of(int64_t k, int d)
+{
+    const ivf_coarse_kernels *kernels = ivf_kernels_coarse();
+    return (ivf_coarse){.kernels = kernels,
+                        .d = d,
+                        .quads = (int)(ivf_grid_stride(d) / QUAD),
+                        .tile_size = (size_t)ivf_ceil_div(d, kernels->values) * TILE_STEP,
+                        .blank = k};
+}
+
+int64_t ivf_coarse_memory(int64_t k, int32_t groups, int d)
+{
+    ivf_coarse shape = shape_of(k, d);
+    return ivf_to_i64(place(&shape, groups, NULL));
+}
+
+ivf_coarse *ivf_coarse_view(void *block, int64_t k, int32_t groups, int d)
 {
     if (k < 1 || k > INT32_MAX || groups < 1 || d < 1 || d > IVF_COARSE_MAX_D) {
         (void)ivf_fail(MPIVF_FAILED,
@@ -67,40 +86,43 @@ ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d)
     ivf_coarse *coarse = ivf_new_zero(1, sizeof *coarse);
     if (coarse == NULL)
         return NULL;
-    coarse->kernels = ivf_kernels_coarse();
+    *coarse = shape_of(k, d);
     coarse->source = coarse;
-    coarse->d = d;
-    coarse->quads = (int)(ivf_grid_stride(d) / QUAD);
-    coarse->tile_size = (size_t)ivf_ceil_div(d, coarse->kernels->values) * LANES * QUAD;
-    coarse->blank = k;
-    if (!allocate(coarse, k, groups)) {
-        ivf_coarse_free(coarse);
-        return NULL;
-    }
+    (void)place(coarse, groups, block);
     return coarse;
 }
 
-int64_t ivf_coarse_memory(int64_t k, int32_t groups, int d)
+ivf_coarse *ivf_coarse_new(int64_t k, int32_t groups, int d)
 {
-    int64_t tile = ivf_ceil_div(d, ivf_kernels_coarse()->values) * TILE_STEP;
-    int64_t slots = slots_for(k, groups);
-    return k * (8 + ivf_grid_stride(d)) + slots * 8 + slots / LANES * tile + (int64_t)groups * 4 + (int64_t)d * 14;
+    ivf_coarse *coarse = ivf_coarse_view(NULL, k, groups, d);
+    if (coarse == NULL)
+        return NULL;
+    coarse->block = ivf_new(place(coarse, groups, NULL), 1);
+    if (coarse->block == NULL) {
+        ivf_coarse_free(coarse);
+        return NULL;
+    }
+    (void)place(coarse, groups, coarse->block);
+    memset(coarse->block, 0, (size_t)((char *)coarse->f32_bias - (char *)coarse->block));
+    memset(coarse->codes + ivf_to_size(k) * (size_t)coarse->quads * QUAD, 0, (size_t)coarse->quads * QUAD);
+    return coarse;
+}
+
+void ivf_coarse_adopt(ivf_coarse *coarse, ivf_metric metric, const float *c)
+{
+    coarse->metric = metric;
+    coarse->c = c;
+    coarse->step = coarse->head->step;
+    coarse->scale = coarse->head->scale;
+    coarse->ends = coarse->head->ends;
+    coarse->groups = coarse->head->groups;
 }
 
 void ivf_coarse_free(ivf_coarse *coarse)
 {
     if (coarse == NULL)
         return;
-    ivf_free(coarse->f32_bias);
-    ivf_free(coarse->whole_bias);
-    ivf_free(coarse->codes);
-    ivf_free(coarse->centre);
-    ivf_free(coarse->mean);
-    ivf_free(coarse->sums);
-    ivf_free(coarse->start);
-    ivf_free(coarse->packed);
-    ivf_free(coarse->bias);
-    ivf_free(coarse->number);
+    ivf_free(coarse->block);
     ivf_free(coarse);
 }
 
@@ -274,6 +296,8 @@ void ivf_coarse_pack_begin(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric 
         int32_t end = first == NULL ? (int32_t)k : first[group + 1];
         coarse->start[group + 1] = set_numbers(coarse, coarse->start[group], from, end);
     }
+    *coarse->head =
+        (ivf_coarse_head){.step = coarse->step, .groups = coarse->groups, .scale = coarse->scale, .ends = coarse->ends};
 }
 
 void ivf_coarse_pack_tiles(ivf_coarse *coarse, ivf_tiles tiles)

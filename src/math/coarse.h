@@ -51,6 +51,11 @@ void ivf_coarse_free(ivf_coarse *coarse);
 /* Local. Bytes that ivf_coarse_new takes. */
 int64_t ivf_coarse_memory(int64_t k, int32_t groups, int d);
 
+/* Local. The same in a block of ivf_coarse_memory bytes, aligned to 64, zero, and the caller's. One packs it; then
+ * others of the same SIMD level may look at it, who adopt what it found instead of packing. */
+ivf_coarse *ivf_coarse_view(void *block, int64_t k, int32_t groups, int d);
+void ivf_coarse_adopt(ivf_coarse *coarse, ivf_metric metric, const float *c);
+
 /* Local, one thread. Packs c[k][d], which stays borrowed for ivf_coarse_finish. Group g holds centroids first[g] to
  * first[g + 1] - 1 (first[0] = 0, first[groups] = k); first NULL: one group of all. Finite values. */
 void ivf_coarse_pack(ivf_coarse *coarse, const ivf_grid *grid, ivf_metric metric, const float *c, int64_t k,

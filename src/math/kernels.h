@@ -42,8 +42,9 @@ struct ivf_panels {
     int64_t k;
     int64_t count; /* of panels */
     int d;
-    float *packed; /* [count][d][width], owned; padding vectors are zero */
-    float *bias;   /* [count][width], owned; -|c|^2 / 2 or 0; of padding vectors -INFINITY */
+    void *block;   /* that holds the pieces, owned; NULL: it is somebody else's */
+    float *packed; /* [count][d][width]; padding vectors are zero */
+    float *bias;   /* [count][width]; -|c|^2 / 2 or 0; of padding vectors -INFINITY */
 };
 
 typedef struct {
@@ -76,6 +77,14 @@ typedef struct {
 
 enum { IVF_COARSE_CHAINS = 8 };
 
+/* What a packing has found beside its arrays. */
+typedef struct {
+    float step;
+    int32_t groups;
+    double scale;
+    double ends;
+} ivf_coarse_head;
+
 struct ivf_coarse {
     const ivf_coarse_kernels *kernels;
     const ivf_coarse *source; /* whose numbers, mean and f32 values count: itself, or what it was gathered from */
@@ -88,23 +97,26 @@ struct ivf_coarse {
     double ends;      /* step / step of the grid: values of codes on the grid of the rows */
     size_t tile_size; /* bytes */
 
+    void *block;           /* that holds the pieces below, owned; NULL: it is somebody else's */
+    ivf_coarse_head *head; /* its beginning */
+
     /* By number; of the source. */
     const float *c;      /* [k][d], borrowed */
-    float *f32_bias;     /* [k], owned: as in ivf_panels */
-    int32_t *whole_bias; /* [k], owned: of integer scores */
-    uint8_t *codes;      /* [k + 1][quads * 4], owned: q + 128; the last one stands for slots left over */
-    float *centre; /* [d], owned: what is rounded is c - centre; any will do, for it adds the same to all scores of
-                      a row: the grid's for L2, else the centroids' mean, as rows may be of another size */
-    int8_t *mean;  /* [quads * 4], owned: L2: of the centroids, on the grid of the rows; else 0 */
-    double *sums;  /* [d], owned: scratch of packing */
-    int64_t blank; /* number of that last one */
+    float *f32_bias;     /* [k]: as in ivf_panels */
+    int32_t *whole_bias; /* [k]: of integer scores */
+    uint8_t *codes;      /* [k + 1][quads * 4]: q + 128; the last one stands for slots left over */
+    float *centre;       /* [d]: what is rounded is c - centre; any will do, for it adds the same to all scores of
+                            a row: the grid's for L2, else the centroids' mean, as rows may be of another size */
+    int8_t *mean;        /* [quads * 4]: L2: of the centroids, on the grid of the rows; else 0 */
+    double *sums;        /* [d]: scratch of packing */
+    int64_t blank;       /* number of that last one */
 
     /* By slot. */
     int32_t groups;
-    int32_t *start;  /* [groups + 1], owned: the first tile of each group, and the end */
-    uint8_t *packed; /* tiles, owned */
-    int32_t *bias;   /* [tiles][lanes], owned; INT32_MIN in slots left over, which nothing is below */
-    int32_t *number; /* [tiles][lanes], owned; -1 in slots left over */
+    int32_t *start;  /* [groups + 1]: the first tile of each group, and the end */
+    uint8_t *packed; /* tiles */
+    int32_t *bias;   /* [tiles][lanes]; INT32_MIN in slots left over, which nothing is below */
+    int32_t *number; /* [tiles][lanes]; -1 in slots left over */
 };
 
 /* Local. The table of the level in use; levels without one of their own share the reference's. */

@@ -27,7 +27,29 @@ static void pack(ivf_panels *panels, const float *c, ivf_metric metric)
     }
 }
 
-ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric)
+/* Where the pieces are in a block, which may be NULL; returns the bytes that they take. */
+static size_t place(ivf_panels *panels, void *block)
+{
+    size_t used = 0;
+    size_t vectors = ivf_to_size(panels->count * panels->kernels->width);
+    panels->packed = ivf_memory_piece(block, &used, vectors * (size_t)panels->d * sizeof *panels->packed);
+    panels->bias = ivf_memory_piece(block, &used, vectors * sizeof *panels->bias);
+    return used;
+}
+
+static ivf_panels shape_of(int64_t k, int d)
+{
+    const ivf_panels_kernels *kernels = ivf_kernels_panels();
+    return (ivf_panels){.kernels = kernels, .k = k, .d = d, .count = ivf_ceil_div(k, kernels->width)};
+}
+
+int64_t ivf_panels_memory(int64_t k, int d)
+{
+    ivf_panels shape = shape_of(k, d);
+    return ivf_to_i64(place(&shape, NULL));
+}
+
+ivf_panels *ivf_panels_view(void *block, int64_t k, int d)
 {
     if (k < 1 || k > INT32_MAX || d < 1) {
         (void)ivf_fail(MPIVF_FAILED, "internal error: %lld vectors of %d values cannot be packed", (long long)k, d);
@@ -36,32 +58,39 @@ ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric)
     ivf_panels *panels = ivf_new_zero(1, sizeof *panels);
     if (panels == NULL)
         return NULL;
-    panels->kernels = ivf_kernels_panels();
-    panels->k = k;
-    panels->d = d;
-    panels->count = ivf_ceil_div(k, panels->kernels->width);
-    size_t vectors = ivf_to_size(panels->count * panels->kernels->width);
-    panels->packed = ivf_new(vectors, (size_t)d * sizeof *panels->packed);
-    panels->bias = ivf_new(vectors, sizeof *panels->bias);
-    if (panels->packed == NULL || panels->bias == NULL) {
-        ivf_panels_free(panels);
-        return NULL;
-    }
-    pack(panels, c, metric);
+    *panels = shape_of(k, d);
+    (void)place(panels, block);
     return panels;
 }
 
-int64_t ivf_panels_memory(int64_t k, int d)
+ivf_panels *ivf_panels_pack(void *block, const float *c, int64_t k, int d, ivf_metric metric)
 {
-    return ivf_round_up(k, ivf_kernels_panels()->width) * ((int64_t)d + 1) * (int64_t)sizeof(float);
+    ivf_panels *panels = ivf_panels_view(block, k, d);
+    if (panels != NULL)
+        pack(panels, c, metric);
+    return panels;
+}
+
+ivf_panels *ivf_panels_new(const float *c, int64_t k, int d, ivf_metric metric)
+{
+    ivf_panels *panels = ivf_panels_view(NULL, k, d);
+    if (panels == NULL)
+        return NULL;
+    panels->block = ivf_new(place(panels, NULL), 1);
+    if (panels->block == NULL) {
+        ivf_panels_free(panels);
+        return NULL;
+    }
+    (void)place(panels, panels->block);
+    pack(panels, c, metric);
+    return panels;
 }
 
 void ivf_panels_free(ivf_panels *panels)
 {
     if (panels == NULL)
         return;
-    ivf_free(panels->packed);
-    ivf_free(panels->bias);
+    ivf_free(panels->block);
     ivf_free(panels);
 }
 

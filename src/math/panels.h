@@ -21,6 +21,11 @@ void ivf_panels_free(ivf_panels *panels);
 /* Local. Bytes that ivf_panels_new takes. */
 int64_t ivf_panels_memory(int64_t k, int d);
 
+/* Local. The same in a block of ivf_panels_memory bytes, aligned to 64 and the caller's, which others may look at after
+ * one has packed it: those of the same SIMD level. */
+ivf_panels *ivf_panels_pack(void *block, const float *c, int64_t k, int d, ivf_metric metric);
+ivf_panels *ivf_panels_view(void *block, int64_t k, int d);
+
 /* Local, one thread. The best c of each x[n][d]: its number (ties: the lowest) and its score. n * k * d multiply-adds;
  * distances are never stored. Rows with NaN get an unspecified valid number. */
 void ivf_panels_best(const ivf_panels *panels, const float *x, int64_t n, int32_t *best, float *score);

@@ -131,6 +131,18 @@ int MPI_Comm_dup(MPI_Comm comm, MPI_Comm *copy)
     return PMPI_Comm_dup(comm, copy);
 }
 
+int MPI_Comm_split(MPI_Comm comm, int colour, int key, MPI_Comm *part)
+{
+    count(COLLECTIVE, __func__, 0);
+    return PMPI_Comm_split(comm, colour, key, part);
+}
+
+int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *part)
+{
+    count(COLLECTIVE, __func__, 0);
+    return PMPI_Comm_split_type(comm, type, key, info, part);
+}
+
 int MPI_Win_allocate(MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm, void *base, MPI_Win *win)
 {
     count(COLLECTIVE, __func__, 0);
