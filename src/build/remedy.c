@@ -12,7 +12,8 @@
 enum {
     MOST_RANKS = 65536,
     MEBIBYTE = 1 << 20,
-    SPARE = 2 * MEBIBYTE, /* that a remedy leaves free: what a process holds to begin with differs from run to run */
+    LEAST_FRAGMENT = 4096, /* rows: the records of many small fragments take more than they save */
+    SPARE = 2 * MEBIBYTE,  /* that a remedy leaves free: what a process holds to begin with differs from run to run */
 };
 
 /* A build that is tried. */
@@ -83,8 +84,9 @@ static int64_t find_sample(trial *t)
 static int64_t find_fragment_rows(trial *t)
 {
     const int64_t wanted = t->plan.fragment_rows;
-    int64_t fitting = ivf_ceil_div(t->plan.rows, IVF_PLAN_MOST_FRAGMENTS);
     int64_t beyond = ivf_min_i64(wanted, t->plan.rows);
+    int64_t fitting = ivf_max_i64(ivf_ceil_div(t->plan.rows, IVF_PLAN_MOST_FRAGMENTS), LEAST_FRAGMENT);
+    fitting = ivf_min_i64(fitting, beyond);
     set_fragment_rows(t, fitting);
     if (!part_fits(t, false)) {
         set_fragment_rows(t, wanted);

@@ -44,7 +44,8 @@ refused() {
     complains_of 'needs .* of a rank, --memory allows .*; what fits: '
     remedies=$(sed -n 's/.*what fits: //p' err)
 }
-plan=(plan new.ivf --input rows.fbin --threads 1 --factory "IVF64,SQ8")
+any=(plan new.ivf --input rows.fbin --threads 1)
+plan=("${any[@]}" --factory "IVF64,SQ8")
 refused "$MPIVF" "${plan[@]}" --memory 90M
 sample=$(grep -oE -- '--sample [0-9]+' <<<"$remedies")
 more=$(grep -oE -- '[0-9]+ ranks' <<<"$remedies")
@@ -60,10 +61,10 @@ expect 0 ranks "${more% ranks}" "$MPIVF" "${plan[@]}" --memory 90M
 refused ranks 2 "$MPIVF" "${plan[@]}" --memory 90M --train-on root
 grep -q -- '--train-on all' <<<"$remedies" || fail "no --train-on all: $remedies"
 expect 0 ranks 2 "$MPIVF" "${plan[@]}" --memory 90M --train-on all
-refused "$MPIVF" "${plan[@]}" --factory "IVF64,Flat" --sample 20000 --fragment-rows 160000 --memory 100M
+refused "$MPIVF" "${any[@]}" --factory "IVF64,Flat" --sample 20000 --fragment-rows 160000 --memory 100M
 rows=$(grep -oE -- '--fragment-rows [0-9]+' <<<"$remedies")
 # shellcheck disable=SC2086
-expect 0 "$MPIVF" "${plan[@]}" --factory "IVF64,Flat" --sample 20000 $rows --memory 100M
+expect 0 "$MPIVF" "${any[@]}" --factory "IVF64,Flat" --sample 20000 $rows --memory 100M
 refused "$MPIVF" "${plan[@]}" --memory 1M
 expect 2 "$MPIVF" "${plan[@]}" --memory much
 complains_of "is no number of bytes"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "comm/shared.h"
 #include "comm/transfer.h"
