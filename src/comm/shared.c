@@ -120,7 +120,7 @@ static void share(ivf_shared *s, int64_t kind)
     if (maker && where.file >= 0)
         (void)close((int)where.file);
     s->mapped = found != 0;
-    if (s->mapped && maker)
+    if (s->mapped && maker && s->data != NULL)
         memset(s->data, 0, sizeof where.word);
     if (s->mapped)
         s->relief = (int64_t)s->bytes - (int64_t)s->bytes / s->node.size;
