@@ -52,9 +52,11 @@ static int write_files(const ivf_ctx *ctx, const ivf_export_config *config, cons
     const int64_t list_bytes = ivf_lists_bytes(lists);
     ivf_outfile *file = NULL;
     ivf_outfile *data = NULL;
-    if (__builtin_add_overflow(head_bytes, list_bytes, &report->bytes))
+    int64_t bytes = 0;
+    if (__builtin_add_overflow(head_bytes, list_bytes, &bytes))
         return ivf_fail(MPIVF_BAD_INPUT, "%s: the index exceeds what a file can hold", config->output);
-    int rc = ivf_outfile_open(ctx, config->output, head->data != NULL ? head_bytes : report->bytes, &file);
+    report->bytes = bytes;
+    int rc = ivf_outfile_open(ctx, config->output, head->data != NULL ? head_bytes : bytes, &file);
     if (rc == MPIVF_OK && head->data != NULL)
         rc = ivf_outfile_open(ctx, head->data, list_bytes, &data);
     if (rc == MPIVF_OK)

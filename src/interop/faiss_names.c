@@ -1,6 +1,7 @@
 /* The names in FAISS's files (faiss/impl/index_write.cpp) that mpivf meets but does not read, so that they are refused
  * by what they stand for. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "interop/faiss_internal.h"
@@ -58,8 +59,10 @@ int ivf_faiss_refuse_name(const ivf_cursor *c, uint32_t name, const char *expect
                             foreign[i].what, foreign[i].remedy != NULL ? "; " : "",
                             foreign[i].remedy != NULL ? foreign[i].remedy : "");
     for (int i = 0; i < 4; i++) {
-        const char letter = (char)(name >> 8 * i & 0xFF);
-        text[i] = letter >= ' ' && letter <= '~' ? letter : '?';
+        const uint32_t letter = name >> 8 * i & 0xFF;
+        text[i] = '?';
+        if (letter >= ' ' && letter <= '~')
+            memcpy(text + i, &(uint8_t){(uint8_t)letter}, 1);
     }
     return ivf_fail(MPIVF_BAD_INPUT,
                     "input %s: at byte %" PRId64 " '%s' is no %s that mpivf knows; either the file is damaged, or "

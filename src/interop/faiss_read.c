@@ -121,7 +121,7 @@ static int skip_graph(ivf_cursor *c)
     int rc = MPIVF_OK;
     for (size_t i = 0; rc == MPIVF_OK && i < sizeof arrays / sizeof arrays[0]; i++)
         rc = ivf_cursor_array(c, arrays[i].what, arrays[i].size, &count, &at);
-    return rc == MPIVF_OK ? ivf_cursor_skip(c, "the graph's numbers", 5 * 4) : rc;
+    return rc == MPIVF_OK ? ivf_cursor_skip(c, "the graph's numbers", 20) : rc;
 }
 
 /* The graph, or the flat index of centroids up to these. */

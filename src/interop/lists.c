@@ -25,6 +25,7 @@ static int check_offsets(const ivf_fragment_record *record, const uint64_t *offs
 }
 
 /* Reads a whole dataset, whose checksum is looked at meanwhile; where it lies into *offset. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): read into, through a struct */
 static int read_table(ivf_h5 *file, const char *name, int64_t n, uint64_t *table, int64_t *offset)
 {
     const ivf_array array = {.name = name, .type = IVF_U64, .rank = 1, .dims = {n}, .data = table};
