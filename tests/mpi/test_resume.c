@@ -58,12 +58,13 @@ static void write_input(float last)
     size_t bytes = 8 + (size_t)ROWS * D * sizeof(float);
     char *data = ivf_new(bytes, 1);
     const uint32_t head[2] = {ROWS, D};
+    const int64_t spoilt = unsampled_row() * D;
     memcpy(data, head, sizeof head);
     for (int64_t i = 0; i < (int64_t)ROWS * D; i++) {
         uint64_t at = (uint64_t)i;
         float value = (float)(10 * ivf_rng_uniform(9, IVF_RNG_TEST, at / D % 13 * D + at % D) +
                               ivf_rng_normal(8, IVF_RNG_TEST, at));
-        if (i == unsampled_row() * D)
+        if (i == spoilt)
             value = NAN;
         if (i == (int64_t)ROWS * D - 1)
             value = last;
