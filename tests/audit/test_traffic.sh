@@ -23,27 +23,30 @@ rows=70000 # beyond the 65536 that PQ trains on, so that its training is the sam
 expect 0 "$MPIVF" generate --output small.fbin --rows $rows --dim 8 --clusters 500 --intrinsic 6 --quiet
 expect 0 "$MPIVF" generate --output large.fbin --rows $((2 * rows)) --dim 8 --clusters 500 --intrinsic 6 --quiet
 
-# build NP NAME LISTS ROWS OPTION...: 20 fragments, trained on all rows. Checkpoints, whose number is a matter of time, only where
-# they are asked for.
+# build NP NAME FACTORY ROWS OPTION...: 20 fragments, trained on all rows. Checkpoints, whose number is a matter of time, only
+# where they are asked for.
 build() {
-    local np=$1 name=$2 lists=$3 rows=$4
+    local np=$1 name=$2 factory=$3 rows=$4
     shift 4
     mkdir -p "$np/$name"
     expect 0 ranks "$np" -x LD_PRELOAD="$library" -x MPIVF_TRAFFIC="$np/$name/traffic" "$MPIVF" build "$np/$name/index" \
-        --factory "IVF$lists,PQ4" --sample "$rows" --fragment-rows $((rows / 20)) --pq-iterations 1 \
-        --train-on all --json --quiet --checkpoint-interval "${interval:-1e9}" "$@"
+        --factory "$factory" --sample "$rows" --fragment-rows $((rows / 20)) --pq-iterations 1 \
+        --train-on "${trainers:-all}" --json --quiet --checkpoint-interval "${interval:-1e9}" "$@"
     mv out "$np/$name/build.json"
     expect 0 "$MPIVF" info "$np/$name/index" --json
     mv out "$np/$name/info.json"
 }
 
 for np; do
-    build "$np" small 64 $rows --input small.fbin --iterations 3 --train-mode exact
-    build "$np" large 64 $((2 * rows)) --input large.fbin --iterations 3 --train-mode exact
-    build "$np" longer 64 $rows --input small.fbin --iterations 4 --train-mode exact
-    build "$np" fast 512 $rows --input small.fbin
-    build "$np" fast2 512 $((2 * rows)) --input large.fbin
-    interval=0 build "$np" kept 512 $rows --input small.fbin
+    build "$np" small IVF64,PQ4 $rows --input small.fbin --iterations 3 --train-mode exact
+    build "$np" large IVF64,PQ4 $((2 * rows)) --input large.fbin --iterations 3 --train-mode exact
+    build "$np" longer IVF64,PQ4 $rows --input small.fbin --iterations 4 --train-mode exact
+    build "$np" fast IVF512,PQ4 $rows --input small.fbin
+    build "$np" fast2 IVF512,PQ4 $((2 * rows)) --input large.fbin
+    build "$np" rotated OPQ4,IVF64,PQ4 $rows --input small.fbin --iterations 3 --train-mode exact
+    build "$np" tree IVF512,PQ4 $rows --input small.fbin --levels 2
+    trainers=root build "$np" root IVF64,PQ4 $rows --input small.fbin --iterations 3 --train-mode exact
+    interval=0 build "$np" kept IVF512,PQ4 $rows --input small.fbin
     "$python" "$MPIVF_SOURCE/tests/audit/check_traffic.py" "$np" || fail "traffic at $np ranks"
     rm -r "$np"/*/index
 done
