@@ -19,6 +19,12 @@ foreach(label lint cli peer)
     endforeach()
 endforeach()
 
+# Longer forms of some, by hand: ctest -L long.
+foreach(name export_faiss)
+    add_script_test(peer.${name}_long peer ${CMAKE_CURRENT_SOURCE_DIR}/peer/test_${name}.sh long)
+    set_tests_properties(peer.${name}_long PROPERTIES LABELS "peer;long" TIMEOUT 7200)
+endforeach()
+
 # Programs that the scripts of peer/ drive: peer_NAME in the tests' build folder.
 file(GLOB tools CONFIGURE_DEPENDS peer/*.c)
 foreach(source ${tools})
