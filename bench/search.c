@@ -83,7 +83,7 @@ static void run(const options *o, const ivf_ctx *ctx, char **nprobes, int count)
     int d = 0;
     float *queries = read_queries(o, &n, &d);
     double started = ivf_clock();
-    if (ivf_searcher_open(ctx, o->index, &searcher) != MPIVF_OK)
+    if (ivf_searcher_open(ctx, o->index, NULL, &searcher) != MPIVF_OK)
         fail();
     printf("%s: opened in %.2f s, %.1f MiB; %lld queries, %d threads\n", ivf_searcher_manifest(searcher)->build_id,
            ivf_clock() - started, (double)ivf_memory_now() / (1 << 20), (long long)n, ivf_team_size());

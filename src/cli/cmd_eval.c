@@ -195,7 +195,7 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)
 {
     eval_job job = {.options = options};
-    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
+    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), NULL, &job.searcher);
     if (rc == MPIVF_OK)
         rc = evaluate(ctx, &job);
     for (int i = 0; i < job.setting_count; i++)

@@ -102,7 +102,7 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
     search_job job = {.options = options};
     int rc = ivf_targets_check_results(ctx, options, output);
     if (rc == MPIVF_OK)
-        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.searcher);
+        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), NULL, &job.searcher);
     if (rc == MPIVF_OK)
         rc = search(ctx, &job);
     ivf_searcher_close(job.searcher);

@@ -1,7 +1,7 @@
 /* A fragment's contents, read once from end to end in pieces: ids and codes side by side, list by list, so that one
- * pass yields the checksums of both datasets and of every list. A changed byte then shows in one dataset and in one
+ * pass yields the checksums of these datasets and of every list. A changed byte then shows in one dataset and in one
  * list; a changed boundary or checksum shows in its own dataset and in the lists that it belongs to, whose ids and
- * codes are sound. Memory: 16 bytes a list, and a piece of each of two datasets. */
+ * codes are sound. Memory: 16 bytes a list, and a piece of each dataset of postings. */
 #include "index/contents.h"
 
 #include <inttypes.h>
@@ -17,7 +17,15 @@
 
 enum { PIECE_BYTES = 1 << 20, NAMED_LISTS = 8 };
 
-enum { LIST_OFFSETS, LIST_CHECKSUMS, IDS, CODES, SKIPPED_ROWS, SKIPPED_IDS, SKIPPED_REASONS, DATASETS };
+enum {
+    LIST_OFFSETS,
+    LIST_CHECKSUMS,
+    COLUMNS, /* IVF_COLUMNS of them */
+    SKIPPED_ROWS = COLUMNS + IVF_COLUMNS,
+    SKIPPED_IDS,
+    SKIPPED_REASONS,
+    DATASETS
+};
 
 /* Where a dataset's bytes lie, and the checksum that they should have. */
 typedef struct {
@@ -44,9 +52,10 @@ typedef struct {
     const ivf_fragment_record *record;
     ivf_findings *findings;
     ivf_h5 *file;
-    int32_t nlist;
+    int32_t first_list; /* of the fragment */
+    int32_t nlist;      /* that it has */
     int64_t postings;
-    size_t code_size;
+    ivf_column columns[IVF_COLUMNS];
     place places[DATASETS];
     uint64_t *offsets; /* [nlist + 1], owned */
     uint64_t *sums;    /* [nlist], owned */
@@ -153,19 +162,18 @@ static int32_t find_broken_list(const inspection *s)
 
 /* ---- lists ---- */
 
-static int walk_lists(inspection *s, walk *ids, walk *codes)
+static int walk_lists(inspection *s, walk walks[IVF_COLUMNS])
 {
     int rc = MPIVF_OK;
     for (int32_t l = 0; rc == MPIVF_OK && l < s->nlist; l++) {
         int64_t n = (int64_t)(s->offsets[l + 1] - s->offsets[l]);
         ivf_hasher_reset(s->list);
-        rc = take(ids, n * (int64_t)sizeof(uint64_t), true, s->list);
-        if (rc == MPIVF_OK)
-            rc = take(codes, n * (int64_t)s->code_size, false, s->list);
+        for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++)
+            rc = take(&walks[c], n * (int64_t)s->columns[c].bytes, c == IVF_COLUMN_IDS, s->list);
         if (rc != MPIVF_OK || ivf_hasher_end(s->list) == s->sums[l])
             continue;
         if (s->bad_lists < NAMED_LISTS)
-            s->bad[s->bad_lists] = l;
+            s->bad[s->bad_lists] = s->first_list + l;
         s->bad_lists++;
     }
     return rc;
@@ -189,43 +197,53 @@ static int say_changed(const inspection *s, const char *name, const char *where)
 
 /* Which datasets are as they were written. */
 typedef struct {
-    bool offsets, sums, ids, codes;
+    bool offsets, sums, columns[IVF_COLUMNS];
 } wholeness;
+
+/* "ids", "ids and codes": those that are whole, or those that are not. */
+static const char *name_columns(const inspection *s, const wholeness *whole, bool which, char *text, size_t bytes)
+{
+    int used = 0;
+    text[0] = '\0';
+    for (int c = 0; c < IVF_COLUMNS; c++)
+        if (whole->columns[c] == which)
+            used += snprintf(text + used, bytes - (size_t)used, "%s%s", used > 0 ? " and " : "", s->columns[c].name);
+    return text;
+}
 
 /* `broken`: as find_broken_list says. */
 static int judge_lists(const inspection *s, const wholeness *whole, int32_t broken)
 {
     char lists[160];
     char where[32];
+    char names[64];
     int rc = MPIVF_OK;
-    bool postings_whole = whole->ids && whole->codes;
+    bool postings_whole = true;
+    for (int c = 0; c < IVF_COLUMNS; c++)
+        postings_whole = postings_whole && whole->columns[c];
     name_lists(s, lists, sizeof lists);
-    (void)snprintf(where, sizeof where, " of list %d", broken);
+    name_columns(s, whole, postings_whole, names, sizeof names);
+    (void)snprintf(where, sizeof where, " of list %d", s->first_list + broken);
     if (!whole->offsets)
         rc = say_changed(s, "list_offsets", broken < s->nlist ? where : lists);
     else if (broken < s->nlist)
         rc = note(s, ivf_fail(MPIVF_CORRUPT, "%s: list_offsets cannot be: list %d is not within %" PRId64 " postings",
-                              s->path, broken, s->postings));
+                              s->path, s->first_list + broken, s->postings));
     if (rc == MPIVF_OK && !whole->sums)
         rc = say_changed(s, "list_checksums", postings_whole && whole->offsets ? lists : "");
     if (rc == MPIVF_OK && !postings_whole)
-        rc = say_changed(s,
-                         whole->codes ? "ids"
-                         : whole->ids ? "codes"
-                                      : "ids and codes",
-                         whole->offsets && whole->sums ? lists : "");
+        rc = say_changed(s, names, whole->offsets && whole->sums ? lists : "");
     if (rc == MPIVF_OK && s->bad_lists > 0 && whole->offsets && whole->sums && postings_whole)
-        rc = note(s, ivf_fail(MPIVF_CORRUPT, "%s: ids and codes%s do not fit list_checksums", s->path, lists));
+        rc = note(s, ivf_fail(MPIVF_CORRUPT, "%s: %s%s do not fit list_checksums", s->path, names, lists));
     return rc;
 }
 
-static int walk_postings(inspection *s, walk *ids, walk *codes, int32_t broken)
+static int walk_postings(inspection *s, walk walks[IVF_COLUMNS], int32_t broken)
 {
-    int rc = broken == s->nlist ? walk_lists(s, ids, codes) : MPIVF_OK;
-    if (rc == MPIVF_OK)
-        rc = take_rest(ids, true);
-    if (rc == MPIVF_OK)
-        rc = take_rest(codes, false);
+    const walk *ids = &walks[IVF_COLUMN_IDS];
+    int rc = broken == s->nlist ? walk_lists(s, walks) : MPIVF_OK;
+    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++)
+        rc = take_rest(&walks[c], c == IVF_COLUMN_IDS);
     s->digest += ids->digest;
     if (rc == MPIVF_OK && ids->largest > INT64_MAX && is_whole(ids))
         rc = ivf_fail(MPIVF_CORRUPT, "%s: there is the id %" PRIu64 "; the largest is 2^63 - 1", s->path, ids->largest);
@@ -235,25 +253,21 @@ static int walk_postings(inspection *s, walk *ids, walk *codes, int32_t broken)
 static int inspect_lists(inspection *s)
 {
     wholeness whole = {0};
-    walk by_id = {0};
-    walk by_code = {0};
+    walk walks[IVF_COLUMNS] = {0};
     int rc = load(s, LIST_OFFSETS, s->offsets, &whole.offsets);
     if (rc == MPIVF_OK)
         rc = load(s, LIST_CHECKSUMS, s->sums, &whole.sums);
-    if (rc == MPIVF_OK)
-        rc = open_walk(s, IDS, &by_id);
-    if (rc == MPIVF_OK)
-        rc = open_walk(s, CODES, &by_code);
+    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++)
+        rc = open_walk(s, COLUMNS + c, &walks[c]);
     int32_t broken = rc == MPIVF_OK ? find_broken_list(s) : 0;
     if (rc == MPIVF_OK)
-        rc = walk_postings(s, &by_id, &by_code, broken);
-    if (rc == MPIVF_OK) {
-        whole.ids = is_whole(&by_id);
-        whole.codes = is_whole(&by_code);
+        rc = walk_postings(s, walks, broken);
+    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++)
+        whole.columns[c] = is_whole(&walks[c]);
+    if (rc == MPIVF_OK)
         rc = judge_lists(s, &whole, broken);
-    }
-    close_walk(&by_id);
-    close_walk(&by_code);
+    for (int c = 0; c < IVF_COLUMNS; c++)
+        close_walk(&walks[c]);
     return note(s, rc);
 }
 
@@ -291,37 +305,26 @@ static int inspect_skipped(inspection *s)
 
 static int check_header(const inspection *s)
 {
-    int64_t first_row = -1;
-    int64_t rows = -1;
     int rc = ivf_fragment_check_format(s->file, s->path);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_read_i64(s->file, "first_row", &first_row);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_read_i64(s->file, "rows", &rows);
-    if (rc == MPIVF_OK && (first_row != s->record->first_row || rows != s->record->rows))
-        rc =
-            ivf_fail(MPIVF_CORRUPT,
-                     "%s: holds %" PRId64 " rows from row %" PRId64 ", the manifest says %" PRId64 " from row %" PRId64,
-                     s->path, rows, first_row, s->record->rows, s->record->first_row);
-    return rc;
+    return rc == MPIVF_OK ? ivf_fragment_check_range(s->file, s->path, s->record) : rc;
 }
 
 /* Without all of its datasets in place there is nothing more to be said of a file. */
 static int find_places(inspection *s)
 {
     int64_t lists = s->nlist;
-    int64_t postings = s->postings;
-    int64_t skipped = s->record->rows - postings;
-    const ivf_array arrays[DATASETS] = {
+    int64_t skipped = s->record->rows - s->postings;
+    ivf_array arrays[DATASETS] = {
         [LIST_OFFSETS] = {"list_offsets", IVF_U64, 1, {lists + 1}, NULL},
         [LIST_CHECKSUMS] = {"list_checksums", IVF_U64, 1, {lists}, NULL},
-        [IDS] = {"ids", IVF_U64, 1, {postings}, NULL},
-        [CODES] = {"codes", IVF_U8, 2, {postings, (int64_t)s->code_size}, NULL},
         [SKIPPED_ROWS] = {"skipped/rows", IVF_U64, 1, {skipped}, NULL},
         [SKIPPED_IDS] = {"skipped/ids", IVF_U64, 1, {skipped}, NULL},
         [SKIPPED_REASONS] = {"skipped/reasons", IVF_U8, 1, {skipped}, NULL},
     };
     int rc = MPIVF_OK;
+    for (int c = 0; c < IVF_COLUMNS; c++)
+        arrays[COLUMNS + c] = (ivf_array){
+            s->columns[c].name, s->columns[c].type, s->columns[c].rank, {s->postings, s->columns[c].width}, NULL};
     for (int i = 0; rc == MPIVF_OK && i < DATASETS; i++) {
         place *p = &s->places[i];
         p->array = arrays[i];
@@ -357,7 +360,7 @@ static int inspect_datasets(inspection *s, int64_t *list_sizes)
     if (rc != MPIVF_OK || s->findings->count > before)
         return rc;
     for (int32_t l = 0; l < s->nlist; l++)
-        list_sizes[l] += (int64_t)(s->offsets[l + 1] - s->offsets[l]);
+        list_sizes[s->first_list + l] += (int64_t)(s->offsets[l + 1] - s->offsets[l]);
     return inspect_account(s);
 }
 
@@ -365,9 +368,9 @@ int ivf_contents_inspect(const char *path, const char *what, const ivf_manifest 
                          const ivf_fragment_record *record, int64_t *list_sizes, ivf_findings *findings)
 {
     inspection s = {.path = path, .what = what, .record = record, .findings = findings};
-    s.nlist = manifest->factory.nlist;
+    ivf_manifest_lists_of(manifest, record, &s.first_list, &s.nlist);
     s.postings = record->postings;
-    s.code_size = manifest->code_size;
+    ivf_fragment_columns(manifest->code_size, s.columns);
     int rc = ivf_h5_open(path, &s.file);
     if (rc == MPIVF_OK)
         rc = check_header(&s);

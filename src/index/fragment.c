@@ -91,31 +91,52 @@ int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings)
     return ((int64_t)nlist + 1) * 8 + postings * (8 + (int64_t)code_size);
 }
 
-/* The datasets of the file. */
-enum { FRAGMENT_ARRAYS = 6 };
+void ivf_fragment_columns(size_t code_size, ivf_column columns[IVF_COLUMNS])
+{
+    columns[IVF_COLUMN_IDS] = (ivf_column){"ids", IVF_U64, 1, 1, sizeof(uint64_t)};
+    columns[IVF_COLUMN_CODES] = (ivf_column){"codes", IVF_U8, 2, (int64_t)code_size, code_size};
+}
+
+void *ivf_fragment_column(const ivf_fragment *fragment, int column)
+{
+    return column == IVF_COLUMN_IDS ? (void *)fragment->ids : (void *)fragment->codes;
+}
+
+/* The datasets of the file: those of postings come second. */
+enum { FIRST_COLUMN = 1, FRAGMENT_ARRAYS = IVF_COLUMNS + 4 };
 
 static void collect_arrays(const ivf_fragment *f, ivf_array arrays[FRAGMENT_ARRAYS])
 {
-    arrays[0] = (ivf_array){"list_offsets", IVF_U64, 1, {(int64_t)f->nlist + 1}, f->offsets};
-    arrays[1] = (ivf_array){"ids", IVF_U64, 1, {f->postings}, f->ids};
-    arrays[2] = (ivf_array){"codes", IVF_U8, 2, {f->postings, (int64_t)f->code_size}, f->codes};
-    arrays[3] = (ivf_array){"skipped/rows", IVF_U64, 1, {f->skipped}, f->skipped_rows};
-    arrays[4] = (ivf_array){"skipped/ids", IVF_U64, 1, {f->skipped}, f->skipped_ids};
-    arrays[5] = (ivf_array){"skipped/reasons", IVF_U8, 1, {f->skipped}, f->skipped_reasons};
+    ivf_column columns[IVF_COLUMNS];
+    int n = 0;
+    ivf_fragment_columns(f->code_size, columns);
+    arrays[n++] = (ivf_array){"list_offsets", IVF_U64, 1, {(int64_t)f->nlist + 1}, f->offsets};
+    for (int c = 0; c < IVF_COLUMNS; c++)
+        arrays[n++] = (ivf_array){columns[c].name,
+                                  columns[c].type,
+                                  columns[c].rank,
+                                  {f->postings, columns[c].width},
+                                  ivf_fragment_column(f, c)};
+    arrays[n++] = (ivf_array){"skipped/rows", IVF_U64, 1, {f->skipped}, f->skipped_rows};
+    arrays[n++] = (ivf_array){"skipped/ids", IVF_U64, 1, {f->skipped}, f->skipped_ids};
+    arrays[n] = (ivf_array){"skipped/reasons", IVF_U8, 1, {f->skipped}, f->skipped_reasons};
 }
 
 /* Of each list: XXH3-64 of its ids and then its codes, so that damage can be told to be of one list. */
 static int hash_lists(const ivf_fragment *f, uint64_t *checksums)
 {
+    ivf_column columns[IVF_COLUMNS];
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
+    ivf_fragment_columns(f->code_size, columns);
     for (int32_t l = 0; l < f->nlist; l++) {
         size_t first = f->offsets[l];
         size_t n = f->offsets[l + 1] - first;
         ivf_hasher_reset(hasher);
-        ivf_hasher_add(hasher, f->ids + first, n * sizeof *f->ids);
-        ivf_hasher_add(hasher, f->codes + first * f->code_size, n * f->code_size);
+        for (int c = 0; c < IVF_COLUMNS; c++)
+            ivf_hasher_add(hasher, (const char *)ivf_fragment_column(f, c) + first * columns[c].bytes,
+                           n * columns[c].bytes);
         checksums[l] = ivf_hasher_end(hasher);
     }
     ivf_hasher_free(hasher);
@@ -134,6 +155,18 @@ static int write_list_checksums(ivf_h5 *file, const ivf_fragment *fragment)
     return rc;
 }
 
+static int write_range(ivf_h5 *file, const ivf_fragment_record *record)
+{
+    int rc = MPIVF_OK;
+    if (record->lists > 0)
+        rc = ivf_h5_write_i64(file, "first_list", record->first_list);
+    if (rc == MPIVF_OK && record->lists > 0)
+        rc = ivf_h5_write_i64(file, "lists", record->lists);
+    if (rc == MPIVF_OK && record->lists == 0)
+        rc = ivf_h5_write_i64(file, "first_row", record->first_row);
+    return rc == MPIVF_OK ? ivf_h5_write_i64(file, "rows", record->rows) : rc;
+}
+
 static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record)
 {
     ivf_array arrays[FRAGMENT_ARRAYS];
@@ -142,9 +175,7 @@ static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_
     if (rc == MPIVF_OK)
         rc = ivf_h5_write_i64(file, "format_version", FORMAT_VERSION);
     if (rc == MPIVF_OK)
-        rc = ivf_h5_write_i64(file, "first_row", record->first_row);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_write_i64(file, "rows", record->rows);
+        rc = write_range(file, record);
     for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
         rc = ivf_h5_write(file, &arrays[i]);
     return rc == MPIVF_OK ? write_list_checksums(file, fragment) : rc;
@@ -226,6 +257,25 @@ int ivf_fragment_check_format(ivf_h5 *file, const char *path)
     return rc;
 }
 
+int ivf_fragment_check_range(ivf_h5 *file, const char *path, const ivf_fragment_record *record)
+{
+    const bool by_lists = record->lists > 0;
+    int64_t first = -1;
+    int64_t lists = 0;
+    int64_t rows = -1;
+    int rc = ivf_h5_read_i64(file, by_lists ? "first_list" : "first_row", &first);
+    if (rc == MPIVF_OK && by_lists)
+        rc = ivf_h5_read_i64(file, "lists", &lists);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_read_i64(file, "rows", &rows);
+    if (rc == MPIVF_OK && (first != (by_lists ? record->first_list : record->first_row) || lists != record->lists ||
+                           rows != record->rows))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: holds %lld rows from %s %lld, the manifest says %lld from %lld", path,
+                      (long long)rows, by_lists ? "list" : "row", (long long)first, (long long)record->rows,
+                      (long long)(by_lists ? record->first_list : record->first_row));
+    return rc;
+}
+
 /* Number of elements of a dataset, which must be there with that type and rank. */
 static int dimension(ivf_h5 *file, const char *path, const char *name, ivf_element type, int rank, int64_t dims[2])
 {
@@ -297,11 +347,6 @@ static int check_skipped(const ivf_fragment *f, const char *path)
     return MPIVF_OK;
 }
 
-static bool is_of_postings(const ivf_array *array)
-{
-    return strcmp(array->name, "ids") == 0 || strcmp(array->name, "codes") == 0;
-}
-
 /* Without postings there is no room for them either, though their number is known. */
 static int read_arrays(ivf_h5 *file, const char *path, int32_t nlist, size_t code_size, bool whole,
                        ivf_fragment **fragment)
@@ -317,7 +362,7 @@ static int read_arrays(ivf_h5 *file, const char *path, int32_t nlist, size_t cod
     (*fragment)->postings = postings;
     collect_arrays(*fragment, arrays);
     for (int i = 0; rc == MPIVF_OK && i < FRAGMENT_ARRAYS; i++)
-        if (whole || !is_of_postings(&arrays[i]))
+        if (whole || i < FIRST_COLUMN || i >= FIRST_COLUMN + IVF_COLUMNS)
             rc = ivf_h5_read(file, &arrays[i]);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* A fragment: the postings of a range of rows, list by list, in one file. The unit of work, of recovery and of commit.
- */
+/* A fragment: the postings of a range of rows in all lists, or of all rows in a range of lists, list by list in one
+ * file. The unit of work, of recovery and of commit. */
 #ifndef IVF_INDEX_FRAGMENT_H
 #define IVF_INDEX_FRAGMENT_H
 
@@ -10,9 +10,30 @@
 #include "io/h5.h"
 #include "math/rows.h"
 
+/* Which of the two the fragments of a version are. */
+typedef enum {
+    IVF_LAYOUT_ROWS, /* as builds make them: fragments follow each other by rows */
+    IVF_LAYOUT_LISTS /* compacted: by lists */
+} ivf_layout;
+
+/* What a fragment keeps of each posting, dataset by dataset, in the order in which checksums of lists take them. Who
+ * merges, copies or checks postings goes through this table. */
+typedef struct {
+    const char *name; /* of the dataset, static storage */
+    ivf_element type;
+    int rank;
+    int64_t width; /* elements of a posting: the second dimension, where rank is 2 */
+    size_t bytes;  /* of a posting */
+} ivf_column;
+
+enum { IVF_COLUMN_IDS, IVF_COLUMN_CODES, IVF_COLUMNS };
+
+/* Local. */
+void ivf_fragment_columns(size_t code_size, ivf_column columns[IVF_COLUMNS]);
+
 /* In memory: what the file holds. Owned arrays. */
 typedef struct {
-    int32_t nlist;
+    int32_t nlist; /* lists that the fragment has, empty ones included */
     size_t code_size;
     int64_t postings;
     uint64_t *offsets;        /* [nlist + 1]: list l is postings offsets[l] .. offsets[l + 1] - 1 */
@@ -27,9 +48,11 @@ typedef struct {
 /* What the manifest knows about a fragment. Plain bytes: travels between ranks as it is. */
 typedef struct {
     char id[IVF_ID_BYTES];
-    int64_t number;    /* of the build's fragments */
-    int64_t first_row; /* global */
-    int64_t rows;      /* read: postings + skipped */
+    int64_t number;     /* of the version's fragments */
+    int64_t first_row;  /* global; IVF_LAYOUT_LISTS: 0 */
+    int64_t rows;       /* read: postings + skipped */
+    int32_t first_list; /* IVF_LAYOUT_LISTS: its range; else 0 and 0, which stands for all lists */
+    int32_t lists;
     int64_t postings;
     int64_t skipped[IVF_ROW_REASONS]; /* by reason; [IVF_ROW_OK] is 0 */
     uint64_t digest_in;               /* ivf_digest_ids of the ids of all rows read */
@@ -50,11 +73,17 @@ void ivf_fragment_free(ivf_fragment *fragment);
 /* Local. Makes it one of at most as many postings as it was made for, offsets zero, the rest not filled. */
 int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped);
 
+/* Local. A column's data, [postings], in memory. */
+void *ivf_fragment_column(const ivf_fragment *fragment, int column);
+
 /* Local. Bytes that ivf_fragment_new takes. */
 int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
 
 /* Local. Fills the record's postings, skipped and digest_out from the contents. */
 void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);
+
+/* Local. The layout's own attributes of a fragment's file against a record: MPIVF_CORRUPT when they differ. */
+int ivf_fragment_check_range(ivf_h5 *file, const char *path, const ivf_fragment_record *record);
 
 /* Local. Publishes fragments/<id>.h5, with a checksum of each list, and fills the record's postings, skipped,
  * digest_out, bytes and checksum. The offsets must be right. Holds 8 bytes a list meanwhile. */

@@ -205,6 +205,14 @@ int ivf_manifest_open(const ivf_ctx *ctx, const char *index, ivf_manifest **mani
                               manifest);
 }
 
+void ivf_manifest_lists_of(const ivf_manifest *manifest, const ivf_fragment_record *record, int32_t *first,
+                           int32_t *count)
+{
+    const bool by_lists = manifest->layout == IVF_LAYOUT_LISTS;
+    *first = by_lists ? record->first_list : 0;
+    *count = by_lists ? record->lists : manifest->factory.nlist;
+}
+
 void ivf_manifest_add_totals(ivf_manifest *manifest)
 {
     for (int64_t i = 0; i < manifest->fragment_count; i++) {

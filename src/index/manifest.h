@@ -18,8 +18,18 @@ typedef struct {
     uint64_t checksum; /* sampled (io/stamps.h); 0 in manifests of older programs */
 } ivf_manifest_shard;
 
+/* What a compaction made a version of, and how: what a fragment of it can be made again from. */
+typedef struct {
+    int64_t version; /* that it was compacted from; 0: the version is no compaction */
+    char build_id[IVF_ID_BYTES];
+    int64_t fragment_bytes;
+    bool single_file;
+} ivf_manifest_origin;
+
 typedef struct {
     int64_t version;
+    ivf_layout layout;
+    ivf_manifest_origin compacted;
     char build_id[IVF_ID_BYTES];
     char model_id[IVF_ID_BYTES];
     int64_t model_bytes;
@@ -34,7 +44,7 @@ typedef struct {
     uint64_t digest_in, digest_out;
     int64_t *list_sizes; /* [nlist], owned: postings of each list over all fragments */
     int64_t fragment_count;
-    ivf_fragment_record *fragments; /* [fragment_count], owned, in row order */
+    ivf_fragment_record *fragments; /* [fragment_count], owned, in the order of rows or lists */
     int shard_count;
     ivf_manifest_shard *shards; /* owned */
     json_t *config;             /* the effective configuration, owned */
@@ -86,6 +96,10 @@ void ivf_manifest_add_totals(ivf_manifest *manifest);
 /* Local. The part that differs between runs of the same, for `build`; NULL with a failure recorded. `started`:
  * ivf_clock at the beginning. */
 json_t *ivf_manifest_describe_run(const ivf_ctx *ctx, double started);
+
+/* Local. Which lists a fragment of the manifest has: *count of them, from *first on. */
+void ivf_manifest_lists_of(const ivf_manifest *manifest, const ivf_fragment_record *record, int32_t *first,
+                           int32_t *count);
 
 /* Local. Every structural rule, conservation first: MPIVF_CORRUPT names the broken one; `path` is for the message. */
 int ivf_manifest_check(const ivf_manifest *manifest, const char *path);

@@ -12,7 +12,15 @@
 #include "mpivf/version.h"
 
 static const char FORMAT[] = "mpivf manifest";
-static const int64_t FORMAT_VERSION = 1;
+static const int64_t FORMAT_VERSION = 1;       /* of fragments by rows, which any program reads */
+static const int64_t LISTS_FORMAT_VERSION = 2; /* of fragments by lists */
+
+static const char *const layout_names[] = {[IVF_LAYOUT_ROWS] = "rows", [IVF_LAYOUT_LISTS] = "lists"};
+
+static int64_t format_version_of(ivf_layout layout)
+{
+    return layout == IVF_LAYOUT_LISTS ? LISTS_FORMAT_VERSION : FORMAT_VERSION;
+}
 
 /* ---- to JSON ---- */
 
@@ -24,13 +32,31 @@ static json_t *skipped_json(const int64_t skipped[IVF_ROW_REASONS])
     return object;
 }
 
-static json_t *fragment_json(const ivf_fragment_record *f)
+static json_t *fragment_json(const ivf_manifest *m, const ivf_fragment_record *f)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "id", f->id, "number", (json_int_t)f->number,
-                     "first_row", (json_int_t)f->first_row, "rows", (json_int_t)f->rows, "postings",
-                     (json_int_t)f->postings, "skipped", skipped_json(f->skipped), "digest_in",
-                     ivf_json_hash(f->digest_in), "digest_out", ivf_json_hash(f->digest_out), "bytes",
-                     (json_int_t)f->bytes, "checksum", ivf_json_hash(f->checksum));
+    json_t *range = m->layout == IVF_LAYOUT_LISTS ? json_pack("{s:I, s:I}", "first_list", (json_int_t)f->first_list,
+                                                              "lists", (json_int_t)f->lists)
+                                                  : json_pack("{s:I}", "first_row", (json_int_t)f->first_row);
+    json_t *rest =
+        json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "id", f->id, "number", (json_int_t)f->number, "rows",
+                  (json_int_t)f->rows, "postings", (json_int_t)f->postings, "skipped", skipped_json(f->skipped),
+                  "digest_in", ivf_json_hash(f->digest_in), "digest_out", ivf_json_hash(f->digest_out), "bytes",
+                  (json_int_t)f->bytes, "checksum", ivf_json_hash(f->checksum));
+    if (range == NULL || rest == NULL || json_object_update(rest, range) != 0) {
+        json_decref(rest);
+        rest = NULL;
+    }
+    json_decref(range);
+    return rest;
+}
+
+/* NULL where there is nothing to tell. */
+static json_t *origin_json(const ivf_manifest_origin *o)
+{
+    return o->version == 0
+               ? NULL
+               : json_pack("{s:I, s:s, s:I, s:b}", "version", (json_int_t)o->version, "build_id", o->build_id,
+                           "fragment_bytes", (json_int_t)o->fragment_bytes, "single_file", o->single_file);
 }
 
 static json_t *shard_json(const ivf_manifest_shard *s)
@@ -44,7 +70,7 @@ static json_t *fragments_json(const ivf_manifest *m)
 {
     json_t *array = json_array();
     for (int64_t i = 0; i < m->fragment_count; i++)
-        (void)json_array_append_new(array, fragment_json(&m->fragments[i]));
+        (void)json_array_append_new(array, fragment_json(m, &m->fragments[i]));
     return array;
 }
 
@@ -70,15 +96,15 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
     ivf_factory_text(&m->factory, factory);
     json_t *json = json_pack(
         "{s:s, s:I, s:s, s:I, s:s, s:{s:s, s:I, s:o}, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:O?, s:O?}",
-        "format", FORMAT, "format_version", (json_int_t)FORMAT_VERSION, "program_version", mpivf_version(), "version",
-        (json_int_t)m->version, "build_id", m->build_id, "model", "id", m->model_id, "bytes",
-        (json_int_t)m->model_bytes, "checksum", ivf_json_hash(m->model_checksum), "factory", factory, "metric",
+        "s:O?, s:O?, s:s, s:o*}",
+        "format", FORMAT, "format_version", (json_int_t)format_version_of(m->layout), "program_version",
+        mpivf_version(), "version", (json_int_t)m->version, "build_id", m->build_id, "model", "id", m->model_id,
+        "bytes", (json_int_t)m->model_bytes, "checksum", ivf_json_hash(m->model_checksum), "factory", factory, "metric",
         ivf_metric_name(m->metric), "d", m->d, "nlist", (int)m->factory.nlist, "code_size", (json_int_t)m->code_size,
         "rows", (json_int_t)m->rows, "postings", (json_int_t)m->postings, "skipped", skipped_json(m->skipped),
         "digest_in", ivf_json_hash(m->digest_in), "digest_out", ivf_json_hash(m->digest_out), "list_sizes",
         list_sizes_json(m), "fragments", fragments_json(m), "input", shards_json(m), "config", m->config, "build",
-        m->build);
+        m->build, "layout", layout_names[m->layout], "compacted", origin_json(&m->compacted));
     if (json == NULL) {
         (void)ivf_fail(MPIVF_FAILED, "the manifest cannot be put into JSON: out of memory, or a path is not UTF-8");
         return NULL;
@@ -109,7 +135,28 @@ static bool read_skipped(json_t *object, int64_t skipped[IVF_ROW_REASONS])
     return true;
 }
 
-static int read_fragment(json_t *json, const char *path, ivf_fragment_record *f)
+/* What a fragment covers: rows, or lists. */
+static int read_range(json_t *json, const char *path, const ivf_manifest *m, ivf_fragment_record *f)
+{
+    json_int_t first = 0;
+    json_int_t lists = 0;
+    json_error_t error;
+    if (m->layout == IVF_LAYOUT_ROWS) {
+        if (json_unpack_ex(json, &error, 0, "{s:I}", "first_row", &first) != 0)
+            return ivf_fail(MPIVF_CORRUPT, "%s: a fragment's record: %s", path, error.text);
+        f->first_row = first;
+        return MPIVF_OK;
+    }
+    if (json_unpack_ex(json, &error, 0, "{s:I, s:I}", "first_list", &first, "lists", &lists) != 0)
+        return ivf_fail(MPIVF_CORRUPT, "%s: a fragment's record: %s", path, error.text);
+    if (first < 0 || lists < 1 || first > m->factory.nlist || lists > m->factory.nlist - first)
+        return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s has lists that there are not", path, f->id);
+    f->first_list = (int32_t)first;
+    f->lists = (int32_t)lists;
+    return MPIVF_OK;
+}
+
+static int read_fragment(json_t *json, const char *path, const ivf_manifest *m, ivf_fragment_record *f)
 {
     const char *id = NULL;
     const char *in = NULL;
@@ -117,17 +164,15 @@ static int read_fragment(json_t *json, const char *path, ivf_fragment_record *f)
     const char *checksum = NULL;
     json_t *skipped = NULL;
     json_int_t number = 0;
-    json_int_t first_row = 0;
     json_int_t rows = 0;
     json_int_t postings = 0;
     json_int_t bytes = 0;
     json_error_t error;
-    if (json_unpack_ex(json, &error, 0, "{s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:s, s:I, s:s}", "id", &id, "number",
-                       &number, "first_row", &first_row, "rows", &rows, "postings", &postings, "skipped", &skipped,
-                       "digest_in", &in, "digest_out", &out, "bytes", &bytes, "checksum", &checksum) != 0)
+    if (json_unpack_ex(json, &error, 0, "{s:s, s:I, s:I, s:I, s:o, s:s, s:s, s:I, s:s}", "id", &id, "number", &number,
+                       "rows", &rows, "postings", &postings, "skipped", &skipped, "digest_in", &in, "digest_out", &out,
+                       "bytes", &bytes, "checksum", &checksum) != 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: a fragment's record: %s", path, error.text);
     f->number = number;
-    f->first_row = first_row;
     f->rows = rows;
     f->postings = postings;
     f->bytes = bytes;
@@ -135,7 +180,7 @@ static int read_fragment(json_t *json, const char *path, ivf_fragment_record *f)
         !ivf_json_parse_hash(out, &f->digest_out) || !ivf_json_parse_hash(checksum, &f->checksum) ||
         !read_skipped(skipped, f->skipped) || rows < 0 || postings < 0 || bytes < 0)
         return ivf_fail(MPIVF_CORRUPT, "%s: the record of fragment \"%.40s\" holds a malformed value", path, id);
-    return MPIVF_OK;
+    return read_range(json, path, m, f);
 }
 
 static int read_fragments(json_t *array, const char *path, ivf_manifest *m)
@@ -146,7 +191,7 @@ static int read_fragments(json_t *array, const char *path, ivf_manifest *m)
     m->fragments = ivf_new_zero(json_array_size(array), sizeof *m->fragments);
     int rc = m->fragments == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int64_t i = 0; rc == MPIVF_OK && i < m->fragment_count; i++)
-        rc = read_fragment(json_array_get(array, (size_t)i), path, &m->fragments[i]);
+        rc = read_fragment(json_array_get(array, (size_t)i), path, m, &m->fragments[i]);
     return rc;
 }
 
@@ -231,6 +276,30 @@ static int read_identity(json_t *json, const char *path, ivf_manifest *m)
     return MPIVF_OK;
 }
 
+/* A manifest of an older program tells no layout: rows. */
+static int read_layout(const json_t *json, const char *path, ivf_manifest *m)
+{
+    const json_t *layout = json_object_get(json, "layout");
+    const json_t *origin = json_object_get(json, "compacted");
+    const char *build_id = json_string_value(json_object_get(origin, "build_id"));
+    const char *name = layout == NULL ? layout_names[IVF_LAYOUT_ROWS] : json_string_value(layout);
+    const bool by_lists = name != NULL && strcmp(name, layout_names[IVF_LAYOUT_LISTS]) == 0;
+    if (name == NULL || (!by_lists && strcmp(name, layout_names[IVF_LAYOUT_ROWS]) != 0))
+        return broken(path, "\"layout\" is neither rows nor lists");
+    m->layout = by_lists ? IVF_LAYOUT_LISTS : IVF_LAYOUT_ROWS;
+    if (json_integer_value(json_object_get(json, "format_version")) != format_version_of(m->layout))
+        return broken(path, "\"layout\" does not go with the format version");
+    if (origin == NULL)
+        return MPIVF_OK;
+    m->compacted.version = json_integer_value(json_object_get(origin, "version"));
+    m->compacted.fragment_bytes = json_integer_value(json_object_get(origin, "fragment_bytes"));
+    m->compacted.single_file = json_is_true(json_object_get(origin, "single_file"));
+    if (m->compacted.version < 1 || m->compacted.fragment_bytes < 1 || build_id == NULL ||
+        !ivf_json_copy_id(m->compacted.build_id, build_id))
+        return broken(path, "\"compacted\" is malformed");
+    return MPIVF_OK;
+}
+
 static int read_totals(json_t *json, const char *path, ivf_manifest *m)
 {
     const char *in = NULL;
@@ -250,69 +319,15 @@ static int read_totals(json_t *json, const char *path, ivf_manifest *m)
     return MPIVF_OK;
 }
 
-/* Sums are taken modulo 2^64: a hostile manifest may hold any numbers. */
-static int64_t sum_skipped(const int64_t skipped[IVF_ROW_REASONS])
-{
-    uint64_t sum = 0;
-    for (int r = 0; r < IVF_ROW_REASONS; r++)
-        sum += (uint64_t)skipped[r];
-    return (int64_t)sum;
-}
-
-static int64_t plus(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
-/* Conservation: what went in is what is indexed or listed as skipped, for each fragment and for the whole. */
-int ivf_manifest_check(const ivf_manifest *m, const char *path)
-{
-    int64_t rows = 0;
-    int64_t postings = 0;
-    int64_t listed = 0;
-    int64_t shard_rows = 0;
-    int64_t bytes = 0;
-    uint64_t digest_in = 0;
-    for (int64_t i = 0; i < m->fragment_count; i++) {
-        const ivf_fragment_record *f = &m->fragments[i];
-        if (__builtin_add_overflow(bytes, f->bytes, &bytes))
-            return broken(path, "the fragments' bytes add up to more than 2^63");
-        if (f->first_row != rows || plus(f->postings, sum_skipped(f->skipped)) != f->rows)
-            return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s: %lld postings and %lld skipped of %lld rows from row %lld",
-                            path, f->id, (long long)f->postings, (long long)sum_skipped(f->skipped), (long long)f->rows,
-                            (long long)f->first_row);
-        if (f->digest_in != f->digest_out)
-            return ivf_fail(MPIVF_CORRUPT, "%s: fragment %s: the ids read are not the ids written", path, f->id);
-        rows = plus(rows, f->rows);
-        postings = plus(postings, f->postings);
-        digest_in += f->digest_in;
-    }
-    for (int32_t l = 0; l < m->factory.nlist; l++)
-        listed = plus(listed, m->list_sizes[l]);
-    for (int i = 0; i < m->shard_count; i++)
-        shard_rows = plus(shard_rows, m->shards[i].rows);
-    if (rows != m->rows || postings != m->postings || listed != m->postings || shard_rows != m->rows ||
-        plus(m->postings, sum_skipped(m->skipped)) != m->rows)
-        return ivf_fail(
-            MPIVF_CORRUPT,
-            "%s: rows do not add up: %lld read, %lld in fragments, %lld in the input; %lld postings, %lld in "
-            "fragments, %lld in lists; %lld skipped",
-            path, (long long)m->rows, (long long)rows, (long long)shard_rows, (long long)m->postings,
-            (long long)postings, (long long)listed, (long long)sum_skipped(m->skipped));
-    if (digest_in != m->digest_in || m->digest_in != m->digest_out)
-        return broken(path, "the digest of the ids read is not that of the ids written");
-    return MPIVF_OK;
-}
-
 static int check_envelope(const json_t *json, const char *path)
 {
     const char *format = json_string_value(json_object_get(json, "format"));
     int64_t version = json_integer_value(json_object_get(json, "format_version"));
     if (format == NULL || strcmp(format, FORMAT) != 0)
         return broken(path, "not a manifest of mpivf");
-    if (version != FORMAT_VERSION)
-        return ivf_fail(MPIVF_CORRUPT, "%s: format version %lld, this program reads %lld", path, (long long)version,
-                        (long long)FORMAT_VERSION);
+    if (version < FORMAT_VERSION || version > LISTS_FORMAT_VERSION)
+        return ivf_fail(MPIVF_CORRUPT, "%s: format version %lld, this program reads %lld to %lld", path,
+                        (long long)version, (long long)FORMAT_VERSION, (long long)LISTS_FORMAT_VERSION);
     return ivf_json_check_seal(json, path);
 }
 
@@ -326,6 +341,8 @@ int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **
     if (m == NULL)
         return MPIVF_FAILED;
     rc = read_identity((json_t *)json, path, m);
+    if (rc == MPIVF_OK)
+        rc = read_layout(json, path, m);
     if (rc == MPIVF_OK)
         rc = read_totals((json_t *)json, path, m);
     if (rc == MPIVF_OK)

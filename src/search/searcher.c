@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/text.h"
 #include "comm/transfer.h"
 #include "math/panels.h"
 #include "search/merge.h"
@@ -49,8 +50,23 @@ static int check_model(const char *index, const ivf_manifest *manifest, const iv
                     ivf_metric_name(manifest->metric), manifest->code_size);
 }
 
+/* What the share takes in memory. */
+static int check_memory(const ivf_searcher *s, const ivf_searcher_options *options, int64_t from, int64_t to)
+{
+    char needed[24];
+    char allowed[24];
+    int64_t bytes = ivf_memory_resident() + options->beside + BATCH_BYTES;
+    for (int64_t f = from; f < to; f++)
+        bytes += s->manifest->fragments[f].bytes;
+    if (bytes <= options->memory)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE,
+                    "this rank's share of the index needs %s, --memory allows %s; use more ranks or memory",
+                    ivf_text_bytes((double)bytes, needed), ivf_text_bytes((double)options->memory, allowed));
+}
+
 /* Local. What this rank needs of its own. */
-static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
+static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
 {
     int64_t from = 0;
     int64_t to = 0;
@@ -61,11 +77,17 @@ static int load_share(const ivf_ctx *ctx, const char *index, ivf_searcher *s)
     if (s->centroids == NULL)
         return MPIVF_FAILED;
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
+    if (options->memory > 0)
+        rc = check_memory(s, options, from, to);
+    if (rc != MPIVF_OK)
+        return rc;
     return ivf_postings_load(index, s->manifest, s->model, from, to, &s->postings);
 }
 
-int ivf_searcher_open(const ivf_ctx *ctx, const char *index, ivf_searcher **searcher)
+int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
+                      ivf_searcher **searcher)
 {
+    static const ivf_searcher_options no_limit = {0};
     ivf_searcher *s = ivf_new_zero(1, sizeof *s);
     *searcher = NULL;
     int rc = ivf_agree(ctx, s == NULL ? MPIVF_FAILED : MPIVF_OK);
@@ -77,7 +99,7 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, ivf_searcher **sear
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, load_share(ctx, index, s));
+        rc = ivf_agree(ctx, load_share(ctx, index, options == NULL ? &no_limit : options, s));
     if (rc == MPIVF_OK)
         *searcher = s;
     else

@@ -23,8 +23,15 @@ typedef struct {
     int64_t postings_scanned; /* over all ranks */
 } ivf_search_stats;
 
-/* Collective. Opens the newest version and loads this rank's share of the fragments (spread by bytes). */
-int ivf_searcher_open(const ivf_ctx *ctx, const char *index, ivf_searcher **searcher);
+typedef struct {
+    int64_t memory; /* bytes that a rank may take, all of the process included; 0: no limit */
+    int64_t beside; /* of them, what the caller will hold: queries, neighbours */
+} ivf_searcher_options;
+
+/* Collective. Opens the newest version and loads this rank's share of it (spread by bytes). NULL options: no limit.
+ * MPIVF_USAGE when the limit is less than what is needed. */
+int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
+                      ivf_searcher **searcher);
 void ivf_searcher_close(ivf_searcher *searcher);
 
 /* Local. Borrowed from the searcher. */

@@ -91,7 +91,7 @@ static void check_against_flat(ivf_metric metric, int64_t nq, int k)
     test_all(right);
     test_all(ivf_exact(test_ctx, dataset, ids, metric, queries, nq, k, exact, &skipped) == MPIVF_OK);
     test_all(skipped == (nq > 0));
-    test_all(ivf_searcher_open(test_ctx, folder, &searcher) == MPIVF_OK);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &searcher) == MPIVF_OK);
     test_all(ivf_search(test_ctx, searcher, queries, nq, &params, found, &stats) == MPIVF_OK);
     if (ivf_ctx_is_root(test_ctx)) {
         ivf_neighbor *expected = small_brute_force(&small, queries, nq, k);

@@ -31,7 +31,7 @@ static void open_index(const char *factory, ivf_metric metric)
             rc = small_write(&small, folder);
     }
     test_all(ivf_agree(test_ctx, rc) == MPIVF_OK);
-    test_all(ivf_searcher_open(test_ctx, folder, &searcher) == MPIVF_OK);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &searcher) == MPIVF_OK);
 }
 
 static void close_index(void)
@@ -156,16 +156,16 @@ START_TEST(a_damaged_index_is_refused_by_every_rank)
     char path[IVF_PATH_BYTES];
     ivf_searcher *none = NULL;
     test_shared_temp_make(folder);
-    test_all(ivf_searcher_open(test_ctx, folder, &none) == MPIVF_BAD_INPUT && none == NULL);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &none) == MPIVF_BAD_INPUT && none == NULL);
     test_shared_temp_remove(folder);
 
     open_index("IVF24,SQ8", IVF_L2);
     test_all(ivf_layout_fragment(folder, ivf_searcher_manifest(searcher)->fragments[SMALL_FRAGMENTS - 1].id, path) ==
              MPIVF_OK);
     test_all(!ivf_ctx_is_root(test_ctx) || truncate(path, 3000) == 0);
-    test_all(ivf_searcher_open(test_ctx, folder, &none) == MPIVF_CORRUPT && none == NULL);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &none) == MPIVF_CORRUPT && none == NULL);
     test_all(!ivf_ctx_is_root(test_ctx) || unlink(path) == 0);
-    test_all(ivf_searcher_open(test_ctx, folder, &none) != MPIVF_OK && none == NULL);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &none) != MPIVF_OK && none == NULL);
     test_all(strstr(ivf_error_last()->text, path) != NULL);
     close_index();
 }

@@ -273,6 +273,62 @@ START_TEST(rows_that_do_not_add_up_are_never_committed_or_read)
 }
 END_TEST
 
+/* The same, compacted: two fragments of two lists each. */
+static void fill_compacted(test_manifest *t, int64_t version)
+{
+    fill_manifest(t, version);
+    t->manifest.layout = IVF_LAYOUT_LISTS;
+    t->manifest.compacted = (ivf_manifest_origin){.version = 1, .build_id = "ab", .fragment_bytes = 4096};
+    t->fragments[0].postings = 6;
+    t->fragments[0].rows = 7;
+    t->fragments[0].lists = 2;
+    t->fragments[1].postings = t->fragments[1].rows = 10;
+    t->fragments[1].first_row = 0;
+    t->fragments[1].first_list = t->fragments[1].lists = 2;
+}
+
+START_TEST(a_compacted_version_comes_back_as_it_was)
+{
+    test_manifest t;
+    ivf_manifest *read = NULL;
+    int32_t first = 0;
+    int32_t count = 0;
+    fill_compacted(&t, 2);
+    ck_assert_int_eq(ivf_manifest_commit(&t.manifest, folder), MPIVF_OK);
+    ck_assert_int_eq(ivf_manifest_read(folder, &read), MPIVF_OK);
+    ck_assert_int_eq(read->layout, IVF_LAYOUT_LISTS);
+    ck_assert_int_eq(read->compacted.version, 1);
+    ck_assert_str_eq(read->compacted.build_id, "ab");
+    ck_assert_int_eq(read->compacted.fragment_bytes, 4096);
+    ck_assert(!read->compacted.single_file);
+    ivf_manifest_lists_of(read, &read->fragments[1], &first, &count);
+    ck_assert_int_eq(first, 2);
+    ck_assert_int_eq(count, 2);
+    ivf_manifest_free(read);
+}
+END_TEST
+
+START_TEST(lists_that_do_not_add_up_are_never_committed_or_read)
+{
+    test_manifest t;
+    fill_compacted(&t, 2);
+    t.fragments[1].first_list = 1;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    fill_compacted(&t, 2);
+    t.fragments[1].lists = 1;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    fill_compacted(&t, 2);
+    t.fragments[0].lists = INT32_MAX;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    fill_compacted(&t, 2);
+    t.list_sizes[1]++;
+    t.list_sizes[2]--;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    fill_compacted(&t, 2);
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_OK);
+}
+END_TEST
+
 static char *read_text(int64_t version, char path[TEST_PATH_BYTES + 32], size_t *bytes)
 {
     char *text = NULL;
@@ -361,6 +417,8 @@ int main(void)
     tcase_add_test(tests, what_no_reader_takes_is_not_committed);
     tcase_add_test(tests, only_the_names_of_manifests_count);
     tcase_add_test(tests, rows_that_do_not_add_up_are_never_committed_or_read);
+    tcase_add_test(tests, a_compacted_version_comes_back_as_it_was);
+    tcase_add_test(tests, lists_that_do_not_add_up_are_never_committed_or_read);
     tcase_add_test(tests, a_torn_newest_manifest_falls_back);
     tcase_add_test(tests, any_changed_character_is_noticed);
     tcase_add_test(tests, an_id_cannot_lead_out_of_the_index);
