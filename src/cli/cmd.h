@@ -22,7 +22,4 @@ int ivf_cmd_import(const ivf_ctx *ctx, const ivf_options *options);
 /* Local. What the options of build and plan say; borrows from them. Without the JSON. */
 int ivf_cmd_build_config(const ivf_options *options, ivf_build_config *config);
 
-/* Local. --nprobe, or all lists, with a note, where it asks for more than there are. */
-int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist);
-
 #endif

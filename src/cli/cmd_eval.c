@@ -4,14 +4,16 @@
  * truth. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "cli/cmd.h"
+#include "cli/found.h"
 #include "cli/load.h"
 #include "cli/output.h"
+#include "cli/probing.h"
 #include "io/groundtruth.h"
 #include "search/recall.h"
 #include "search/searcher.h"
@@ -21,10 +23,12 @@ static const double ENOUGH_SECONDS = 0.5;
 
 /* One line of the table. */
 typedef struct {
-    int nprobe;
+    ivf_search_params params;
+    char nprobe[IVF_PROBING_TEXT]; /* as it was given */
     int runs;
     double seconds; /* median */
     int64_t postings_scanned;
+    int64_t fewer;       /* queries with fewer neighbours than the largest depth; on rank 0 */
     ivf_recall *recalls; /* [depths], owned; on rank 0 */
 } setting;
 
@@ -53,10 +57,9 @@ static int run_setting(const ivf_ctx *ctx, eval_job *job, setting *s)
 {
     double seconds[MOST_RUNS];
     double sum = 0;
-    const ivf_search_params params = {.k = job->width, .nprobe = s->nprobe};
     while (s->runs < MOST_RUNS && sum < ENOUGH_SECONDS) {
         ivf_search_stats stats = {0};
-        int rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &params, job->neighbors, &stats);
+        int rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &s->params, job->neighbors, &stats);
         if (rc != MPIVF_OK)
             return rc;
         seconds[s->runs++] = stats.seconds;
@@ -68,6 +71,8 @@ static int run_setting(const ivf_ctx *ctx, eval_job *job, setting *s)
     for (int i = 0; ivf_ctx_is_root(ctx) && i < job->depth_count; i++)
         s->recalls[i] =
             ivf_recall_at(&job->truth, job->neighbors, job->queries.n, job->width, ivf_to_int(job->depths[i]));
+    const ivf_found found = {.neighbors = job->neighbors, .queries = job->queries.n, .k = job->width};
+    s->fewer = ivf_ctx_is_root(ctx) ? ivf_found_short(&found) : 0;
     return MPIVF_OK;
 }
 
@@ -78,7 +83,7 @@ static double speed(const eval_job *job, const setting *s)
 
 static void print_setting(ivf_text *out, const eval_job *job, const setting *s)
 {
-    ivf_text_add(out, "%8d %12.1f", s->nprobe, (double)s->postings_scanned / (double)job->queries.n);
+    ivf_text_add(out, "%8s %12.1f", s->nprobe, (double)s->postings_scanned / (double)job->queries.n);
     for (int i = 0; i < job->depth_count; i++) {
         ivf_text_add(out, " %12.4f", s->recalls[i].by_id);
         if (s->recalls[i].by_distance >= 0)
@@ -97,6 +102,10 @@ static void print_table(ivf_text *out, const eval_job *job)
     ivf_text_add(out, " %12s\n", "queries/s");
     for (int i = 0; i < job->setting_count; i++)
         print_setting(out, job, &job->settings[i]);
+    for (int i = 0; i < job->setting_count; i++)
+        if (job->settings[i].fewer > 0)
+            ivf_text_add(out, "with --nprobe %s %" PRId64 " of the %" PRId64 " queries have fewer than %d neighbours\n",
+                         job->settings[i].nprobe, job->settings[i].fewer, job->queries.n, job->width);
 }
 
 static json_t *recalls_to_json(const eval_job *job, const setting *s)
@@ -116,15 +125,19 @@ static json_t *job_to_json(const eval_job *job)
     json_t *list = json_array();
     for (int i = 0; i < job->setting_count; i++) {
         const setting *s = &job->settings[i];
-        json_t *entry = json_pack("{s:i, s:o, s:f, s:f, s:i, s:I}", "nprobe", s->nprobe, "recall",
-                                  recalls_to_json(job, s), "queries_per_second", speed(job, s), "seconds", s->seconds,
-                                  "runs", s->runs, "postings_scanned", (json_int_t)s->postings_scanned);
+        json_t *entry =
+            json_pack("{s:i, s:o, s:o, s:f, s:f, s:i, s:I, s:I}", "nprobe", s->params.nprobe, "nprobe_nodes",
+                      ivf_probing_nodes_json(&s->params), "recall", recalls_to_json(job, s), "queries_per_second",
+                      speed(job, s), "seconds", s->seconds, "runs", s->runs, "postings_scanned",
+                      (json_int_t)s->postings_scanned, "queries_with_fewer", (json_int_t)s->fewer);
         ivf_output_append(&list, entry);
     }
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
-    return json_pack("{s:s, s:I, s:s, s:I, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX), "version",
-                     (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
-                     (json_int_t)job->queries.n, "settings", list);
+    const ivf_search_params *first = &job->settings[0].params;
+    return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
+                     "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
+                     (json_int_t)job->queries.n, "max_distance",
+                     first->limited ? json_real(first->max_distance) : json_null(), "settings", list);
 }
 
 static int print_job(const eval_job *job)
@@ -152,30 +165,42 @@ static int open_truth(eval_job *job)
     return job->neighbors == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+static bool is_new(const eval_job *job, const ivf_search_params *params)
+{
+    for (int i = 0; i < job->setting_count; i++)
+        if (job->settings[i].params.nprobe == params->nprobe &&
+            memcmp(job->settings[i].params.nodes, params->nodes, sizeof params->nodes) == 0)
+            return false;
+    return true;
+}
+
+static int add_setting(eval_job *job, const char *entry)
+{
+    ivf_search_params params = {.k = job->width};
+    int rc = ivf_probing_set_entry(entry, ivf_searcher_model(job->searcher), &params);
+    if (rc != MPIVF_OK || !is_new(job, &params))
+        return rc;
+    ivf_probing_limit(job->options, &params);
+    setting *s = &job->settings[job->setting_count++];
+    *s = (setting){.params = params, .recalls = ivf_new((size_t)job->depth_count, sizeof *s->recalls)};
+    ivf_probing_text(&params, s->nprobe);
+    return s->recalls == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
 /* Local. The lines of the table; numbers of lists that clamping has made equal are one line. */
 static int make_settings(eval_job *job)
 {
     const ivf_option_value *nprobes = ivf_options_value(job->options, IVF_OPTION_NPROBE_LIST);
     const ivf_option_value *depths = ivf_options_value(job->options, IVF_OPTION_K_LIST);
-    int32_t nlist = ivf_searcher_manifest(job->searcher)->factory.nlist;
     job->depths = depths->integers;
     job->depth_count = depths->count;
     for (int i = 0; i < depths->count; i++)
         job->width = ivf_to_int(ivf_max_i64(job->width, depths->integers[i]));
     job->settings = ivf_new_zero((size_t)nprobes->count, sizeof *job->settings);
-    for (int i = 0; job->settings != NULL && i < nprobes->count; i++) {
-        int nprobe = ivf_cmd_clamp_nprobe(nprobes->integers[i], nlist);
-        bool is_new = true;
-        for (int j = 0; j < job->setting_count; j++)
-            is_new = is_new && job->settings[j].nprobe != nprobe;
-        if (!is_new)
-            continue;
-        setting *s = &job->settings[job->setting_count++];
-        *s = (setting){.nprobe = nprobe, .recalls = ivf_new((size_t)depths->count, sizeof *s->recalls)};
-        if (s->recalls == NULL)
-            return MPIVF_FAILED;
-    }
-    return job->settings == NULL ? MPIVF_FAILED : MPIVF_OK;
+    int rc = job->settings == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int i = 0; rc == MPIVF_OK && i < nprobes->count; i++)
+        rc = add_setting(job, nprobes->texts[i]);
+    return rc;
 }
 
 static int evaluate(const ivf_ctx *ctx, eval_job *job)

@@ -1,25 +1,18 @@
 /* mpivf search: the nearest rows of each query, to a file or, the first ones, to the screen. Memory: this rank's share
  * of the index, the queries, and on rank 0 the neighbours (28 bytes each while they are written). */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "cli/cmd.h"
 #include "cli/found.h"
 #include "cli/load.h"
 #include "cli/output.h"
+#include "cli/probing.h"
 #include "cli/targets.h"
 #include "search/searcher.h"
-
-int ivf_cmd_clamp_nprobe(int64_t nprobe, int32_t nlist)
-{
-    if (nprobe <= nlist)
-        return ivf_to_int(nprobe);
-    ivf_info("--nprobe %" PRId64 " is more than the %d lists there are: all are scanned", nprobe, nlist);
-    return nlist;
-}
 
 /* One run of the command. */
 typedef struct {
@@ -34,11 +27,14 @@ typedef struct {
 static json_t *job_to_json(const search_job *job, const ivf_found *found, const char *output)
 {
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
-    json_t *json = json_pack(
-        "{s:s, s:I, s:s, s:I, s:i, s:i, s:f, s:I, s:I}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
-        "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n,
-        "k", job->params.k, "nprobe", job->params.nprobe, "seconds", job->stats.seconds, "postings_scanned",
-        (json_int_t)job->stats.postings_scanned, "queries_with_fewer", (json_int_t)ivf_found_short(found));
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:o, s:f, s:I, s:I}", "index",
+                  ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version, "metric",
+                  ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n, "k", job->params.k, "nprobe",
+                  job->params.nprobe, "nprobe_nodes", ivf_probing_nodes_json(&job->params), "max_distance",
+                  job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
+                  job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned, "queries_with_fewer",
+                  (json_int_t)ivf_found_short(found));
     int failed = output != NULL ? json_object_set_new(json, "output", json_string(output))
                                 : json_object_set_new(json, "first_results", ivf_found_to_json(found));
     if (failed == 0)
@@ -52,14 +48,17 @@ static int print_job(const search_job *job, const ivf_found *found, const char *
     if (ivf_options_flag(job->options, IVF_OPTION_JSON))
         return ivf_output_json(job_to_json(job, found, output));
     ivf_text out = {0};
+    char within[48] = "";
     if (output == NULL)
         ivf_found_print(found, &out);
     ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed: %.3f s%s%s\n", job->queries.n,
                  job->params.k, job->params.nprobe, job->stats.seconds, output != NULL ? ", to " : "",
                  output != NULL ? output : "");
+    if (job->params.limited)
+        (void)snprintf(within, sizeof within, " within --max-distance %g", job->params.max_distance);
     if (ivf_found_short(found) > 0)
-        ivf_text_add(&out, "%" PRId64 " of them have fewer than %d: there are no more rows in the lists probed\n",
-                     ivf_found_short(found), job->params.k);
+        ivf_text_add(&out, "%" PRId64 " of them have fewer than %d: there are no more rows%s in the lists probed\n",
+                     ivf_found_short(found), job->params.k, within);
     return ivf_output_text(&out);
 }
 
@@ -76,10 +75,13 @@ static int deliver(const search_job *job)
 
 static int search(const ivf_ctx *ctx, search_job *job)
 {
-    const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
+    const ivf_model *model = ivf_searcher_model(job->searcher);
+    const ivf_option_value *nprobe = ivf_options_value(job->options, IVF_OPTION_NPROBE);
     job->params.k = ivf_to_int(ivf_options_integer(job->options, IVF_OPTION_K));
-    job->params.nprobe = ivf_cmd_clamp_nprobe(ivf_options_integer(job->options, IVF_OPTION_NPROBE), m->factory.nlist);
-    int rc = ivf_load_queries(ctx, job->options, m->d, &job->queries);
+    ivf_probing_limit(job->options, &job->params);
+    int rc = ivf_agree(ctx, ivf_probing_set(nprobe, model, &job->params));
+    if (rc == MPIVF_OK)
+        rc = ivf_load_queries(ctx, job->options, model->d_in, &job->queries);
     if (rc != MPIVF_OK)
         return rc;
     if (ivf_ctx_is_root(ctx)) {

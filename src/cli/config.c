@@ -266,10 +266,8 @@ static int load(loader *l, bool *again)
 int ivf_config_parse(ivf_options *options, const char *path, const char *text, size_t bytes)
 {
     loader l = {.options = options, .path = path, .text = text, .bytes = bytes};
-    for (int id = 0; id < IVF_OPTION_COUNT; id++) {
-        ivf_option_type type = ivf_option_get((ivf_option_id)id)->type;
-        l.is_list[id] = type == IVF_TYPE_PATHS || type == IVF_TYPE_INTEGERS;
-    }
+    for (int id = 0; id < IVF_OPTION_COUNT; id++)
+        l.is_list[id] = ivf_option_is_list(ivf_option_get((ivf_option_id)id));
     if (memchr(text, '\0', bytes) != NULL)
         return ivf_fail(MPIVF_USAGE, "%s: no YAML file: it holds a zero byte", path);
     bool again = true;
@@ -330,6 +328,7 @@ static void print_value(ivf_text *out, const ivf_option *option, const ivf_optio
         }
         break;
     case IVF_TYPE_INTEGERS:
+    case IVF_TYPE_LEVELS:
         for (int i = 0; i < value->count; i++)
             ivf_text_add(out, "%s%s", i == 0 ? " [" : ", ", value->texts[i]);
         ivf_text_add(out, "]");

@@ -43,6 +43,7 @@ void ivf_help_facts(ivf_text *out, const ivf_option *option)
     switch (option->type) {
     case IVF_TYPE_INTEGER:
     case IVF_TYPE_INTEGERS:
+    case IVF_TYPE_LEVELS:
         ivf_text_add(out, "%" PRId64 " to %" PRId64 "%s%s%s", option->min, option->max, option->unit ? " " : "",
                      option->unit ? option->unit : "", option->has_auto ? ", or auto" : "");
         break;

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -102,6 +103,36 @@ static int parse_choice(const ivf_option *option, const char *where, const char 
     return ivf_fail(MPIVF_USAGE, "%s: '%s' is none of %s", where, text, option->choices);
 }
 
+int ivf_options_levels(const char *entry, int64_t *numbers)
+{
+    int count = 0;
+    for (const char *at = entry; at != NULL; at = strchr(at, '/')) {
+        char text[24];
+        at += *at == '/';
+        size_t length = strcspn(at, "/");
+        (void)snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text), at);
+        if (count == IVF_ENTRY_LEVELS || !ivf_parse_i64(text, &numbers[count++]))
+            return 0;
+    }
+    return count;
+}
+
+static int parse_levels(const ivf_option *option, const char *where, const char *text, int64_t *last)
+{
+    int64_t numbers[IVF_ENTRY_LEVELS];
+    int count = ivf_options_levels(text, numbers);
+    for (int i = 0; i < count; i++)
+        if (numbers[i] < option->min || numbers[i] > option->max)
+            count = 0;
+    if (count == 0)
+        return ivf_fail(MPIVF_USAGE,
+                        "%s: '%s' is neither a whole number from %" PRId64 " to %" PRId64
+                        " nor several of them, as in 12/50",
+                        where, text, option->min, option->max);
+    *last = numbers[count - 1];
+    return MPIVF_OK;
+}
+
 /* What every text must be, since it may end up in YAML and JSON. */
 static int check_text(const char *where, const char *text)
 {
@@ -126,6 +157,8 @@ static int parse_entry(const ivf_option *option, const char *where, int entry, i
     case IVF_TYPE_INTEGER:
     case IVF_TYPE_INTEGERS:
         return parse_integer(option, where, text, &value->integers[entry]);
+    case IVF_TYPE_LEVELS:
+        return parse_levels(option, where, text, &value->integers[entry]);
     case IVF_TYPE_BYTES:
         return parse_bytes(option, where, text, &value->integers[entry]);
     case IVF_TYPE_REAL:
@@ -162,7 +195,7 @@ static size_t count_entries(const char *const *texts, int count, char separator)
 
 static int value_split(const ivf_option *option, const char *const *texts, int count, ivf_option_value *value)
 {
-    char separator = option->type == IVF_TYPE_INTEGERS ? ',' : '\0';
+    char separator = option->type == IVF_TYPE_INTEGERS || option->type == IVF_TYPE_LEVELS ? ',' : '\0';
     size_t entries = count_entries(texts, count, separator);
     value->texts = ivf_new(entries, sizeof *value->texts);
     value->integers = ivf_new_zero(entries, sizeof *value->integers);
@@ -183,10 +216,9 @@ static int value_split(const ivf_option *option, const char *const *texts, int c
 static int value_parse(const ivf_option *option, const char *where, const char *const *texts, int count,
                        ivf_option_value *value)
 {
-    bool is_list = option->type == IVF_TYPE_PATHS || option->type == IVF_TYPE_INTEGERS;
     if (count == 0)
         return ivf_fail(MPIVF_USAGE, "%s: the value is empty", where);
-    if (count > 1 && !is_list)
+    if (count > 1 && !ivf_option_is_list(option))
         return ivf_fail(MPIVF_USAGE, "%s: given %d times, but takes one value", where, count);
     int rc = value_split(option, texts, count, value);
     for (int i = 0; i < value->count && rc == MPIVF_OK; i++)
@@ -306,7 +338,7 @@ static json_t *entry_to_json(const ivf_option *option, const ivf_option_value *v
 
 static json_t *value_to_json(const ivf_option *option, const ivf_option_value *value)
 {
-    if (option->type != IVF_TYPE_PATHS && option->type != IVF_TYPE_INTEGERS)
+    if (!ivf_option_is_list(option))
         return entry_to_json(option, value, 0);
     json_t *list = json_array();
     for (int i = 0; list != NULL && i < value->count; i++) {

@@ -43,6 +43,7 @@ typedef enum {
     IVF_OPTION_K_LIST,
     IVF_OPTION_NPROBE,
     IVF_OPTION_NPROBE_LIST,
+    IVF_OPTION_MAX_DISTANCE,
     IVF_OPTION_RESULTS,
     IVF_OPTION_RESULTS_REQUIRED,
     IVF_OPTION_OUTPUT,
@@ -107,6 +108,7 @@ typedef enum {
     IVF_TYPE_FLAG,     /* on or off */
     IVF_TYPE_INTEGER,  /* within min..max */
     IVF_TYPE_INTEGERS, /* several, separated by commas; each within min..max */
+    IVF_TYPE_LEVELS,   /* several, separated by commas: integers, or one for each level joined by slashes (12/50) */
     IVF_TYPE_BYTES,    /* an integer with a unit of base/numbers.h, within min..max */
     IVF_TYPE_REAL,     /* within real_min..real_max */
     IVF_TYPE_DURATION, /* seconds, within real_min..real_max; "90s", "1h30m" */
@@ -135,7 +137,7 @@ typedef struct {
     const char *argument;      /* what the value is called in help; NULL for a flag */
     const char *unit;          /* of the value, or NULL */
     const char *fallback;      /* the default as it would be typed; NULL: none */
-    int64_t min, max;          /* INTEGER, INTEGERS */
+    int64_t min, max;          /* INTEGER, INTEGERS, LEVELS */
     double real_min, real_max; /* REAL, DURATION */
     const char *choices;       /* CHOICE: separated by commas */
     const char *help;
@@ -144,6 +146,9 @@ typedef struct {
 /* Local. A row of the table. */
 const ivf_option *ivf_option_get(ivf_option_id id);
 bool ivf_option_in(ivf_option_id id, ivf_command_id command);
+
+/* Local. Whether it takes several values. */
+bool ivf_option_is_list(const ivf_option *option);
 
 /* Local. The row of that name in a command, exactly; IVF_OPTION_NONE when there is none. */
 ivf_option_id ivf_option_find(ivf_command_id command, const char *name);
@@ -158,7 +163,7 @@ typedef struct {
     ivf_option_source source;
     int count;
     char **texts;      /* [count] as given, owned; one for each list entry */
-    int64_t *integers; /* [count] of INTEGER, INTEGERS, BYTES, FLAG; owned, else NULL */
+    int64_t *integers; /* [count] of INTEGER, INTEGERS, BYTES, FLAG, of LEVELS the last of each; owned, else NULL */
     double real;
 } ivf_option_value;
 
@@ -186,6 +191,11 @@ int64_t ivf_options_integer(const ivf_options *options, ivf_option_id id);
 double ivf_options_real(const ivf_options *options, ivf_option_id id);
 const char *ivf_options_text(const ivf_options *options, ivf_option_id id);
 const ivf_option_value *ivf_options_value(const ivf_options *options, ivf_option_id id);
+
+/* Local. The numbers of an entry of LEVELS into numbers[IVF_ENTRY_LEVELS]; returns how many there are, 0 when it is no
+ * such entry. */
+enum { IVF_ENTRY_LEVELS = 8 };
+int ivf_options_levels(const char *entry, int64_t *numbers);
 
 /* Local. Whether a value was given that differs from the default: such a value must be honoured or refused. */
 bool ivf_options_differs(const ivf_options *options, ivf_option_id id);

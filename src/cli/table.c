@@ -129,23 +129,37 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                            .help = "Depths at which recall is measured; none beyond the depth of the ground truth."},
     [IVF_OPTION_NPROBE] = {.name = "nprobe",
                            .letter = 'n',
-                           .type = IVF_TYPE_INTEGER,
+                           .type = IVF_TYPE_INTEGERS,
                            .commands = SEARCH,
                            .argument = "LISTS",
                            .fallback = "8",
                            .min = 1,
                            .max = INT32_MAX,
-                           .help = "Lists to scan for each query; more than there are means all."},
+                           .help = "Lists to scan for each query; more than there are means all. Where the lists' "
+                                   "centroids stand in a tree, a number for each of its levels, the top level first "
+                                   "(12,50): a query then descends into so many nodes, and is compared with their "
+                                   "children alone."},
     [IVF_OPTION_NPROBE_LIST] = {.name = "nprobe",
                                 .letter = 'n',
-                                .type = IVF_TYPE_INTEGERS,
+                                .type = IVF_TYPE_LEVELS,
                                 .commands = EVAL,
                                 .argument = "LISTS,...",
                                 .fallback = "1,8,32",
                                 .min = 1,
                                 .max = INT32_MAX,
                                 .help = "Numbers of lists to scan, one line of the table for each; more than there "
-                                        "are means all."},
+                                        "are means all. Of a tree also a number for each level, joined by slashes: "
+                                        "12/50 is search's --nprobe 12,50."},
+    [IVF_OPTION_MAX_DISTANCE] = {.name = "max-distance",
+                                 .type = IVF_TYPE_REAL,
+                                 .commands = SEARCH | EVAL,
+                                 .argument = "DISTANCE",
+                                 .real_min = -1e38,
+                                 .real_max = 1e38,
+                                 .help = "Only neighbours within this distance, as results have it: with l2 a squared "
+                                         "distance of at most that, with cosine a 1 - cosine of at most that, with ip "
+                                         "an inner product of at least that. Without --rerank it is the distance to "
+                                         "what the codec keeps of a row."},
     [IVF_OPTION_RESULTS] = {.name = "output",
                             .letter = 'o',
                             .type = IVF_TYPE_PATH,
@@ -680,6 +694,11 @@ const ivf_option *ivf_option_get(ivf_option_id id)
 bool ivf_option_in(ivf_option_id id, ivf_command_id command)
 {
     return (table[id].commands >> command & 1U) != 0;
+}
+
+bool ivf_option_is_list(const ivf_option *option)
+{
+    return option->type == IVF_TYPE_PATHS || option->type == IVF_TYPE_INTEGERS || option->type == IVF_TYPE_LEVELS;
 }
 
 ivf_option_id ivf_option_find(ivf_command_id command, const char *name)

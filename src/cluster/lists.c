@@ -67,7 +67,7 @@ static void list_far(const list_job *job, const float *c, int32_t *numbers, void
     const ivf_kmeans_work *w = job->work;
     const int width = job->lists->width;
     ivf_neighbor *heap = scratch;
-    ivf_topk top = ivf_topk_start(heap, width);
+    ivf_topk top = ivf_topk_start(heap, width, INFINITY);
     float keys[CHUNK];
     uint64_t ids[CHUNK];
     for (int32_t from = 0; from < w->k; from += CHUNK) {

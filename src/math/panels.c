@@ -103,3 +103,17 @@ void ivf_panels_scores(const ivf_panels *panels, const float *x, int64_t n, floa
 {
     panels->kernels->scores(panels, x, n, out);
 }
+
+int64_t ivf_panels_scores_of(const ivf_panels *panels, int64_t first, int64_t end, const float *x, int64_t n,
+                             float *out)
+{
+    const int width = panels->kernels->width;
+    const int64_t begin = first / width * width;
+    ivf_panels part = *panels;
+    part.packed += begin * panels->d;
+    part.bias += begin;
+    part.k = end - begin;
+    part.count = ivf_ceil_div(part.k, width);
+    part.kernels->scores(&part, x, n, out);
+    return begin;
+}

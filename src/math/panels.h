@@ -33,6 +33,13 @@ void ivf_panels_best(const ivf_panels *panels, const float *x, int64_t n, int32_
 /* Local, one thread. All scores, out[n][k]. */
 void ivf_panels_scores(const ivf_panels *panels, const float *x, int64_t n, float *out);
 
+/* Local, one thread. The scores of some of them, with the same bits: begin .. end - 1, where `begin`, which is
+ * returned, is the first one's panel's beginning: first - begin < IVF_PANEL_MOST. out[n][end - begin]; first < end <=
+ * k. */
+enum { IVF_PANEL_MOST = 64 };
+int64_t ivf_panels_scores_of(const ivf_panels *panels, int64_t first, int64_t end, const float *x, int64_t n,
+                             float *out);
+
 /* Local, one thread. The p best of each x[n][d] in descending order of score (ties: the lower number first):
  * best[n][p], score[n][p]; p <= k. `scratch` holds at least ivf_panels_top_scratch(panels) bytes. */
 void ivf_panels_top(const ivf_panels *panels, const float *x, int64_t n, int p, int32_t *best, float *score,

@@ -27,10 +27,11 @@ static void sift_down(ivf_neighbor *heap, int64_t n, int64_t hole, ivf_neighbor 
     heap[hole] = entry;
 }
 
-ivf_topk ivf_topk_start(ivf_neighbor *heap, int k)
+/* An entry that is none has the limit as its key until the end, so that the bound is right from the start. */
+ivf_topk ivf_topk_start(ivf_neighbor *heap, int k, float limit)
 {
     for (int i = 0; i < k; i++)
-        heap[i] = (ivf_neighbor){.key = INFINITY, .id = UINT64_MAX};
+        heap[i] = (ivf_neighbor){.key = limit, .id = UINT64_MAX};
     return (ivf_topk){.heap = heap, .k = k};
 }
 
@@ -41,7 +42,7 @@ float ivf_topk_bound(const ivf_topk *top)
 
 static void offer_one(ivf_topk *top, float key, uint64_t id)
 {
-    ivf_neighbor entry = {.key = key, .id = id};
+    ivf_neighbor entry = {.key = key, .list = top->list, .id = id};
     if (before(entry, top->heap[0]))
         sift_down(top->heap, top->k, 0, entry);
 }
@@ -76,6 +77,8 @@ void ivf_topk_finish(ivf_topk *top)
         top->heap[n] = top->heap[0];
         sift_down(top->heap, n, 0, last);
     }
+    for (int i = top->k - 1; i >= 0 && top->heap[i].id == UINT64_MAX; i--)
+        top->heap[i].key = INFINITY;
 }
 
 void ivf_topk_merge(ivf_neighbor *into, const ivf_neighbor *from, int64_t rows, int k, ivf_neighbor *scratch)

@@ -6,18 +6,20 @@
 #include <stdint.h>
 
 typedef struct {
-    float key;   /* base/metric.h; INFINITY where there is no entry */
-    uint64_t id; /* UINT64_MAX where there is no entry */
+    float key;    /* base/metric.h; INFINITY where there is no entry */
+    int32_t list; /* in which it was found; of no account in the order */
+    uint64_t id;  /* UINT64_MAX where there is no entry */
 } ivf_neighbor;
 
 /* A max-heap on borrowed memory. */
 typedef struct {
     ivf_neighbor *heap; /* [k], borrowed */
     int k;
+    int32_t list; /* that candidates are offered from */
 } ivf_topk;
 
-/* Local. Empties heap[k]. */
-ivf_topk ivf_topk_start(ivf_neighbor *heap, int k);
+/* Local. Empties heap[k]; keys above `limit` (INFINITY: none) will not enter. */
+ivf_topk ivf_topk_start(ivf_neighbor *heap, int k, float limit);
 
 /* Local. Keys above this cannot enter any more (equal ones may, by id). */
 float ivf_topk_bound(const ivf_topk *top);

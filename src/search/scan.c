@@ -246,8 +246,8 @@ static bool choose_by_list(const ivf_scan_state *s, int64_t scanned)
 static void start_heaps(const ivf_scan_state *s)
 {
     for (int64_t q = 0; q < s->scan->nq; q++) {
-        (void)ivf_topk_start(s->out + q * s->scan->k, s->scan->k);
-        atomic_init(&s->bounds[q], INFINITY);
+        (void)ivf_topk_start(s->out + q * s->scan->k, s->scan->k, s->scan->limit);
+        atomic_init(&s->bounds[q], s->scan->limit);
     }
 }
 

@@ -23,6 +23,7 @@ typedef struct {
     const ivf_probes *probes;
     int64_t nq;
     int k;
+    float limit; /* keys above are not wanted; INFINITY: all are */
     ivf_scan_order order;
 } ivf_scan;
 

@@ -8,8 +8,8 @@
  * bound, and what decoding rounds by: a few units of the codec's extent, times what it is multiplied by. A bound that
  * is NaN (products overflowed) lets its posting pass.
  *
- * A heap that is not full has no bound. Then the postings with the lowest bounds, about k of them, are offered first,
- * and only then those whose bounds are within what has become the heap's. */
+ * A heap that is not full has no bound but the search's limit. Then the postings with the lowest bounds, about k of
+ * them, are offered first, and only then those whose bounds are within what has become the heap's. */
 #include "search/scan_list.h"
 
 #include <float.h>
@@ -122,9 +122,10 @@ static void compute_keys(choice *c, const int32_t *chosen, int64_t n, float *key
 }
 
 /* Offers them; returns the query's new bound. */
-static float offer(const ivf_scan_state *s, int64_t query, const float *keys, const uint64_t *ids, int64_t n)
+static float offer(const ivf_scan_state *s, int64_t query, int32_t list, const float *keys, const uint64_t *ids,
+                   int64_t n)
 {
-    ivf_topk top = {.heap = s->out + query * s->scan->k, .k = s->scan->k};
+    ivf_topk top = {.heap = s->out + query * s->scan->k, .k = s->scan->k, .list = list};
     pthread_mutex_t *lock = s->locks == NULL ? NULL : &s->locks[query % IVF_SCAN_LOCKS];
     if (lock != NULL)
         (void)pthread_mutex_lock(lock);
@@ -168,7 +169,7 @@ static void offer_range(choice *c, const float *low, int64_t n, range r)
         if (taken == 0)
             break;
         compute_keys(c, batch, taken, keys, ids);
-        r.most = fminf(r.most, offer(c->state, c->pair.query, keys, ids, taken));
+        r.most = fminf(r.most, offer(c->state, c->pair.query, c->number, keys, ids, taken));
     }
 }
 
@@ -179,13 +180,14 @@ static float bound_of(const choice *c)
 
 static void choose(choice *c, const float *low, int64_t n)
 {
+    const float limit = c->state->scan->limit;
     range r = {.most = bound_of(c)};
-    if (r.most == INFINITY) {
-        r.most = ivf_scan_kth(low, n, c->state->scan->k);
+    if (r.most == limit) {
+        r.most = fminf(limit, ivf_scan_kth(low, n, c->state->scan->k));
         offer_range(c, low, n, r);
         r = (range){.most = bound_of(c), .done = r.most, .any_done = true};
     }
-    if (!r.any_done || r.done < INFINITY)
+    if (!r.any_done || r.done < limit)
         offer_range(c, low, n, r);
 }
 

@@ -12,6 +12,7 @@
  * included. Collectives of a search: an agreement; for each batch those of its three steps; two sums of 8 bytes. */
 #include "search/searcher.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "math/panels.h"
+#include "search/descend.h"
 #include "search/merge.h"
 #include "search/postings.h"
 #include "search/probe.h"
@@ -33,6 +35,7 @@ struct ivf_searcher {
     ivf_manifest *manifest;
     ivf_model *model;
     ivf_panels *centroids;
+    ivf_descent *descent; /* NULL: the lists have no tree */
     ivf_postings postings;
 };
 
@@ -74,7 +77,9 @@ static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     if (rc != MPIVF_OK)
         return rc;
     s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
-    if (s->centroids == NULL)
+    if (s->centroids != NULL && s->model->tree.levels > 1)
+        s->descent = ivf_descent_new(s->model, s->centroids);
+    if (s->centroids == NULL || (s->model->tree.levels > 1 && s->descent == NULL))
         return MPIVF_FAILED;
     ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
     if (options->memory > 0)
@@ -112,6 +117,7 @@ void ivf_searcher_close(ivf_searcher *searcher)
     if (searcher == NULL)
         return;
     ivf_postings_free(&searcher->postings);
+    ivf_descent_free(searcher->descent);
     ivf_panels_free(searcher->centroids);
     ivf_model_free(searcher->model);
     ivf_manifest_free(searcher->manifest);
@@ -132,6 +138,7 @@ const ivf_model *ivf_searcher_model(const ivf_searcher *searcher)
 typedef struct {
     const ivf_searcher *searcher;
     int k;
+    float limit;
     ivf_scan_order order;
     ivf_queries queries;
     ivf_probes probes;
@@ -155,11 +162,16 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     run->k = params->k;
     run->batch = choose_batch(model, nq, params);
     run->order = params->order;
+    run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
     int rc = ivf_queries_open(queries, nq, model->d_in, model->metric, &run->queries);
     if (rc == MPIVF_OK && model->rotation != NULL)
         rc = ivf_queries_rotate(&run->queries, nq, model);
     if (rc == MPIVF_OK)
         rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
+    if (rc == MPIVF_OK && params->nodes[1] > 0) {
+        run->probes.descent = run->searcher->descent;
+        rc = ivf_descent_plan(run->searcher->descent, params->nodes, params->nprobe, &run->probes.route);
+    }
     if (rc == MPIVF_OK && !ivf_ctx_is_root(ctx)) {
         run->found = ivf_new(ivf_to_size(run->batch) * (size_t)run->k, sizeof *run->found);
         rc = run->found == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -178,6 +190,7 @@ static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int6
                      .probes = &run->probes,
                      .nq = nq,
                      .k = run->k,
+                     .limit = run->limit,
                      .order = run->order};
     int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
     if (rc == MPIVF_OK)

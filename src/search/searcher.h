@@ -2,6 +2,7 @@
 #ifndef IVF_SEARCH_SEARCHER_H
 #define IVF_SEARCH_SEARCHER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
@@ -14,8 +15,12 @@ typedef struct ivf_searcher ivf_searcher;
 
 typedef struct {
     int k;
-    int nprobe; /* clamped to nlist by the caller */
+    int nprobe;                /* lists; clamped to nlist by the caller */
+    int32_t nodes[IVF_LEVELS]; /* of each upper level of the tree (levels - 1 the top), that a query descends into;
+                                  nodes[1] = 0: the tree is left alone, and all lists are ranked */
     ivf_scan_order order;
+    bool limited; /* only neighbours within max_distance are wanted (ivf_metric_limit) */
+    double max_distance;
 } ivf_search_params;
 
 typedef struct {

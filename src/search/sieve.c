@@ -20,6 +20,7 @@
 #include "search/sieve.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -123,7 +124,7 @@ ivf_sieve *ivf_sieve_new(ivf_metric metric, const float *queries, int64_t nq, in
         return NULL;
     }
     for (int64_t q = 0; q < nq; q++) {
-        s->heaps[q] = ivf_topk_start(heaps + q * k, k);
+        s->heaps[q] = ivf_topk_start(heaps + q * k, k, INFINITY);
         s->margin_of[q] = (float)(s->margin * (double)ivf_dot(queries + q * d, queries + q * d, d)) + FLT_MIN;
         set_reach(s, q);
     }

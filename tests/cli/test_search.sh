@@ -43,3 +43,28 @@ expect 3 "$MPIVF" search flat.ivf --queries missing.fbin
 expect 0 "$MPIVF" generate --output narrow.fbin --rows 3 --dim 64
 expect 3 ranks 2 "$MPIVF" search flat.ivf --queries narrow.fbin
 grep -q '^mpivf: search: narrow.fbin: queries of 64 values; the rows to search have 128' err || fail "no such error"
+
+# Down a tree, and within a distance.
+expect 0 ranks 2 "$MPIVF" build tree.ivf --input "$data/base.u8bin" --factory IVF256,Flat --levels 2 --quiet
+expect 0 ranks 2 "$MPIVF" search tree.ivf --queries "$data/query.u8bin" --nprobe 999,256 --k 100 --output down.bin
+same down.bin gt.bin
+expect 0 ranks 3 "$MPIVF" search tree.ivf --queries "$data/query.u8bin" --nprobe 3,9 --output three.npy
+expect 0 "$MPIVF" search tree.ivf --queries "$data/query.u8bin" --nprobe 3,9 --output one.npy
+same one.ids.npy three.ids.npy
+same one.distances.npy three.distances.npy
+expect 0 "$MPIVF" eval tree.ivf --queries "$data/query.u8bin" --groundtruth gt.bin --nprobe 16,1/16,8/16 --json
+json '[s["nprobe_nodes"] for s in d["settings"]] == [None, [1], [8]]'
+json '(lambda r: r[1] < r[2] <= r[0] < 1)([s["recall"][1]["by_id"] for s in d["settings"]])'
+json 'all(s["queries_with_fewer"] == 0 for s in d["settings"]) and d["max_distance"] is None'
+expect 2 "$MPIVF" search tree.ivf --queries "$data/query.u8bin" --nprobe 1,2,3
+complains "search: --nprobe 1,2,3: 3 numbers, but the tree of this index has 2 levels; give one for each, the top level first, or the number of lists alone"
+expect 2 "$MPIVF" eval flat.ivf --queries "$data/query.u8bin" --groundtruth gt.bin --nprobe 4,2/8
+complains "eval: --nprobe 2/8: 2 numbers, but the lists of this index have no tree to descend; give one, the number of lists"
+
+expect 0 ranks 2 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 5 --nprobe 64 --max-distance 40000 --json
+json 'd["max_distance"] == 40000 and 0 < d["queries_with_fewer"] < 200'
+json 'all(x <= 40000 for q in d["first_results"] for x in q["distances"])'
+expect 0 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 5 --nprobe 64 --max-distance 1
+prints '^200 of them have fewer than 5: there are no more rows within --max-distance 1 in the lists probed$'
+expect 0 "$MPIVF" eval flat.ivf --queries "$data/query.u8bin" --groundtruth gt.bin --nprobe 64 --max-distance 1
+prints '^with --nprobe 64 200 of the 200 queries have fewer than 10 neighbours$'

@@ -138,7 +138,7 @@ static bool equals_sorted_keys(const float *x, int64_t rows, const float *query,
 {
     bool right = true;
     ivf_neighbor *heap = ivf_new((size_t)k, sizeof *heap);
-    ivf_topk top = ivf_topk_start(heap, k);
+    ivf_topk top = ivf_topk_start(heap, k, INFINITY);
     for (int64_t row = 0; row < rows; row++) {
         float key = ivf_l2_sqr(query, x + row * D, D);
         uint64_t id = (uint64_t)row;

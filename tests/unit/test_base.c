@@ -174,6 +174,29 @@ START_TEST(team_reports_the_failed_task)
 }
 END_TEST
 
+static void check_limit(ivf_metric metric, double distance)
+{
+    float key = ivf_metric_limit(metric, distance);
+    float next = nextafterf(key, INFINITY);
+    double at = (double)ivf_metric_distance(metric, key);
+    double beyond = (double)ivf_metric_distance(metric, next);
+    ck_assert(metric == IVF_IP ? at >= distance && beyond < distance : at <= distance && beyond > distance);
+}
+
+START_TEST(the_limit_of_a_distance_is_its_last_key)
+{
+    static const double distances[] = {0, 1e-30, 1e-8, 0.1, 0.3, 1, 1.0000001, 2, 12345.678, 1e30};
+    for (int i = 0; i < (int)(sizeof distances / sizeof distances[0]); i++) {
+        check_limit(IVF_L2, distances[i]);
+        check_limit(IVF_IP, distances[i]);
+        check_limit(IVF_IP, -distances[i]);
+        check_limit(IVF_COSINE, distances[i]);
+    }
+    ck_assert(ivf_metric_limit(IVF_L2, INFINITY) == INFINITY);
+    ck_assert(ivf_metric_limit(IVF_IP, 1e39) == -INFINITY);
+}
+END_TEST
+
 START_TEST(metrics_have_names)
 {
     ivf_metric metric = IVF_L2;
@@ -199,6 +222,7 @@ int main(void)
     tcase_add_test(tests, team_runs_each_task_once);
     tcase_add_test(tests, team_reports_the_failed_task);
     tcase_add_test(tests, metrics_have_names);
+    tcase_add_test(tests, the_limit_of_a_distance_is_its_last_key);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -151,6 +151,16 @@ START_TEST(unknown_words_name_the_nearest_known_one)
     refuses("build x -Z", "unknown option -Z; see mpivf build --help");
     refuses("--hlep", "unknown option --hlep; did you mean --help?");
     refuses("--quiet build", "unknown option --quiet before the command; see mpivf --help");
+    ck_assert_int_eq(parse_and_finish("eval x --queries q --groundtruth g --nprobe 4,12/50,3/7/9"), MPIVF_OK);
+    ck_assert_int_eq((int)ivf_options_value(&options, IVF_OPTION_NPROBE_LIST)->integers[2], 9);
+    int64_t numbers[IVF_ENTRY_LEVELS];
+    ck_assert_int_eq(ivf_options_levels("12/50", numbers), 2);
+    ck_assert(numbers[0] == 12 && numbers[1] == 50);
+    ck_assert_int_eq(ivf_options_levels("1/2/3/4/5/6/7/8/9", numbers), 0);
+    refuses("eval x --queries q --groundtruth g --nprobe 4,12/,3",
+            "--nprobe: '12/' is neither a whole number from 1 to 2147483647 nor several of them, as in 12/50");
+    refuses("eval x --queries q --groundtruth g --nprobe 0/5",
+            "--nprobe: '0/5' is neither a whole number from 1 to 2147483647 nor several of them, as in 12/50");
     refuses("info x --nprobe 3", "unknown option --nprobe; see mpivf info --help");
 }
 END_TEST

@@ -65,7 +65,7 @@ START_TEST(the_best_are_kept_whatever_the_pieces)
         for (uint64_t seed = 0; seed < 6; seed++) {
             make_stream(seed, seed < 3 ? 9 : 100000, keys, ids);
             int n = sort_stream(keys, ids, sorted);
-            ivf_topk top = ivf_topk_start(heap, ks[i]);
+            ivf_topk top = ivf_topk_start(heap, ks[i], INFINITY);
             int piece = 1 + (int)seed * 17;
             for (int from = 0; from < N; from += piece)
                 ivf_topk_offer(&top, keys + from, ids + from, from + piece < N ? piece : N - from);
@@ -89,8 +89,8 @@ START_TEST(merging_halves_gives_the_whole)
     for (int split = 0; split <= N; split += 100) {
         for (ptrdiff_t row = 0; row < ROWS; row++) {
             make_stream((uint64_t)row, 20, keys, ids);
-            ivf_topk a = ivf_topk_start(parts[0] + row * K, K);
-            ivf_topk b = ivf_topk_start(parts[1] + row * K, K);
+            ivf_topk a = ivf_topk_start(parts[0] + row * K, K, INFINITY);
+            ivf_topk b = ivf_topk_start(parts[1] + row * K, K, INFINITY);
             ivf_topk_offer(&a, keys, ids, split);
             ivf_topk_offer(&b, keys + split, ids + split, N - split);
             ivf_topk_finish(&a);
@@ -106,12 +106,30 @@ START_TEST(merging_halves_gives_the_whole)
 }
 END_TEST
 
+START_TEST(nothing_beyond_the_limit_enters)
+{
+    float keys[] = {3, 1, 2.5F, 2, -4, NAN};
+    uint64_t ids[] = {3, 1, 9, 2, 4, 5};
+    ivf_neighbor heap[4];
+    ivf_topk top = ivf_topk_start(heap, 4, 2);
+    ck_assert_float_eq(ivf_topk_bound(&top), 2);
+    top.list = 17;
+    ivf_topk_offer(&top, keys, ids, 6);
+    ivf_topk_finish(&top);
+    const uint64_t expected[] = {4, 1, 2, UINT64_MAX};
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(heap[i].id, expected[i]);
+    ck_assert_int_eq(heap[2].list, 17);
+    ck_assert(heap[2].key == 2 && isinf(heap[3].key));
+}
+END_TEST
+
 START_TEST(infinite_keys_come_before_nothing)
 {
     float keys[] = {INFINITY, -INFINITY, NAN, INFINITY};
     uint64_t ids[] = {9, 8, 7, 6};
     ivf_neighbor heap[5];
-    ivf_topk top = ivf_topk_start(heap, 5);
+    ivf_topk top = ivf_topk_start(heap, 5, INFINITY);
     ivf_topk_offer(&top, keys, ids, 4);
     ivf_topk_finish(&top);
     const uint64_t expected[] = {8, 6, 9, UINT64_MAX, UINT64_MAX};
@@ -126,6 +144,7 @@ int main(void)
     TCase *tests = tcase_create("topk");
     tcase_add_test(tests, the_best_are_kept_whatever_the_pieces);
     tcase_add_test(tests, merging_halves_gives_the_whole);
+    tcase_add_test(tests, nothing_beyond_the_limit_enters);
     tcase_add_test(tests, infinite_keys_come_before_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

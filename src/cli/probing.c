@@ -1,0 +1,88 @@
+#include "cli/probing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/text.h"
+#include "cli/output.h"
+
+static int refuse_count(const char *given, int count, int levels)
+{
+    if (levels == 1)
+        return ivf_fail(MPIVF_USAGE,
+                        "--nprobe %.64s: %d numbers, but the lists of this index have no tree to descend; give one, "
+                        "the number of lists",
+                        given, count);
+    return ivf_fail(MPIVF_USAGE,
+                    "--nprobe %.64s: %d numbers, but the tree of this index has %d levels; give one for each, the top "
+                    "level first, or the number of lists alone",
+                    given, count, levels);
+}
+
+static int32_t clamp(int64_t wanted, int32_t count, const char *what)
+{
+    if (wanted <= count)
+        return ivf_to_i32(wanted);
+    ivf_info("--nprobe %" PRId64 " is more than the %d %s there are: all are %s", wanted, count, what,
+             what[0] == 'l' ? "scanned" : "descended into");
+    return count;
+}
+
+static int set(const char *given, const int64_t *numbers, int count, const ivf_model *model, ivf_search_params *params)
+{
+    const int levels = model->tree.levels;
+    if (count > 1 && count != levels)
+        return refuse_count(given, count, levels);
+    params->nprobe = clamp(numbers[count - 1], model->nlist, "lists");
+    for (int l = 1; l < IVF_LEVELS; l++)
+        params->nodes[l] = l < count ? clamp(numbers[count - 1 - l], model->tree.count[l], "nodes of a level") : 0;
+    return MPIVF_OK;
+}
+
+int ivf_probing_set_entry(const char *entry, const ivf_model *model, ivf_search_params *params)
+{
+    int64_t numbers[IVF_ENTRY_LEVELS];
+    int count = ivf_options_levels(entry, numbers);
+    return set(entry, numbers, count, model, params);
+}
+
+int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_search_params *params)
+{
+    ivf_text given = {0};
+    for (int i = 0; i < value->count; i++)
+        ivf_text_add(&given, "%s%s", i > 0 ? "," : "", value->texts[i]);
+    int rc = given.failed ? ivf_fail(MPIVF_FAILED, "out of memory for an option")
+                          : set(given.text, value->integers, value->count, model, params);
+    ivf_text_free(&given);
+    return rc;
+}
+
+void ivf_probing_text(const ivf_search_params *params, char *text)
+{
+    text[0] = '\0';
+    for (int l = IVF_LEVELS - 1; l > 0; l--)
+        if (params->nodes[l] > 0)
+            (void)snprintf(text + strlen(text), IVF_PROBING_TEXT - strlen(text), "%d/", params->nodes[l]);
+    (void)snprintf(text + strlen(text), IVF_PROBING_TEXT - strlen(text), "%d", params->nprobe);
+}
+
+json_t *ivf_probing_nodes_json(const ivf_search_params *params)
+{
+    if (params->nodes[1] == 0)
+        return json_null();
+    json_t *list = json_array();
+    for (int l = IVF_LEVELS - 1; l > 0; l--)
+        if (params->nodes[l] > 0)
+            ivf_output_append(&list, json_integer(params->nodes[l]));
+    return list;
+}
+
+void ivf_probing_limit(const ivf_options *options, ivf_search_params *params)
+{
+    params->limited = ivf_options_value(options, IVF_OPTION_MAX_DISTANCE)->source != IVF_SOURCE_NONE;
+    params->max_distance = ivf_options_real(options, IVF_OPTION_MAX_DISTANCE);
+}

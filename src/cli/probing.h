@@ -1,0 +1,24 @@
+/* --nprobe and what goes with it, for the commands that search. */
+#ifndef IVF_CLI_PROBING_H
+#define IVF_CLI_PROBING_H
+
+#include "cli/options.h"
+#include "search/searcher.h"
+
+/* Local. The numbers of --nprobe, the top level first, into params->nprobe and params->nodes: of search, and of an
+ * entry of eval's list. More than there are become all, with a note. MPIVF_USAGE when they are more than one and not
+ * one for each level of the model's tree. */
+int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_search_params *params);
+int ivf_probing_set_entry(const char *entry, const ivf_model *model, ivf_search_params *params);
+
+/* Local. How the numbers are written: "50", or "12/50" with nodes; into text[IVF_PROBING_TEXT]. */
+enum { IVF_PROBING_TEXT = 48 };
+void ivf_probing_text(const ivf_search_params *params, char *text);
+
+/* Local. The same as JSON: the numbers of nodes of the upper levels, the top first; null when all lists are ranked. */
+json_t *ivf_probing_nodes_json(const ivf_search_params *params);
+
+/* Local. --max-distance. */
+void ivf_probing_limit(const ivf_options *options, ivf_search_params *params);
+
+#endif
