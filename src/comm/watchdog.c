@@ -32,7 +32,7 @@
 
 static const double TICK_SECONDS = 0.1;
 static const double ASLEEP_SECONDS = 1; /* a tick that took longer than this was no tick */
-static const double PATIENCE = 7.5;     /* seconds from the wish to stop until rank 0 ends the run by force, */
+static const double PATIENCE = 7.5;     /* seconds from the wish to stop until rank 0 ends the run by force, at most, */
 static const double GRACE = 1.5;        /* how much later the others do, */
 static const double NEXT_GRACE = 0.1;   /* and one after another */
 static const double EARLY_SECONDS = 20; /* that a stop begins before the time limit, */
@@ -51,7 +51,6 @@ static struct {
     int size;
     char host[IVF_WATCH_HOST];
     const char *hosts;
-    double patience;
     atomic_bool root_knows;
     atomic_int_fast64_t attended; /* microseconds on ivf_clock: when the main thread last looked for messages, */
     atomic_int_fast64_t *heard;   /* [size]: and last heard of each rank */
@@ -110,12 +109,23 @@ void ivf_watchdog_root_knows(void)
     atomic_store(&dog.root_knows, true);
 }
 
+/* Seconds from the stop until rank 0 ends the run by force: half of what a time limit leaves, whichever rank noticed it
+ * and whatever the stop is for. */
+static double patience(void)
+{
+    const double limit = dog.settings.time_limit;
+    double left = dog.settings.started + limit - ivf_stop_since();
+    if (limit == 0 || left / 2 > PATIENCE)
+        return PATIENCE;
+    return left > 0 ? left / 2 : 0;
+}
+
 /* Asked to stop, but still here. Rank 0 first, for all; unless it cannot know. */
 static void see_to_the_stop(double now)
 {
     char why[IVF_STOP_WHY];
     double grace = dog.rank == 0 ? 0 : GRACE + NEXT_GRACE * (dog.rank < 5 ? dog.rank - 1 : 4);
-    if (now - ivf_stop_since() < dog.patience + grace)
+    if (now - ivf_stop_since() < patience() + grace)
         return;
     if (dog.rank > 0 && atomic_load(&dog.root_knows))
         end_process();
@@ -134,8 +144,6 @@ static void see_to_the_limit(double now)
     char why[IVF_STOP_WHY];
     if (limit == 0 || now - dog.settings.started < limit - early || ivf_stop_wanted())
         return;
-    if (dog.patience > early / 2)
-        dog.patience = early / 2;
     (void)snprintf(why, sizeof why, "--time-limit %s", ivf_text_duration(limit, text));
     ivf_stop_request(why, dog.size == 1);
 }
@@ -232,7 +240,6 @@ int ivf_watchdog_start(const ivf_ctx *ctx, const ivf_watch_settings *settings, c
     dog.rank = ctx->rank;
     dog.size = ctx->size;
     dog.hosts = hosts;
-    dog.patience = PATIENCE;
     dog.anew = now;
     dog.closing = false;
     atomic_store(&dog.root_knows, false);

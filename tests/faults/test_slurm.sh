@@ -33,7 +33,7 @@ chmod +x slow_mpivf
 submit() {
     job=$(env INPUT="$input" INDEX="$index" FACTORY=IVF16,PQ8 MPIVF="$PWD/slow_mpivf" "$slurmbox" run "$box" \
         sbatch --parsable --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 --output="$PWD/job.log" "$@" \
-        "$MPIVF_SOURCE/jobs/build.sbatch" --replace --seed 2 --fragment-rows 250)
+        "$MPIVF_SOURCE/jobs/build.sbatch" --replace --seed 2 --fragment-rows 250 --checkpoint-interval 0)
 }
 
 control() {
