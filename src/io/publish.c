@@ -187,6 +187,15 @@ int ivf_publish_text(const char *path, const char *text, size_t bytes)
     return ivf_publish_rename(temp, path, NULL, NULL);
 }
 
+/* A name that might not outlive a power failure is taken back, so that a failure means that nothing was published. */
+static int keep_name(const char *path)
+{
+    int rc = sync_parent(path);
+    if (rc != MPIVF_OK)
+        (void)unlink(path);
+    return rc;
+}
+
 int ivf_publish_text_new(const char *path, const char *text, size_t bytes, bool *taken)
 {
     char temp[IVF_PATH_BYTES];
@@ -199,7 +208,7 @@ int ivf_publish_text_new(const char *path, const char *text, size_t bytes, bool 
     if (rc == MPIVF_OK)
         rc = link_new(temp, path, taken);
     ivf_publish_discard(temp, fd);
-    return rc == MPIVF_OK && !*taken ? sync_parent(path) : rc;
+    return rc == MPIVF_OK && !*taken ? keep_name(path) : rc;
 }
 
 static bool is_folder(const char *path)

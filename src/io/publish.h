@@ -32,7 +32,7 @@ int ivf_publish_text(const char *path, const char *text, size_t bytes);
 int ivf_publish_again(const char *path, int64_t *bytes, uint64_t *checksum);
 
 /* Local. Writes `text` durably to a new file `path`; *taken is true, and nothing changed, when the name exists already.
- */
+ * After a failure there is no such file. */
 int ivf_publish_text_new(const char *path, const char *text, size_t bytes, bool *taken);
 
 /* Local. Creates a folder and its missing parents with the user's umask, each durable; an existing folder is fine. */

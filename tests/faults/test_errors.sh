@@ -15,9 +15,11 @@ declare -A faults_of=([open]="ENOSPC EIO EDQUOT EACCES EMFILE EROFS ESTALE" [wri
     [truncate]="EIO ENOSPC EDQUOT" [unlink]="EIO EACCES" [rmdir]="EIO EACCES")
 : >ledger
 
-# may_fail: what was hit is of no use to the result, or the program says that it keeps no checkpoint.
+# may_fail: what was hit is of no use to the result, or the program says that it keeps no checkpoint, or that what is not needed
+# any more stays.
 may_fail() {
-    ! grep -qvE '^[0-9]+ [0-9]+ (unlink|rmdir) |/train/' hits || grep -q '^mpivf: warning: no checkpoint: ' err
+    ! grep -qvE '^[0-9]+ [0-9]+ (unlink|rmdir) |/train/' hits || grep -q '^mpivf: warning: no checkpoint: ' err ||
+        { is_committed && grep -qE '^mpivf: warning: .*; .*/building/[0-9a-f]+ stays$' err; }
 }
 
 # failing OP FAULT N RANK
@@ -39,6 +41,25 @@ failing() {
     complete
 }
 
+# The manifest has its name, and the folder cannot be made durable: then it has to lose it again.
+lose_name() {
+    reset_scene
+    with_fault "open,/manifests,0,kill"
+    [ "$code" -eq 0 ] || fail "code $code without a fault"
+    local call
+    call=$(awk '$1 == 0 && $4 ~ /\/manifests$/ { call = $2 } END { print call }' calls)
+    reset_scene
+    with_fault "open,/manifests,$call,EIO,0"
+    [ -s hits ] || fail "no fault at call $call"
+    [ "$code" -eq 1 ] || fail "code $code instead of 1"
+    complains_of "$index/manifests" "${says[EIO]}"
+    ! is_committed || fail "failed and committed"
+    old_answers
+    echo "manifest's name taken back" >>ledger
+    complete
+}
+
+attempt lose-name lose_name
 number=0
 for op in open write sync rename link mkdir truncate unlink rmdir; do
     read -ra faults <<<"${faults_of[$op]}"
