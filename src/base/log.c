@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool speaking = true;
+static bool speaking;
 static ivf_log_level threshold = IVF_LOG_INFO;
 static char status[256];
 

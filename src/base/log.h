@@ -6,7 +6,8 @@
 
 typedef enum { IVF_LOG_QUIET, IVF_LOG_WARN, IVF_LOG_INFO, IVF_LOG_DEBUG } ivf_log_level;
 
-/* Local. Who speaks (rank 0 only, in the program) and how much. Starts as: speaks, IVF_LOG_INFO. */
+/* Local. Who speaks (rank 0 only, in the program) and how much. Starts as: silent, for
+ * the library prints nothing in the programs of others. */
 void ivf_log_set(bool speaks, ivf_log_level level);
 bool ivf_log_enabled(ivf_log_level level);
 

@@ -1,7 +1,6 @@
 #include "base/memory.h"
 
 #include <malloc.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,16 +15,13 @@
 enum { ALIGNMENT = 64 };
 
 /* Blocks from this size on are mappings of their own, so that freeing them gives their memory back to the system at
- * once: a phase's memory is then what it holds, whatever the phases before it held. glibc would raise this limit to up
- * to 32 MiB as such blocks are freed, and keep what lies below it. */
+ * once. glibc would raise this limit to up to 32 MiB as such blocks are freed, and keep what lies below it. */
 enum { MAPPED_BYTES = 1 << 20 };
-
-static pthread_once_t settled = PTHREAD_ONCE_INIT;
 
 static atomic_size_t held;
 static atomic_size_t peak;
 
-static void settle(void)
+void ivf_memory_settle(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, MAPPED_BYTES);
@@ -48,7 +44,6 @@ void *ivf_new(size_t count, size_t size)
 {
     size_t bytes = 0;
     size_t whole = 0;
-    (void)pthread_once(&settled, settle);
     if (__builtin_mul_overflow(count, size, &bytes) || __builtin_add_overflow(bytes, 2 * (size_t)ALIGNMENT, &whole)) {
         (void)ivf_fail(MPIVF_FAILED, "out of memory: %zu elements of %zu bytes exceed the address space", count, size);
         return NULL;

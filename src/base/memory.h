@@ -28,6 +28,10 @@ static inline void *ivf_memory_piece(void *block, size_t *used, size_t bytes)
     return piece;
 }
 
+/* Local, at the beginning of a program of ours: a phase's memory is from here on what it holds, whatever the phases
+ * before it held. Changes malloc for the whole process, so a library does not do it. */
+void ivf_memory_settle(void);
+
 /* Local. Bytes held now through ivf_new, and their peak since the start or the last reset. */
 size_t ivf_memory_now(void);
 size_t ivf_memory_peak(void);

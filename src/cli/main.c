@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/numbers.h"
 #include "base/stop.h"
 #include "base/team.h"
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
 {
     const double started = ivf_clock();
     /* A closed pipe and a file size limit are failures that can be told, not deaths. */
+    ivf_memory_settle();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
     ivf_options options;

@@ -22,9 +22,22 @@ static int64_t own_peak(void)
 
 void ivf_account_relieve(int64_t bytes)
 {
+    if (bytes == 0) /* of ranks alone; threads with contexts of their own meet here */
+        return;
     earlier_peak = own_peak();
     ivf_memory_reset_resident_peak();
     relief += bytes;
+}
+
+/* Where MPI does not run there is no profiler of it. */
+static void announce(int level, const char *name)
+{
+    int started = 0;
+    int ended = 0;
+    MPI_Initialized(&started);
+    MPI_Finalized(&ended);
+    if (started && !ended)
+        MPI_Pcontrol(level, name);
 }
 
 void ivf_account_begin(ivf_account *account, const char *name)
@@ -37,7 +50,7 @@ void ivf_account_begin(ivf_account *account, const char *name)
     ivf_memory_reset_resident_peak();
     earlier_peak = 0;
     ivf_pulse_enter(name);
-    MPI_Pcontrol(1, name);
+    announce(1, name);
 }
 
 void ivf_account_end(ivf_account *account, int64_t bytes)
@@ -48,7 +61,7 @@ void ivf_account_end(ivf_account *account, int64_t bytes)
     phase->seconds = ivf_clock() - account->started;
     phase->bytes = bytes;
     phase->memory = own_peak();
-    MPI_Pcontrol(-1, phase->name);
+    announce(-1, phase->name);
 }
 
 void ivf_account_part(ivf_account *account, ivf_part part, double seconds)

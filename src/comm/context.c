@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/stop.h"
+#include "comm/adopt.h"
 #include "comm/internal.h"
 #include "comm/reduce.h"
 #include "comm/wait.h"
@@ -23,14 +25,24 @@ static bool start_mpi(void)
     return true;
 }
 
-static ivf_ctx *open_over(MPI_Comm comm, bool started_mpi)
+/* A caller of the library may have told MPI to return its failures, which nobody here would look at. */
+ivf_ctx *ivf_ctx_open_over(MPI_Comm comm)
 {
     ivf_ctx *ctx = ivf_new_zero(1, sizeof *ctx);
-    if (ctx == NULL)
-        return NULL;
+    int made = ctx != NULL;
     int length = 0;
-    ctx->started_mpi = started_mpi;
-    MPI_Comm_dup(comm, &ctx->comm);
+    MPI_Comm own;
+    MPI_Comm_dup(comm, &own);
+    MPI_Comm_set_errhandler(own, MPI_ERRORS_ARE_FATAL);
+    MPI_Allreduce(MPI_IN_PLACE, &made, 1, MPI_INT, MPI_MIN, own);
+    if (ctx == NULL || !made) {
+        MPI_Comm_free(&own);
+        ivf_free(ctx);
+        if (ctx != NULL)
+            (void)ivf_fail(MPIVF_FAILED, "out of memory on another rank");
+        return NULL;
+    }
+    ctx->comm = own;
     MPI_Comm_rank(ctx->comm, &ctx->rank);
     MPI_Comm_size(ctx->comm, &ctx->size);
     MPI_Get_processor_name(ctx->host, &length);
@@ -40,13 +52,21 @@ static ivf_ctx *open_over(MPI_Comm comm, bool started_mpi)
 ivf_ctx *ivf_ctx_open_world(void)
 {
     bool started = start_mpi();
-    return open_over(MPI_COMM_WORLD, started);
+    ivf_ctx *ctx = ivf_ctx_open_over(MPI_COMM_WORLD);
+    if (ctx != NULL)
+        ctx->started_mpi = started;
+    return ctx;
 }
 
 ivf_ctx *ivf_ctx_open_self(void)
 {
-    bool started = start_mpi();
-    return open_over(MPI_COMM_SELF, started);
+    ivf_ctx *ctx = ivf_new_zero(1, sizeof *ctx);
+    if (ctx == NULL)
+        return NULL;
+    ctx->comm = MPI_COMM_NULL;
+    ctx->size = 1;
+    (void)gethostname(ctx->host, sizeof ctx->host - 1);
+    return ctx;
 }
 
 void ivf_ctx_close(ivf_ctx *ctx)
@@ -54,7 +74,8 @@ void ivf_ctx_close(ivf_ctx *ctx)
     if (ctx == NULL)
         return;
     bool started_mpi = ctx->started_mpi;
-    MPI_Comm_free(&ctx->comm);
+    if (ctx->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&ctx->comm);
     ivf_free(ctx);
     if (started_mpi)
         MPI_Finalize();
@@ -100,11 +121,13 @@ int ivf_agree(const ivf_ctx *ctx, int code)
         return MPIVF_OK;
     ivf_error error = *ivf_error_last();
     error.code = code;
-    if (ctx->rank == lowest && ctx->size > 1)
-        add_origin(ctx, &error);
-    MPI_Request request;
-    MPI_Ibcast(&error, (int)sizeof error, MPI_BYTE, (int)lowest, ctx->comm, &request);
-    ivf_wait(&request);
+    if (ctx->size > 1) {
+        MPI_Request request;
+        if (ctx->rank == lowest)
+            add_origin(ctx, &error);
+        MPI_Ibcast(&error, (int)sizeof error, MPI_BYTE, (int)lowest, ctx->comm, &request);
+        ivf_wait(&request);
+    }
     ivf_error_set(&error);
     return error.code;
 }
@@ -112,6 +135,7 @@ int ivf_agree(const ivf_ctx *ctx, int code)
 _Noreturn void ivf_ctx_abort(const ivf_ctx *ctx, int code)
 {
     (void)fflush(NULL);
-    MPI_Abort(ctx->comm, code);
+    if (ctx->comm != MPI_COMM_NULL)
+        MPI_Abort(ctx->comm, code);
     abort();
 }

@@ -7,12 +7,15 @@
 
 typedef struct ivf_ctx ivf_ctx;
 
-/* Starts MPI if nobody has (main thread only makes MPI calls), and opens a context over all ranks, or over this one
- * alone. Collective over those ranks. NULL with a failure recorded. */
+/* Collective over all ranks. Starts MPI if nobody has (main thread only makes MPI calls), and opens a context over all
+ * of its ranks. NULL with a failure recorded. */
 ivf_ctx *ivf_ctx_open_world(void);
+
+/* Local. A context of this process alone. Nothing that is done with it calls MPI, so MPI need not run, and threads may
+ * have contexts of their own. NULL with a failure recorded. */
 ivf_ctx *ivf_ctx_open_self(void);
 
-/* Collective. Closes the context, and ends MPI if this library started it. */
+/* Collective. Closes the context, and ends MPI if this context started it. */
 void ivf_ctx_close(ivf_ctx *ctx);
 
 /* Local. */

@@ -29,6 +29,18 @@ static void swap(const ivf_ctx *ctx, const char *out, int64_t out_bytes, int to,
     }
 }
 
+/* What each rank sends to each. */
+static void swap_lengths(const ivf_ctx *ctx, const int64_t *out, int64_t *in)
+{
+    MPI_Request request;
+    if (ctx->size == 1) {
+        in[0] = out[0];
+        return;
+    }
+    MPI_Ialltoall(out, 1, MPI_INT64_T, in, 1, MPI_INT64_T, ctx->comm, &request);
+    ivf_wait(&request);
+}
+
 /* Lengths become offsets, and room for all that comes is made. */
 static int reserve(const ivf_ctx *ctx, ivf_gathered *in)
 {
@@ -51,9 +63,7 @@ int ivf_exchange(const ivf_ctx *ctx, const void *data, const int64_t *offsets, i
     }
     for (int r = 0; r < ctx->size; r++)
         lengths[r] = offsets[r + 1] - offsets[r];
-    MPI_Request request;
-    MPI_Ialltoall(lengths, 1, MPI_INT64_T, in->offsets + 1, 1, MPI_INT64_T, ctx->comm, &request);
-    ivf_wait(&request);
+    swap_lengths(ctx, lengths, in->offsets + 1);
     rc = ivf_agree(ctx, reserve(ctx, in));
     if (rc == MPIVF_OK && lengths[ctx->rank] > 0)
         memcpy(in->data + in->offsets[ctx->rank], (const char *)data + offsets[ctx->rank], (size_t)lengths[ctx->rank]);

@@ -6,8 +6,9 @@
 
 #include "comm/context.h"
 
+/* With one rank no function calls MPI. */
 struct ivf_ctx {
-    MPI_Comm comm; /* owned duplicate */
+    MPI_Comm comm; /* owned duplicate; MPI_COMM_NULL of a process alone */
     int rank;
     int size;
     bool started_mpi;

@@ -95,7 +95,7 @@ static void receive(ivf_progress *p)
     int there = 0;
     MPI_Status status;
     p->done[0] = p->mine;
-    for (;;) {
+    while (p->size > 1) {
         account got;
         MPI_Iprobe(MPI_ANY_SOURCE, TAG_PROGRESS, p->comm, &there, &status);
         if (!there)

@@ -138,9 +138,9 @@ static void set_out(reduction *r)
 void ivf_reduce_all(const ivf_ctx *ctx, ivf_reduction how, int64_t *values, int64_t n)
 {
     reduction r = {.ctx = ctx, .how = how, .values = values};
-    MPI_Pcontrol(IVF_PCONTROL_REDUCE, "reduce", (long)n * (long)sizeof *values);
     if (ctx->size == 1 || n == 0)
         return;
+    MPI_Pcontrol(IVF_PCONTROL_REDUCE, "reduce", (long)n * (long)sizeof *values);
     set_out(&r);
     bool paired = ctx->rank < 2 * r.extra;
     if (r.number < 0)

@@ -32,9 +32,17 @@ static void set_ranks(ivf_ctx *some)
     MPI_Comm_size(some->comm, &some->size);
 }
 
+static void drop(ivf_ctx *some)
+{
+    if (some->comm != MPI_COMM_NULL)
+        MPI_Comm_free(&some->comm);
+}
+
 static ivf_ctx split_by_node(const ivf_ctx *ctx)
 {
-    ivf_ctx node = {0};
+    ivf_ctx node = {.comm = MPI_COMM_NULL, .size = 1};
+    if (ctx->size == 1)
+        return node;
     MPI_Comm_split_type(ctx->comm, MPI_COMM_TYPE_SHARED, ctx->rank, MPI_INFO_NULL, &node.comm);
     set_ranks(&node);
     return node;
@@ -44,7 +52,7 @@ int ivf_shared_node_ranks(const ivf_ctx *ctx)
 {
     ivf_ctx node = split_by_node(ctx);
     int64_t fewest = node.size;
-    MPI_Comm_free(&node.comm);
+    drop(&node);
     ivf_reduce_all(ctx, IVF_REDUCE_MIN, &fewest, 1);
     return ivf_to_int(fewest);
 }
@@ -138,11 +146,22 @@ static int complete(ivf_shared *s)
     return s->data == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+/* Collective. Those who fill a block; of use to them alone. */
+static ivf_ctx join_fillers(const ivf_ctx *ctx, bool fills)
+{
+    ivf_ctx fillers = {.comm = MPI_COMM_NULL, .size = 1};
+    if (ctx->size == 1)
+        return fillers;
+    MPI_Comm_split(ctx->comm, fills ? 0 : MPI_UNDEFINED, ctx->rank, &fillers.comm);
+    if (fills)
+        set_ranks(&fillers);
+    return fillers;
+}
+
 static void drop_ranks(ivf_shared *s)
 {
-    if (s->fillers.comm != MPI_COMM_NULL)
-        MPI_Comm_free(&s->fillers.comm);
-    MPI_Comm_free(&s->node.comm);
+    drop(&s->fillers);
+    drop(&s->node);
 }
 
 int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **shared)
@@ -161,10 +180,7 @@ int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **
         share(s, kind);
     ivf_account_relieve(s->relief);
     rc = ivf_agree(ctx, complete(s));
-    s->fillers = (ivf_ctx){.comm = MPI_COMM_NULL};
-    MPI_Comm_split(ctx->comm, s->fills ? 0 : MPI_UNDEFINED, ctx->rank, &s->fillers.comm);
-    if (s->fills)
-        set_ranks(&s->fillers);
+    s->fillers = join_fillers(ctx, s->fills);
     if (rc == MPIVF_OK) {
         *shared = s;
         return rc;

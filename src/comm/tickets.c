@@ -8,8 +8,9 @@
 #include "comm/wait.h"
 
 struct ivf_tickets {
-    MPI_Win window;
-    int64_t *next; /* on rank 0, inside the window */
+    MPI_Win window; /* MPI_WIN_NULL of one rank */
+    int64_t *next;  /* on rank 0, inside the window */
+    int64_t alone;  /* of one rank: the next ticket */
     int64_t total;
 };
 
@@ -22,6 +23,9 @@ ivf_tickets *ivf_tickets_open(const ivf_ctx *ctx, int64_t total)
         return NULL;
     }
     tickets->total = total;
+    tickets->window = MPI_WIN_NULL;
+    if (ctx->size == 1)
+        return tickets;
     MPI_Aint bytes = ctx->rank == 0 ? (MPI_Aint)sizeof(int64_t) : 0;
     MPI_Win_allocate(bytes, (int)sizeof(int64_t), MPI_INFO_NULL, ctx->comm, &tickets->next, &tickets->window);
     MPI_Win_lock_all(0, tickets->window);
@@ -35,8 +39,12 @@ ivf_tickets *ivf_tickets_open(const ivf_ctx *ctx, int64_t total)
 
 static int64_t fetch_and_add(ivf_tickets *tickets, int64_t step)
 {
-    int64_t before = 0;
+    int64_t before = tickets->alone;
     MPI_Request request;
+    if (tickets->window == MPI_WIN_NULL) {
+        tickets->alone += step;
+        return before;
+    }
     MPI_Rget_accumulate(&step, 1, MPI_INT64_T, &before, 1, MPI_INT64_T, 0, 0, 1, MPI_INT64_T, MPI_SUM, tickets->window,
                         &request);
     ivf_wait(&request);
@@ -59,7 +67,9 @@ void ivf_tickets_close(const ivf_ctx *ctx, ivf_tickets *tickets)
     if (tickets == NULL)
         return;
     ivf_barrier(ctx);
-    MPI_Win_unlock_all(tickets->window);
-    MPI_Win_free(&tickets->window);
+    if (tickets->window != MPI_WIN_NULL) {
+        MPI_Win_unlock_all(tickets->window);
+        MPI_Win_free(&tickets->window);
+    }
     ivf_free(tickets);
 }

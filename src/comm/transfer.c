@@ -19,7 +19,7 @@ static int piece_of(size_t left)
 void ivf_bcast(const ivf_ctx *ctx, void *data, size_t bytes)
 {
     char *at = data;
-    for (size_t left = bytes; left > 0;) {
+    for (size_t left = ctx->size > 1 ? bytes : 0; left > 0;) {
         int piece = piece_of(left);
         MPI_Request request;
         MPI_Ibcast(at, piece, MPI_BYTE, 0, ctx->comm, &request);
@@ -47,6 +47,10 @@ void ivf_allmax_i64(const ivf_ctx *ctx, int64_t *values, int64_t n)
 void ivf_gather_f64(const ivf_ctx *ctx, const double *mine, int count, double *all)
 {
     MPI_Request request;
+    if (ctx->size == 1) {
+        memcpy(all, mine, (size_t)count * sizeof *all);
+        return;
+    }
     MPI_Igather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, 0, ctx->comm, &request);
     ivf_wait(&request);
 }
@@ -82,6 +86,18 @@ static int gathered_make(const ivf_ctx *ctx, ivf_gathered *out)
     return out->offsets == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
+/* Everybody's lengths to offsets[1..] on rank 0. */
+static void gather_lengths(const ivf_ctx *ctx, int64_t length, int64_t *offsets)
+{
+    MPI_Request request;
+    if (ctx->size == 1) {
+        offsets[1] = length;
+        return;
+    }
+    MPI_Igather(&length, 1, MPI_INT64_T, ctx->rank == 0 ? offsets + 1 : NULL, 1, MPI_INT64_T, 0, ctx->comm, &request);
+    ivf_wait(&request);
+}
+
 static int gathered_reserve(const ivf_ctx *ctx, ivf_gathered *out)
 {
     for (int r = 0; r < ctx->size; r++)
@@ -96,11 +112,7 @@ int ivf_gather_bytes(const ivf_ctx *ctx, const void *mine, size_t bytes, ivf_gat
     int rc = ivf_agree(ctx, ctx->rank == 0 ? gathered_make(ctx, out) : MPIVF_OK);
     if (rc != MPIVF_OK)
         return rc;
-    int64_t length = (int64_t)bytes;
-    MPI_Request request;
-    MPI_Igather(&length, 1, MPI_INT64_T, ctx->rank == 0 ? out->offsets + 1 : NULL, 1, MPI_INT64_T, 0, ctx->comm,
-                &request);
-    ivf_wait(&request);
+    gather_lengths(ctx, (int64_t)bytes, out->offsets);
     rc = ivf_agree(ctx, ctx->rank == 0 ? gathered_reserve(ctx, out) : MPIVF_OK);
     if (rc != MPIVF_OK) {
         ivf_gathered_free(out);
@@ -157,6 +169,8 @@ static void window_parts(const ivf_ctx *ctx, const int64_t *offsets, int64_t fro
 
 int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
 {
+    if (ctx->size == 1)
+        return MPIVF_OK;
     int *counts = ivf_new((size_t)ctx->size * 2, sizeof *counts);
     int rc = ivf_agree(ctx, counts == NULL ? MPIVF_FAILED : MPIVF_OK);
     int64_t total = offsets[ctx->size];
@@ -178,6 +192,8 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
 void ivf_barrier(const ivf_ctx *ctx)
 {
     MPI_Request request;
+    if (ctx->size == 1)
+        return;
     MPI_Ibarrier(ctx->comm, &request);
     ivf_wait(&request);
 }
