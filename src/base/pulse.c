@@ -9,7 +9,7 @@ enum { WAIT_NANOSECONDS = 20000000, SECOND = 1000000000 };
 
 static atomic_uint_fast64_t beats;
 static _Atomic(const char *) current = "start";
-static void (*hook)(void); /* of the main thread */
+static ivf_pulse_function *hook; /* of the main thread */
 static _Thread_local bool is_main;
 
 void ivf_pulse_beat(void)
@@ -33,10 +33,12 @@ const char *ivf_pulse_phase(void)
     return atomic_load(&current);
 }
 
-void ivf_pulse_hook(void (*attend)(void))
+ivf_pulse_function *ivf_pulse_hook(ivf_pulse_function *attend)
 {
+    ivf_pulse_function *before = hook;
     hook = attend;
     is_main = attend != NULL;
+    return before;
 }
 
 void ivf_pulse_attend(void)

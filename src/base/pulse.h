@@ -16,8 +16,9 @@ void ivf_pulse_enter(const char *phase);
 const char *ivf_pulse_phase(void);
 
 /* Local. What the main thread, the calling one, does when it attends; NULL: nothing. It is called often, so it decides
- * itself when it is due. */
-void ivf_pulse_hook(void (*attend)(void));
+ * itself when it is due. Returns what it did before. */
+typedef void ivf_pulse_function(void);
+ivf_pulse_function *ivf_pulse_hook(ivf_pulse_function *attend);
 
 /* Local. Attends, on the main thread; does nothing on others. */
 void ivf_pulse_attend(void);

@@ -196,7 +196,7 @@ int ivf_watch_start(const ivf_ctx *ctx, const ivf_watch_settings *settings)
     }
     if (ctx->size > 1)
         MPI_Comm_dup(ctx->comm, &watch.comm);
-    ivf_pulse_hook(attend);
+    (void)ivf_pulse_hook(attend);
     return MPIVF_OK;
 }
 
@@ -205,7 +205,7 @@ void ivf_watch_end(const ivf_ctx *ctx)
     ivf_waiting waiting = {0};
     if (watch.ctx != ctx)
         return;
-    ivf_pulse_hook(NULL);
+    (void)ivf_pulse_hook(NULL);
     if (ctx->size > 1) {
         watch.ending = true;
         for (int peer = 0; peer < peers(); peer++)

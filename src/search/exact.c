@@ -216,7 +216,7 @@ int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric
     ivf_queries prepared = {0};
     run.step = choose_step(nq, run.d);
     run.block_rows = choose_block_rows(ctx, run.rows, run.d);
-    int rc = ivf_queries_open(queries, nq, run.d, metric, &prepared);
+    int rc = ivf_queries_open(queries, 0, nq, run.d, metric, &prepared);
     if (rc == MPIVF_OK)
         rc = run_prepare(ctx, &run, prepared.x, nq, k, out);
     rc = ivf_agree(ctx, rc);

@@ -14,7 +14,7 @@
 
 enum { CHECK_ROWS = 1024 };
 
-static int check(const float *queries, int64_t nq, int d, ivf_metric metric)
+static int check(const float *queries, int64_t number, int64_t nq, int d, ivf_metric metric)
 {
     uint8_t reason[CHECK_ROWS];
     for (int64_t first = 0; first < nq; first += CHECK_ROWS) {
@@ -24,16 +24,16 @@ static int check(const float *queries, int64_t nq, int d, ivf_metric metric)
         int64_t i = 0;
         while (reason[i] == IVF_ROW_OK)
             i++;
-        return ivf_fail(MPIVF_BAD_INPUT, "query %" PRId64 " cannot be searched for by %s: %s", first + i,
+        return ivf_fail(MPIVF_BAD_INPUT, "query %" PRId64 " cannot be searched for by %s: %s", number + first + i,
                         ivf_metric_name(metric), ivf_row_reason_text((ivf_row_reason)reason[i]));
     }
     return MPIVF_OK;
 }
 
-int ivf_queries_open(const float *queries, int64_t nq, int d, ivf_metric metric, ivf_queries *prepared)
+int ivf_queries_open(const float *queries, int64_t first, int64_t nq, int d, ivf_metric metric, ivf_queries *prepared)
 {
     *prepared = (ivf_queries){.x = queries};
-    int rc = check(queries, nq, d, metric);
+    int rc = check(queries, first, nq, d, metric);
     if (rc != MPIVF_OK || metric != IVF_COSINE)
         return rc;
     prepared->copy = ivf_new(ivf_to_size(nq) * (size_t)d, sizeof *prepared->copy);

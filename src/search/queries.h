@@ -13,8 +13,9 @@ typedef struct {
 } ivf_queries;
 
 /* Local. MPIVF_BAD_INPUT names the first of queries[nq][d] that has no nearest row (not finite, zero norm for
- * IVF_COSINE) and why. The caller's array is borrowed until the close; nq * d * 4 bytes more for IVF_COSINE. */
-int ivf_queries_open(const float *queries, int64_t nq, int d, ivf_metric metric, ivf_queries *prepared);
+ * IVF_COSINE), counted from `first` on, and why. The caller's array is borrowed until the close; nq * d * 4 bytes more
+ * for IVF_COSINE. */
+int ivf_queries_open(const float *queries, int64_t first, int64_t nq, int d, ivf_metric metric, ivf_queries *prepared);
 
 /* Local, uses the team. Replaces them by what the model's rotation makes of them, a copy of [nq][model->d]. */
 int ivf_queries_rotate(ivf_queries *prepared, int64_t nq, const ivf_model *model);

@@ -163,7 +163,7 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     run->batch = choose_batch(model, nq, params);
     run->order = params->order;
     run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
-    int rc = ivf_queries_open(queries, nq, model->d_in, model->metric, &run->queries);
+    int rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->queries);
     if (rc == MPIVF_OK && model->rotation != NULL)
         rc = ivf_queries_rotate(&run->queries, nq, model);
     if (rc == MPIVF_OK)

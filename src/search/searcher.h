@@ -21,6 +21,7 @@ typedef struct {
     ivf_scan_order order;
     bool limited; /* only neighbours within max_distance are wanted (ivf_metric_limit) */
     double max_distance;
+    int64_t first; /* number of the first query, for messages */
 } ivf_search_params;
 
 typedef struct {
