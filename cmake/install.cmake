@@ -24,6 +24,10 @@ list(JOIN MPI_C_LIBRARIES " " pc_mpi_libraries)
 configure_file(cmake/mpivf.pc.in ${PROJECT_BINARY_DIR}/mpivf.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mpivf.pc DESTINATION ${pc_folder})
 
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/FORMAT.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+              ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
 # The program writes its manual page and its completion itself, from the table of its options.
 if(TARGET mpivf)
     set(manual ${PROJECT_BINARY_DIR}/mpivf.1)

@@ -21,6 +21,10 @@ typedef enum {
 /* Local. The name of a code, "done" to "interrupted"; "unknown" for any other number. Static storage. */
 MPIVF_API const char *mpivf_code_name(int code);
 
+/* Local. What the last call of this thread said that failed, in one line: what, where, which value, and what can be
+ * done about it. "" after a call that succeeded. Valid until the thread's next call. */
+MPIVF_API const char *mpivf_last_error(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -77,6 +77,11 @@ void ivf_error_clear(void)
     last = (ivf_error){.code = MPIVF_OK};
 }
 
+const char *mpivf_last_error(void)
+{
+    return last.text;
+}
+
 const char *mpivf_code_name(int code)
 {
     switch (code) {

@@ -3,4 +3,4 @@
 set -euo pipefail
 command -v clang-format >/dev/null || { echo "no clang-format"; exit 77; }
 cd "$MPIVF_SOURCE"
-find src include tests bench \( -name '*.c' -o -name '*.h' \) -print0 | xargs -0 clang-format --dry-run -Werror
+find src include tests bench docs \( -name '*.c' -o -name '*.h' \) -print0 | xargs -0 clang-format --dry-run -Werror

@@ -15,6 +15,7 @@ allowed() {
     codec) echo "cluster math comm base" ;;
     index) echo "codec cluster math io comm base" ;;
     build | search | interop) echo "index codec cluster math io comm base" ;;
+    api) echo "search index codec comm base" ;;
     cli) echo "build search interop index codec cluster math io comm base" ;;
     *) return 1 ;;
     esac
@@ -23,7 +24,7 @@ allowed() {
 # What only some files may have: a pattern of paths, a pattern of code, what it is.
 reserved() {
     cat <<'TABLE'
-^comm/	(^|[^A-Za-z0-9_])(MPI_[A-Za-z_]+|<mpi\.h>)	MPI
+^(comm/|api/ranks\.c:)	(^|[^A-Za-z0-9_])(MPI_[A-Za-z_]+|<mpi\.h>)	MPI
 ^io/	(^|[^A-Za-z0-9_])(H5[A-Z]+[a-z_]|<hdf5[_a-z]*\.h>)	HDF5
 ^math/	(^|[^A-Za-z0-9_])(cblas_|openblas_|LAPACKE?_|[sd](gesdd|syevd)_|<cblas\.h>|<lapacke\.h>)	BLAS
 ^math/	(^|[^A-Za-z0-9_])(_mm[0-9]*_|__m(128|256|512)|<[a-z]+intrin\.h>)	SIMD
