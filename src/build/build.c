@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,6 +30,11 @@ static bool lacks_model(const ivf_build_state *build)
     return build->model == NULL;
 }
 
+static bool lacks_sample(const ivf_build_state *build)
+{
+    return build->model == NULL && build->plan.sample_rows > 0;
+}
+
 static bool has_pending(const ivf_build_state *build)
 {
     return build->pending_count > 0;
@@ -41,7 +47,7 @@ static const struct {
 } phases[] = {
     {"plan", ivf_prepare_build, NULL},             /* inputs opened and checked, numbers decided, the folder claimed */
     {"resume", ivf_resume_build, NULL},            /* what an earlier run has left: model, fragments */
-    {"sample", ivf_sample_draw, lacks_model},      /* a uniform sample of rows to the ranks that train */
+    {"sample", ivf_sample_draw, lacks_sample},     /* a uniform sample of rows to the ranks that train */
     {"train", ivf_train_model, lacks_model},       /* centroids and codec, then to every rank */
     {"assign", ivf_assign_fragments, has_pending}, /* every pending fragment assigned, encoded, published */
     {"gather", ivf_commit_gather, NULL},           /* fragment records and list sizes to rank 0 */
@@ -78,13 +84,16 @@ static void fill_result(const ivf_build_state *build, ivf_build_result *result)
                                  .rows = build->plan.rows,
                                  .fragments = build->plan.fragments,
                                  .nlist = build->plan.factory.nlist,
+                                 .levels = build->model != NULL ? build->model->tree.levels : build->plan.levels,
                                  .bytes = build->model_bytes,
                                  .seconds = ivf_clock() - build->started};
+    memcpy(result->model_id, build->model != NULL ? build->model->id : build->committed_model, IVF_ID_BYTES);
     for (int64_t f = 0; f < build->plan.fragments; f++) {
         result->postings += build->all_records[f].postings;
         result->bytes += build->all_records[f].bytes;
     }
-    result->skipped = result->rows - result->postings;
+    if (!build->config->train_only)
+        result->skipped = result->rows - result->postings;
 }
 
 /* Rank 0 knows the outcome; every rank gets it. The version is committed: no failure here can undo it. */

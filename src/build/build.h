@@ -11,6 +11,7 @@
 #include "codec/factory.h"
 #include "comm/account.h"
 #include "comm/context.h"
+#include "index/layout.h"
 #include "io/dataset.h"
 
 /* Which ranks train: rank 0 alone, all, or all when the work is worth the messages. */
@@ -31,6 +32,7 @@ typedef struct {
     int iterations;        /* of k-means */
     int pq_iterations;
     int levels;                        /* of the tree of centroids; 0: chosen from nlist */
+    int32_t level_nodes[IVF_LEVELS];   /* of each upper level; 0: chosen from nlist */
     ivf_nearest_kind assign;           /* IVF_NEAREST_KINDS: chosen, and checked on rows of the sample */
     int assign_numbers;                /* of probes that were given: one for each upper level, or none */
     int32_t assign_probes[IVF_LEVELS]; /* of each upper level, for IVF_NEAREST_TREE; 0: the usual */
@@ -40,6 +42,8 @@ typedef struct {
     bool replace;               /* an index that exists gets a new version */
     bool restart;               /* unfinished builds of the index are thrown away */
     int64_t memory;             /* bytes that a rank may take; 0: no limit. Changes no byte of the result */
+    bool train_only;            /* the version is a model, without rows */
+    struct ivf_given *given;    /* what was trained elsewhere (build/given.h); borrowed, its model is taken; or NULL */
     const json_t *config;       /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
@@ -47,6 +51,8 @@ typedef struct {
     int64_t version;
     int64_t rows, postings, skipped, fragments, bytes;
     int32_t nlist;
+    int levels;
+    char model_id[IVF_ID_BYTES];
     double seconds;
     ivf_phase_summary phases[IVF_ACCOUNT_PHASES]; /* on rank 0 */
     int64_t planned[IVF_ACCOUNT_PHASES];          /* bytes of memory that a rank was expected to take at most */

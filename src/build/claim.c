@@ -59,12 +59,14 @@ static int adopt_version(void *arg, const ivf_manifest *m, bool *stop)
     memcpy(build->all_records, m->fragments, ivf_to_size(m->fragment_count) * sizeof *build->all_records);
     build->plan.version = m->version;
     build->model_bytes = m->model_bytes;
+    memcpy(build->committed_model, m->model_id, sizeof build->committed_model);
     build->committed = true;
     *stop = true;
     return MPIVF_OK;
 }
 
-/* Whether a version carries this build's id. A version has a first fragment: without it nothing needs to be read. */
+/* Whether a version carries this build's id. A version with rows has a first fragment: without it nothing needs to be
+ * read. */
 static int look_for_version(ivf_build_state *build)
 {
     char id[IVF_ID_BYTES];
@@ -73,7 +75,7 @@ static int look_for_version(ivf_build_state *build)
     build->committed = false;
     ivf_plan_fragment_id(&build->plan, 0, id);
     int rc = ivf_layout_fragment(build->config->index, id, path);
-    if (rc != MPIVF_OK || access(path, F_OK) != 0)
+    if (rc != MPIVF_OK || (access(path, F_OK) != 0 && !build->config->train_only))
         return rc;
     return ivf_manifest_walk(build->config->index, adopt_version, build, &damaged);
 }

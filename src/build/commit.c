@@ -103,10 +103,9 @@ static void free_shards(ivf_manifest_shard *shards, int count)
 }
 
 /* NULL with a failure recorded. */
-static ivf_manifest_shard *describe_shards(const ivf_build_state *build)
+static ivf_manifest_shard *describe_shards(const ivf_build_state *build, int count)
 {
     const ivf_dataset *dataset = build->dataset;
-    int count = ivf_dataset_shards(dataset);
     ivf_manifest_shard *shards = ivf_new_zero((size_t)count, sizeof *shards);
     for (int i = 0; shards != NULL && i < count; i++) {
         ivf_shard shard = ivf_dataset_shard(dataset, i);
@@ -128,8 +127,9 @@ static ivf_manifest_shard *describe_shards(const ivf_build_state *build)
 static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
-    int shard_count = ivf_dataset_shards(build->dataset);
-    ivf_manifest_shard *shards = describe_shards(build);
+    /* What a model was trained on is no part of a version that holds none of it. */
+    const int shard_count = build->config->train_only ? 0 : ivf_dataset_shards(build->dataset);
+    ivf_manifest_shard *shards = describe_shards(build, shard_count);
     if (shards == NULL)
         return MPIVF_FAILED;
     ivf_manifest m = {.version = plan->version,
@@ -139,7 +139,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
                       .metric = plan->metric,
                       .factory = plan->factory,
                       .code_size = plan->code_size,
-                      .rows = plan->rows,
+                      .rows = build->config->train_only ? 0 : plan->rows,
                       .list_sizes = build->list_sizes,
                       .fragment_count = plan->fragments,
                       .fragments = build->all_records,

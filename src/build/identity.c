@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "build/given.h"
 #include "cluster/nearest.h"
 #include "index/json.h"
 #include "mpivf/version.h"
@@ -44,6 +45,20 @@ static json_t *describe_files(const ivf_build_state *build)
     return files;
 }
 
+/* What most builds do not have: so that their identity stays what it was. */
+static int describe_rest(const ivf_build_config *config, json_t *json)
+{
+    int wrong = 0;
+    if (config->train_only)
+        wrong = json_object_set_new(json, "command", json_string("train"));
+    if (config->level_nodes[1] > 0 || config->level_nodes[2] > 0)
+        wrong |= json_object_set_new(json, "level-nodes",
+                                     json_pack("[i, i]", (int)config->level_nodes[2], (int)config->level_nodes[1]));
+    if (wrong != 0)
+        return ivf_fail(MPIVF_FAILED, "out of memory for the build's name");
+    return ivf_given_describe(config->given, json);
+}
+
 /* The keys are the options' names. */
 json_t *ivf_identity_describe(const ivf_build_state *build)
 {
@@ -63,7 +78,10 @@ json_t *ivf_identity_describe(const ivf_build_state *build)
     if (json == NULL)
         (void)ivf_fail(MPIVF_FAILED,
                        "the build's settings cannot be put into JSON: out of memory, or a path is not UTF-8");
-    return json;
+    if (json == NULL || describe_rest(config, json) == MPIVF_OK)
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 int ivf_identity_name(const json_t *identity, int generation, char id[IVF_ID_BYTES])

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "build/assign.h"
 #include "build/encode.h"
+#include "build/given.h"
 #include "build/rotate.h"
 #include "build/sample.h"
 #include "build/train.h"
@@ -47,6 +48,29 @@ typedef struct {
     int64_t trying; /* bytes of that */
 } figures;
 
+static ivf_tree_growth growth_of(const ivf_needs_input *in)
+{
+    ivf_tree_growth growth = {.levels = in->plan->levels, .metric = in->plan->metric, .seed = in->config->seed};
+    memcpy(growth.nodes, in->config->level_nodes, sizeof growth.nodes);
+    return growth;
+}
+
+/* Of the model that is given, or of what will be trained. */
+static void find_shape(const ivf_needs_input *in, figures *f)
+{
+    const ivf_plan *plan = in->plan;
+    const ivf_given *given = in->config->given;
+    const ivf_tree_growth growth = growth_of(in);
+    if (ivf_given_has_model(given)) {
+        f->shape = given->shape;
+        f->way = given->way;
+        return;
+    }
+    ivf_tree_shape(&growth, plan->factory.nlist, &f->shape);
+    f->way_rows = ivf_way_rows(plan->sample_rows, plan->factory.nlist, plan->d_rotated);
+    f->trying = ivf_way_memory(in->config, &f->shape, f->way_rows, in->threads, &f->way);
+}
+
 static void start(const ivf_needs_input *in, figures *f)
 {
     const ivf_plan *plan = in->plan;
@@ -56,15 +80,13 @@ static void start(const ivf_needs_input *in, figures *f)
     const ivf_share share = {.total = plan->sample_rows, .rank = 0, .size = f->holders};
     f->own = ivf_share_count(&share);
     f->sample = f->own * plan->d * 4;
-    ivf_tree_shape(plan->factory.nlist, plan->levels, &f->shape);
+    find_shape(in, f);
     for (int l = 1; l < plan->levels; l++)
         f->tree += f->shape.count[l] * (row + 4);
     f->codec = row + ivf_codec_memory(&plan->factory.codec, plan->d_rotated);
     f->model = plan->factory.nlist * row + f->codec;
     if (plan->factory.opq_m > 0)
         f->model += row * plan->d;
-    f->way_rows = ivf_way_rows(plan->sample_rows, plan->factory.nlist, plan->d_rotated);
-    f->trying = ivf_way_memory(in->config, &f->shape, f->way_rows, in->threads, &f->way);
     f->pieces = (ivf_needs_pieces){.piece_bytes = IVF_SAMPLE_PIECE, .depth = IVF_ASSIGN_DEPTH};
     f->pieces.block_rows = ivf_assign_block_rows(plan, &f->way, in->threads);
 }
@@ -104,6 +126,8 @@ static ivf_need plan_need(const figures *f)
 static ivf_need sample_need(const figures *f)
 {
     const ivf_needs_input *in = f->in;
+    if (in->plan->sample_rows == 0)
+        return (ivf_need){0, "nothing"};
     int64_t pieces =
         ivf_sample_memory(in->config, in->plan, in->ranks, f->pieces.piece_bytes, in->threads * in->picking);
     return (ivf_need){fixed(f, IVF_PREDICT_SAMPLE) + f->sample + pieces, "drawing rows"};
@@ -134,10 +158,12 @@ static ivf_need train_need(const figures *f)
     const ivf_plan *plan = in->plan;
     const int64_t model = fixed(f, IVF_PREDICT_TRAIN) + f->model;
     const int64_t held = model + ivf_rotate_sample_memory(plan, f->own);
-    const ivf_tree_growth growth = {.levels = plan->levels, .metric = plan->metric, .seed = in->config->seed};
+    const ivf_tree_growth growth = growth_of(in);
     ivf_kmeans_params params = ivf_train_params(in->config, plan);
     ivf_need need = {0};
     params.sum_bytes = f->pieces.sum_bytes;
+    if (ivf_given_has_model(in->config->given))
+        return (ivf_need){model + f->tree + f->model + f->tree, "the model"};
     if (plan->factory.opq_m > 0)
         take_more(&need, "the rotation",
                   model + f->sample + ivf_rotate_memory(in->config, plan, f->holders, in->threads));
@@ -155,6 +181,8 @@ static ivf_need assign_need(const figures *f)
 {
     const ivf_needs_input *in = f->in;
     const ivf_plan *plan = in->plan;
+    if (in->config->train_only)
+        return (ivf_need){0, "nothing"};
     const int64_t rows = ivf_min_i64(plan->fragment_rows, plan->rows);
     const int64_t common = shared_model(f, ivf_encoder_shared_memory(plan, &f->shape, &f->way));
     const int64_t encoding = ivf_encoder_memory(plan, &f->shape, &f->way, in->threads);

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/text.h"
+#include "build/given.h"
+#include "build/way.h"
 #include "cluster/tree_grow.h"
 #include "codec/opq.h"
 #include "index/fragment.h"
@@ -47,6 +49,16 @@ static int check_rotation(const ivf_plan *plan)
     return MPIVF_OK;
 }
 
+/* Rows that what is not given can be trained on. */
+static int64_t wanted_sample(const ivf_build_config *config, const ivf_plan *plan)
+{
+    if (ivf_given_has_model(config->given))
+        return 0;
+    if (ivf_given_has(config->given, IVF_GIVEN_CENTROIDS))
+        return ivf_max_i64(plan->codec_rows, ivf_way_rows(INT64_MAX, plan->factory.nlist, plan->d_rotated));
+    return ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, plan->codec_rows);
+}
+
 /* Decides what depends on the codec; the codec itself is made only to ask it. */
 static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
 {
@@ -54,11 +66,11 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
     int rc = ivf_codec_new(&plan->factory.codec, plan->d_rotated, &codec);
     if (rc != MPIVF_OK)
         return rc;
-    int64_t wanted = ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, ivf_codec_training_rows(codec));
     plan->code_size = ivf_codec_code_size(codec);
     plan->residual = ivf_codec_is_residual(codec);
-    plan->codec_rows = ivf_codec_training_rows(codec);
+    plan->codec_rows = ivf_given_has(config->given, IVF_GIVEN_CODEBOOKS) ? 0 : ivf_codec_training_rows(codec);
     plan->value_limit = plan->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
+    int64_t wanted = wanted_sample(config, plan);
     if (config->sample_rows == 0)
         wanted = ivf_min_i64(wanted, MOST_SAMPLED);
     plan->sample_rows = ivf_min_i64(config->sample_rows > 0 ? config->sample_rows : wanted, plan->rows);
@@ -73,13 +85,19 @@ static int check_tree(const ivf_build_config *config, const ivf_plan *plan)
         return ivf_fail(MPIVF_USAGE,
                         "--assign %s: rows of %d values cannot be compared in 8 bits, %d at most; use exact",
                         ivf_nearest_name(config->assign), plan->d_rotated, IVF_COARSE_MAX_D);
-    if (plan->levels > 1 && plan->factory.nlist < LEAST_FOR_TREE)
+    const bool grows = !ivf_given_has_model(config->given) && !ivf_given_has(config->given, IVF_GIVEN_TOP);
+    if (grows && plan->levels > 1 && plan->factory.nlist < LEAST_FOR_TREE)
         return ivf_fail(MPIVF_USAGE, "--levels %d: %d lists are too few for a tree; use at least %d, or --levels 1",
                         plan->levels, plan->factory.nlist, LEAST_FOR_TREE);
     if (config->assign == IVF_NEAREST_TREE && plan->levels == 1)
         return ivf_fail(MPIVF_USAGE,
                         "--assign tree needs a tree, but the %d lists have 1 level; use --levels 2, or --assign auto",
                         plan->factory.nlist);
+    for (int l = 1; l < plan->levels; l++)
+        if (config->level_nodes[l] >
+            (l == 1 || config->level_nodes[l - 1] == 0 ? plan->factory.nlist : config->level_nodes[l - 1]))
+            return ivf_fail(MPIVF_USAGE, "--level-nodes: %d nodes are more than there are below them",
+                            config->level_nodes[l]);
     if (config->assign_numbers > 0 && config->assign_numbers != plan->levels - 1)
         return ivf_fail(
             MPIVF_USAGE,
@@ -91,12 +109,13 @@ static int check_tree(const ivf_build_config *config, const ivf_plan *plan)
 
 static int check_sizes(const ivf_build_config *config, const ivf_plan *plan)
 {
-    if (plan->rows < plan->factory.nlist)
+    const bool trains_lists = !ivf_given_has_model(config->given) && !ivf_given_has(config->given, IVF_GIVEN_CENTROIDS);
+    if (trains_lists && plan->rows < plan->factory.nlist)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "the input has %" PRId64 " rows, fewer than the %d lists of IVF%d; use at most IVF%" PRId64
                         ", or IVF alone to have nlist chosen",
                         plan->rows, plan->factory.nlist, plan->factory.nlist, plan->rows);
-    if (plan->sample_rows < plan->factory.nlist)
+    if (trains_lists && plan->sample_rows < plan->factory.nlist)
         return ivf_fail(MPIVF_USAGE,
                         "a sample of %" PRId64 " rows cannot train %d lists; use --sample %" PRId64 " or more",
                         config->sample_rows, plan->factory.nlist, (int64_t)plan->factory.nlist);
@@ -133,9 +152,11 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
     plan->fragment_rows = config->fragment_rows > 0
                               ? config->fragment_rows
                               : ivf_fragment_usual_rows(plan->rows, plan->factory.nlist, plan->code_size);
-    plan->fragments = ivf_ceil_div(plan->rows, plan->fragment_rows);
+    plan->fragments = config->train_only ? 0 : ivf_ceil_div(plan->rows, plan->fragment_rows);
     rc = check_sizes(config, plan);
-    return rc == MPIVF_OK ? check_tree(config, plan) : rc;
+    if (rc == MPIVF_OK)
+        rc = check_tree(config, plan);
+    return rc == MPIVF_OK ? ivf_given_check(config->given, plan) : rc;
 }
 
 int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number)

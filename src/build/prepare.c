@@ -63,7 +63,8 @@ static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
                                            .threads = ivf_team_size(),
                                            .base = base,
                                            .reading = ivf_dataset_read_memory(build->dataset)};
-    build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
+    if (build->plan.sample_rows > 0)
+        build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
     ivf_needs_find(&build->needs_input, &build->needs);
     return ivf_agree(ctx, ivf_needs_check(&build->needs_input, &build->needs));
 }

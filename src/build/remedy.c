@@ -63,6 +63,8 @@ static int64_t find_sample(trial *t)
     const int64_t wanted = t->plan.sample_rows;
     int64_t fitting = t->plan.factory.nlist;
     int64_t beyond = wanted;
+    if (wanted < fitting)
+        return 0;
     t->plan.sample_rows = fitting;
     if (!part_fits(t, true)) {
         t->plan.sample_rows = wanted;

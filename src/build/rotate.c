@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/text.h"
+#include "build/given.h"
 #include "codec/opq.h"
 #include "math/panels.h"
 
@@ -59,6 +60,10 @@ int ivf_rotate_train(const ivf_ctx *ctx, ivf_build_state *build)
     ivf_opq_params params = params_of(build->config, &build->plan);
     if (params.m == 0)
         return MPIVF_OK;
+    if (ivf_given_has(build->config->given, IVF_GIVEN_ROTATION)) {
+        ivf_given_take(ctx, build->config->given, IVF_GIVEN_ROTATION, build->model->rotation);
+        return ivf_agree(ctx, rotate_sample(build));
+    }
     params.keeper = build->keeper;
     ivf_opq_report report;
     char took[24];

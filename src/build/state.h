@@ -59,10 +59,11 @@ typedef struct {
     ivf_skipped_row listed[IVF_LISTED_ROWS];
     int listed_count;
 
-    bool index_is_new;  /* its folder was not there before; on rank 0 */
-    bool input_changed; /* since the stamps were taken */
-    bool model_is_new;  /* its file was not there before; on rank 0 */
-    bool committed;     /* the version exists */
+    bool index_is_new;                  /* its folder was not there before; on rank 0 */
+    bool input_changed;                 /* since the stamps were taken */
+    bool model_is_new;                  /* its file was not there before; on rank 0 */
+    bool committed;                     /* the version exists */
+    char committed_model[IVF_ID_BYTES]; /* the model of a version that an earlier run has committed; on rank 0 */
 
     ivf_fragment_record *all_records; /* on rank 0 after the gather: [plan.fragments], in row order */
     ivf_account account;

@@ -15,6 +15,7 @@
 #include "base/team.h"
 #include "base/text.h"
 #include "build/checkpoint.h"
+#include "build/given.h"
 #include "build/rotate.h"
 #include "build/way.h"
 #include "cluster/kmeans.h"
@@ -78,8 +79,23 @@ ivf_kmeans_params ivf_train_params(const ivf_build_config *config, const ivf_pla
 }
 
 /* Collective. */
+static int take_lists(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    ivf_model *model = build->model;
+    ivf_training_record *record = &model->training;
+    (void)snprintf(record->stopped, sizeof record->stopped, "given");
+    record->objective = ivf_new(0, sizeof *record->objective);
+    int rc = ivf_agree(ctx, record->objective == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        ivf_given_take(ctx, build->config->given, IVF_GIVEN_CENTROIDS, model->tree.centroids[0]);
+    return rc;
+}
+
+/* Collective. */
 static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
 {
+    if (ivf_given_has(build->config->given, IVF_GIVEN_CENTROIDS))
+        return take_lists(ctx, build);
     ivf_kmeans_params params = ivf_train_params(build->config, &build->plan);
     params.sum_bytes = build->needs.pieces.sum_bytes;
     params.keeper = build->keeper;
@@ -100,16 +116,34 @@ static int train_lists(const ivf_ctx *ctx, ivf_build_state *build)
     return rc;
 }
 
+/* Collective. Puts the lists under the nodes that are given. */
+static int take_top(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    const ivf_given *given = build->config->given;
+    const int64_t *dims = given->dims[IVF_GIVEN_TOP];
+    float *top = ivf_new(ivf_to_size(dims[0] * dims[1]), sizeof *top);
+    int rc = ivf_agree(ctx, top == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK && top != NULL) {
+        ivf_given_take(ctx, given, IVF_GIVEN_TOP, top);
+        rc = ivf_tree_place(ctx, build->plan.metric, top, (int32_t)dims[0], &build->model->tree);
+    }
+    ivf_free(top);
+    return rc;
+}
+
 /* Collective. The levels above the lists, which are renumbered. */
 static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
 {
-    const ivf_tree_growth growth = {.levels = build->plan.levels,
-                                    .metric = build->plan.metric,
-                                    .seed = build->config->seed,
-                                    .keeper = build->keeper};
+    ivf_tree_growth growth = {.levels = build->plan.levels,
+                              .metric = build->plan.metric,
+                              .seed = build->config->seed,
+                              .keeper = build->keeper};
+    memcpy(growth.nodes, build->config->level_nodes, sizeof growth.nodes);
     const ivf_tree *tree = &build->model->tree;
     char took[24];
     bool recalled = false;
+    if (ivf_given_has(build->config->given, IVF_GIVEN_TOP))
+        return take_top(ctx, build);
     double started = ivf_clock();
     int rc = ivf_checkpoint_recall_tree(ctx, build, &recalled);
     if (rc != MPIVF_OK || recalled)
@@ -177,6 +211,16 @@ static int make_residuals(const ivf_build_state *build, int64_t n, float *out)
     return rc;
 }
 
+/* Collective. */
+static int take_codebooks(const ivf_ctx *ctx, const ivf_build_state *build)
+{
+    ivf_codec *codec = build->model->codec;
+    ivf_array arrays[IVF_CODEC_ARRAYS];
+    (void)ivf_codec_arrays(codec, arrays);
+    ivf_given_take(ctx, build->config->given, IVF_GIVEN_CODEBOOKS, arrays[0].data);
+    return ivf_agree(ctx, ivf_codec_ready(codec));
+}
+
 /* Collective. The codec from the sample's first rows. */
 static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
 {
@@ -185,6 +229,8 @@ static int train_codec(const ivf_ctx *ctx, const ivf_build_state *build)
                                          .iterations = build->config->pq_iterations,
                                          .exact = build->config->train_exact,
                                          .keeper = build->keeper};
+    if (ivf_given_has(build->config->given, IVF_GIVEN_CODEBOOKS))
+        return take_codebooks(ctx, build);
     ivf_share share = build->share;
     char took[24];
     double started = ivf_clock();
@@ -254,9 +300,27 @@ static int own_model(ivf_build_state *build)
     return rc == MPIVF_OK ? record_model(build) : rc;
 }
 
+/* Collective. The whole model is given: rank 0's, which is sealed. */
+static int take_model(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    ivf_given *given = build->config->given;
+    int rc = MPIVF_OK;
+    if (ivf_ctx_is_root(ctx)) {
+        build->model = given->model;
+        given->model = NULL;
+        rc = record_model(build);
+    } else {
+        rc = ivf_model_new(&build->plan.factory, build->plan.d, build->plan.metric, &build->model);
+    }
+    rc = ivf_agree(ctx, rc);
+    return rc == MPIVF_OK ? ivf_model_bcast(ctx, build->model) : rc;
+}
+
 int ivf_train_model(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
+    if (ivf_given_has_model(build->config->given))
+        return take_model(ctx, build);
     int rc = ivf_agree(ctx, ivf_model_new(&plan->factory, plan->d, plan->metric, &build->model));
     if (rc == MPIVF_OK)
         rc = ivf_checkpoint_begin(ctx, build);

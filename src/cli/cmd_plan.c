@@ -259,26 +259,30 @@ static int tell_of_unfinished(const ivf_options *options)
     return rc;
 }
 
+/* The small builds train all that there is. */
+static int refuse_prediction(const ivf_cmd_build_settings *settings)
+{
+    return settings->given == NULL
+               ? MPIVF_OK
+               : ivf_fail(MPIVF_USAGE, "--ranks: predictions are of builds that train their model; leave out what is "
+                                       "given of it, or --ranks");
+}
+
 int ivf_cmd_plan(const ivf_ctx *ctx, const ivf_options *options)
 {
-    ivf_build_config config;
+    ivf_cmd_build_settings settings;
     ivf_probe probe;
     ivf_known_rates known = known_rates(options);
     bool predicted = ivf_options_value(options, IVF_OPTION_RANKS)->count > 0;
-    json_t *json = NULL;
-    int rc = ivf_cmd_build_config(options, &config);
-    if (rc == MPIVF_OK) {
-        json = ivf_options_to_json(options);
-        config.config = json;
-        rc = json == NULL ? MPIVF_FAILED : MPIVF_OK;
-    }
-    rc = ivf_agree(ctx, rc);
+    int rc = ivf_cmd_build_open(ctx, options, &settings);
+    if (rc == MPIVF_OK && predicted)
+        rc = refuse_prediction(&settings);
     if (rc == MPIVF_OK)
-        rc = ivf_probe_build(ctx, &config, predicted ? &known : NULL, &probe);
+        rc = ivf_probe_build(ctx, &settings.config, predicted ? &known : NULL, &probe);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? tell_of_unfinished(options) : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_result(options, &probe) : MPIVF_OK);
-    json_decref(json);
+    ivf_cmd_build_close(&settings);
     return rc;
 }

@@ -12,6 +12,11 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "commits the result as one version of the index. The ranks share the work; the index does not depend on their "
          "number. Nothing is visible before the commit.",
          "mpirun -n 4 mpivf build photos.ivf --input photos.u8bin --factory IVF256,PQ32"},
+    [IVF_COMMAND_TRAIN] =
+        {"train", "train lists and codec, and store no rows",
+         "Does what build does up to the model, and commits a version that holds the model alone: for builds of other "
+         "rows with --model, and for export. The same command continues one that was killed.",
+         "mpirun -n 4 mpivf train model.ivf --input photos.u8bin --factory IVF256,PQ32"},
     [IVF_COMMAND_PLAN] =
         {"plan", "say what a build would do, and how long it would take",
          "Takes the options of build, checks the input and decides what build would: lists, sample, fragments. Makes "

@@ -31,6 +31,7 @@ typedef int command_function(const ivf_ctx *ctx, const ivf_options *options);
 static command_function *const commands[IVF_COMMAND_COUNT] = {
     /* clang-format off */
     [IVF_COMMAND_BUILD] = ivf_cmd_build,
+    [IVF_COMMAND_TRAIN] = ivf_cmd_train,
     [IVF_COMMAND_PLAN] = ivf_cmd_plan,
     [IVF_COMMAND_SEARCH] = ivf_cmd_search,
     [IVF_COMMAND_EVAL] = ivf_cmd_eval,

@@ -35,19 +35,22 @@ int ivf_tree_levels(int32_t lists)
     return lists >= THREE_LEVELS ? 3 : lists >= TWO_LEVELS ? 2 : 1;
 }
 
-static int32_t nodes_of(int32_t lists, int levels, int level)
+static int32_t nodes_of(const ivf_tree_growth *growth, int32_t lists, int levels, int level)
 {
+    if (growth->nodes[level] > 0)
+        return growth->nodes[level];
     double nodes = 4 * pow((double)lists, (double)(levels - level) / levels);
     return (int32_t)ivf_max_i64(1, ivf_min_i64((int64_t)nodes, lists));
 }
 
-void ivf_tree_shape(int32_t lists, int levels, ivf_tree *shape)
+void ivf_tree_shape(const ivf_tree_growth *growth, int32_t lists, ivf_tree *shape)
 {
-    shape->levels = levels == 0 ? ivf_tree_levels(lists) : levels;
+    shape->levels = growth->levels == 0 ? ivf_tree_levels(lists) : growth->levels;
     shape->count[0] = lists;
     for (int l = 1; l < IVF_LEVELS; l++)
-        shape->count[l] =
-            l < shape->levels ? (int32_t)ivf_min_i64(nodes_of(lists, shape->levels, l), shape->count[l - 1]) : 0;
+        shape->count[l] = l < shape->levels
+                              ? (int32_t)ivf_min_i64(nodes_of(growth, lists, shape->levels, l), shape->count[l - 1])
+                              : 0;
 }
 
 /* The rows below[count] that share gives this rank. */
@@ -236,7 +239,7 @@ int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *t
     for (int l = 1; l < levels && rc == MPIVF_OK; l++) {
         const float *below = l == 1 ? tree->centroids[0] : nodes[l - 1].centroids;
         int32_t count = l == 1 ? lists : nodes[l - 1].count;
-        nodes[l].count = (int32_t)ivf_min_i64(nodes_of(lists, levels, l), count);
+        nodes[l].count = (int32_t)ivf_min_i64(nodes_of(growth, lists, levels, l), count);
         rc = grow_level(ctx, growth, l, below, count, tree->d, &nodes[l]);
     }
     if (rc == MPIVF_OK)
@@ -254,10 +257,35 @@ int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *t
     return MPIVF_OK;
 }
 
+int ivf_tree_place(const ivf_ctx *ctx, ivf_metric metric, const float *top, int32_t count, ivf_tree *tree)
+{
+    const size_t bytes = (size_t)count * (size_t)tree->d * sizeof(float);
+    growing nodes[IVF_LEVELS] = {[1] = {.count = count}};
+    ivf_tree grown = {0};
+    nodes[1].centroids = ivf_new(bytes, 1);
+    nodes[1].parent = ivf_new((size_t)tree->count[0], sizeof *nodes[1].parent);
+    int rc = ivf_kmeans_agree(ctx, nodes[1].centroids == NULL || nodes[1].parent == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK && nodes[1].centroids != NULL) {
+        memcpy(nodes[1].centroids, top, bytes);
+        rc = find_parents(ctx, metric, tree->centroids[0], tree->count[0], tree->d, &nodes[1]);
+    }
+    if (rc == MPIVF_OK)
+        rc = ivf_kmeans_agree(ctx, put_in_order(tree, nodes, 2, &grown));
+    ivf_free(nodes[1].centroids);
+    ivf_free(nodes[1].parent);
+    if (rc != MPIVF_OK) {
+        ivf_tree_free(&grown);
+        return rc;
+    }
+    ivf_tree_free(tree);
+    *tree = grown;
+    return MPIVF_OK;
+}
+
 int64_t ivf_tree_grow_memory(const ivf_tree_growth *growth, int32_t lists, int d, int ranks, int threads)
 {
     ivf_tree shape = {0};
-    ivf_tree_shape(lists, growth->levels, &shape);
+    ivf_tree_shape(growth, lists, &shape);
     const int64_t row = 4 * (int64_t)d;
     int64_t kept = 0;
     int64_t most = 0;

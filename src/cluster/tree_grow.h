@@ -7,7 +7,8 @@
 #include "comm/context.h"
 
 typedef struct {
-    int levels; /* 1 to IVF_LEVELS; 0: by the number of lists */
+    int levels;                /* 1 to IVF_LEVELS; 0: by the number of lists */
+    int32_t nodes[IVF_LEVELS]; /* of each upper level, at most; 0: as many as usual */
     ivf_metric metric;
     uint64_t seed;
     const ivf_keeper *keeper; /* of the k-means of each level, as "tree-1" and on; NULL: none, on all ranks alike */
@@ -24,9 +25,15 @@ int ivf_tree_levels(int32_t lists);
  * runs; communication: that of ivf_kmeans_all for each level above the lists, and 4 bytes a node. */
 int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *tree);
 
+/* Collective, uses the team. Puts `tree` (1 level, as above) under the nodes of a level that was made elsewhere,
+ * top[count][d], the same on every rank: each list under the nearest. Nodes stay as they are, with or without children;
+ * lists are renumbered, unless they are in the order of their parents already. Memory: 8 d bytes for each list and
+ * node. */
+int ivf_tree_place(const ivf_ctx *ctx, ivf_metric metric, const float *top, int32_t count, ivf_tree *tree);
+
 /* Local. Fills levels and count of a tree over so many lists, before nodes without children are left out: all that its
- * memory follows from. levels 0: by the number of lists. */
-void ivf_tree_shape(int32_t lists, int levels, ivf_tree *shape);
+ * memory follows from. Of `growth` levels and nodes count. */
+void ivf_tree_shape(const ivf_tree_growth *growth, int32_t lists, ivf_tree *shape);
 
 /* Local. Bytes that growing takes on a rank beside the centroids of the lists, those of the new tree included. */
 int64_t ivf_tree_grow_memory(const ivf_tree_growth *growth, int32_t lists, int d, int ranks, int threads);

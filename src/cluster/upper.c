@@ -146,7 +146,7 @@ int64_t ivf_kmeans_upper_memory(const ivf_kmeans_extent *e, int64_t width)
     const int32_t k = e->params->k;
     const ivf_tree_growth growth = {.levels = 2, .metric = e->params->metric, .seed = e->params->seed};
     ivf_tree shape = {.d = d};
-    ivf_tree_shape(k, 2, &shape);
+    ivf_tree_shape(&growth, k, &shape);
     const int32_t nodes = shape.count[1];
     const ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, PROBES < nodes ? PROBES : nodes}};
     const int64_t most = ivf_min_i64(k, ivf_ceil_div((int64_t)k * NEXT * UNEVEN, nodes));

@@ -8,6 +8,10 @@
 /* Local. NumPy's format, versions 1.0, 2.0 and 3.0 (numpy.lib.format): little-endian, C order. */
 int ivf_npy_probe(const ivf_rawfile *file, ivf_contents contents, ivf_layout *layout);
 
+/* Local. The same for an array of f32, as it is, with `rank` dimensions (at most IVF_ARRAY_RANK) of 1 or more; the file
+ * is as long as they say. */
+int ivf_npy_probe_floats(const ivf_rawfile *file, int rank, int64_t *dims, int64_t *offset);
+
 /* Local. .fvecs and .bvecs (corpus-texmex.irisa.fr): each row is its d as i32, then d elements of layout->type. Checks
  * the first row; reading checks the others. */
 int ivf_vecs_probe(const ivf_rawfile *file, ivf_layout *layout);

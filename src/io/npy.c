@@ -222,6 +222,38 @@ static int find_type(const ivf_rawfile *file, ivf_contents contents, const char 
     return refuse_type(file, contents, descr);
 }
 
+/* Whether the file ends where rank dimensions of f32 from `offset` on do. */
+static int fit_floats(const ivf_rawfile *file, const npy_header *header, int64_t offset)
+{
+    int64_t bytes = (int64_t)sizeof(float);
+    bool sound = true;
+    for (int i = 0; i < header->rank; i++)
+        sound = sound && header->dims[i] > 0 && !__builtin_mul_overflow(bytes, header->dims[i], &bytes);
+    if (sound && bytes == file->bytes - offset)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_BAD_INPUT,
+                    "input %s: its header's shape does not go with the %" PRId64 " bytes behind it; write it again",
+                    file->path, file->bytes - offset);
+}
+
+int ivf_npy_probe_floats(const ivf_rawfile *file, int rank, int64_t *dims, int64_t *offset)
+{
+    npy_header header = {0};
+    int rc = read_header(file, &header, offset);
+    if (rc == MPIVF_OK && strcmp(header.descr, "<f4") != 0)
+        rc = ivf_fail(MPIVF_BAD_INPUT,
+                      "input %s: dtype '%s' would have to be converted; save it as float32, little-endian", file->path,
+                      header.descr);
+    if (rc == MPIVF_OK && header.rank != rank)
+        rc = ivf_fail(MPIVF_BAD_INPUT, "input %s is a %d-d array; it must have %d dimensions", file->path, header.rank,
+                      rank);
+    if (rc == MPIVF_OK && header.fortran_order)
+        rc = ivf_fail(MPIVF_BAD_INPUT, "input %s is in Fortran order; save numpy.ascontiguousarray of it", file->path);
+    for (int i = 0; rc == MPIVF_OK && i < rank; i++)
+        dims[i] = header.dims[i];
+    return rc == MPIVF_OK ? fit_floats(file, &header, *offset) : rc;
+}
+
 int ivf_npy_probe(const ivf_rawfile *file, ivf_contents contents, ivf_layout *layout)
 {
     npy_header header = {0};

@@ -74,6 +74,8 @@ static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     int64_t from = 0;
     int64_t to = 0;
     int rc = check_model(index, s->manifest, s->model);
+    if (rc == MPIVF_OK && s->manifest->rows == 0)
+        rc = ivf_fail(MPIVF_USAGE, "%s holds a model and no rows; mpivf build --model makes an index with it", index);
     if (rc != MPIVF_OK)
         return rc;
     s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
