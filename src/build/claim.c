@@ -253,6 +253,12 @@ static void tell_what_is_kept(const ivf_build_state *build)
                  build->config->index);
 }
 
+/* Of no use any more, so no reason to fail: vacuum takes it later. */
+static void warn_it_stays(const ivf_build_state *build)
+{
+    ivf_warn("%s; %s stays", ivf_error_last()->text, build->folder);
+}
+
 /* With the lock of all builds held. */
 static void put_away(ivf_build_state *build)
 {
@@ -261,7 +267,8 @@ static void put_away(ivf_build_state *build)
     if (build->lock == NULL) {
         (void)rmdir(build->folder); /* one that was just made; else it is not empty */
     } else if (build->committed) {
-        (void)ivf_folder_remove(build->folder);
+        if (ivf_folder_remove(build->folder) != MPIVF_OK)
+            warn_it_stays(build);
     } else if (build->input_changed || !ivf_building_holds_work(index, id)) {
         if (build->model_is_new)
             (void)ivf_building_discard_model(index, id, build->model->id);
@@ -340,7 +347,7 @@ static void end(ivf_build_state *build)
 {
     ivf_lock *all = NULL;
     if (ivf_building_enter(build->config->index, &all) != MPIVF_OK) {
-        ivf_warn("%s; %s stays", ivf_error_last()->text, build->folder);
+        warn_it_stays(build);
         ivf_lock_release(build->lock);
         return;
     }
