@@ -66,7 +66,8 @@ static int read_piece(sample_state *s, int64_t first, int64_t n)
         s->places[i] = s->picks[first + i].place;
     }
     s->n = n;
-    int rc = ivf_fault("sample") ? MPIVF_FAILED : ivf_dataset_read_rows(s->build->dataset, s->rows, n, s->x);
+    int rc = ivf_fault("sample") ? MPIVF_FAILED
+                                 : ivf_dataset_read_rows(s->build->dataset, s->rows, n, IVF_DATASET_GAP, s->x);
     if (rc == MPIVF_OK)
         rc = ivf_team_run_stoppable(ivf_ceil_div(n, TASK_ROWS), check_task, s);
     for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {

@@ -134,9 +134,9 @@ static json_t *job_to_json(const eval_job *job)
     }
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
     const ivf_search_params *first = &job->settings[0].params;
-    return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
+    return json_pack("{s:s, s:I, s:s, s:I, s:i, s:o, s:o}", "index", ivf_options_text(job->options, IVF_OPTION_INDEX),
                      "version", (json_int_t)m->version, "metric", ivf_metric_name(m->metric), "queries",
-                     (json_int_t)job->queries.n, "max_distance",
+                     (json_int_t)job->queries.n, "rerank", first->rerank, "max_distance",
                      first->limited ? json_real(first->max_distance) : json_null(), "settings", list);
 }
 
@@ -180,7 +180,9 @@ static int add_setting(eval_job *job, const char *entry)
     int rc = ivf_probing_set_entry(entry, ivf_searcher_model(job->searcher), &params);
     if (rc != MPIVF_OK || !is_new(job, &params))
         return rc;
-    ivf_probing_limit(job->options, &params);
+    rc = ivf_probing_refine(job->options, &params);
+    if (rc != MPIVF_OK)
+        return rc;
     setting *s = &job->settings[job->setting_count++];
     *s = (setting){.params = params, .recalls = ivf_new((size_t)job->depth_count, sizeof *s->recalls)};
     ivf_probing_text(&params, s->nprobe);
@@ -220,7 +222,8 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)
 {
     eval_job job = {.options = options};
-    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), NULL, &job.searcher);
+    const ivf_searcher_options how = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
+    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
     if (rc == MPIVF_OK)
         rc = evaluate(ctx, &job);
     for (int i = 0; i < job.setting_count; i++)

@@ -27,14 +27,14 @@ typedef struct {
 static json_t *job_to_json(const search_job *job, const ivf_found *found, const char *output)
 {
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
-    json_t *json =
-        json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:o, s:f, s:I, s:I}", "index",
-                  ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version, "metric",
-                  ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n, "k", job->params.k, "nprobe",
-                  job->params.nprobe, "nprobe_nodes", ivf_probing_nodes_json(&job->params), "max_distance",
-                  job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
-                  job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned, "queries_with_fewer",
-                  (json_int_t)ivf_found_short(found));
+    json_t *json = json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:i, s:o, s:f, s:I, s:I}", "index",
+                             ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version,
+                             "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n, "k",
+                             job->params.k, "nprobe", job->params.nprobe, "nprobe_nodes",
+                             ivf_probing_nodes_json(&job->params), "rerank", job->params.rerank, "max_distance",
+                             job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
+                             job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned,
+                             "queries_with_fewer", (json_int_t)ivf_found_short(found));
     int failed = output != NULL ? json_object_set_new(json, "output", json_string(output))
                                 : json_object_set_new(json, "first_results", ivf_found_to_json(found));
     if (failed == 0)
@@ -49,10 +49,13 @@ static int print_job(const search_job *job, const ivf_found *found, const char *
         return ivf_output_json(job_to_json(job, found, output));
     ivf_text out = {0};
     char within[48] = "";
+    char reranked[48] = "";
     if (output == NULL)
         ivf_found_print(found, &out);
-    ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed: %.3f s%s%s\n", job->queries.n,
-                 job->params.k, job->params.nprobe, job->stats.seconds, output != NULL ? ", to " : "",
+    if (job->params.rerank > 0)
+        (void)snprintf(reranked, sizeof reranked, ", %d candidates re-ranked", job->params.rerank);
+    ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed%s: %.3f s%s%s\n", job->queries.n,
+                 job->params.k, job->params.nprobe, reranked, job->stats.seconds, output != NULL ? ", to " : "",
                  output != NULL ? output : "");
     if (job->params.limited)
         (void)snprintf(within, sizeof within, " within --max-distance %g", job->params.max_distance);
@@ -78,8 +81,10 @@ static int search(const ivf_ctx *ctx, search_job *job)
     const ivf_model *model = ivf_searcher_model(job->searcher);
     const ivf_option_value *nprobe = ivf_options_value(job->options, IVF_OPTION_NPROBE);
     job->params.k = ivf_to_int(ivf_options_integer(job->options, IVF_OPTION_K));
-    ivf_probing_limit(job->options, &job->params);
-    int rc = ivf_agree(ctx, ivf_probing_set(nprobe, model, &job->params));
+    int rc = ivf_probing_refine(job->options, &job->params);
+    if (rc == MPIVF_OK)
+        rc = ivf_probing_set(nprobe, model, &job->params);
+    rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = ivf_load_queries(ctx, job->options, model->d_in, &job->queries);
     if (rc != MPIVF_OK)
@@ -102,9 +107,10 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
 {
     const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
     search_job job = {.options = options};
+    const ivf_searcher_options how = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
     int rc = ivf_targets_check_results(ctx, options, output);
     if (rc == MPIVF_OK)
-        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), NULL, &job.searcher);
+        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
     if (rc == MPIVF_OK)
         rc = search(ctx, &job);
     ivf_searcher_close(job.searcher);

@@ -81,8 +81,13 @@ json_t *ivf_probing_nodes_json(const ivf_search_params *params)
     return list;
 }
 
-void ivf_probing_limit(const ivf_options *options, ivf_search_params *params)
+int ivf_probing_refine(const ivf_options *options, ivf_search_params *params)
 {
     params->limited = ivf_options_value(options, IVF_OPTION_MAX_DISTANCE)->source != IVF_SOURCE_NONE;
     params->max_distance = ivf_options_real(options, IVF_OPTION_MAX_DISTANCE);
+    params->rerank = ivf_to_int(ivf_options_integer(options, IVF_OPTION_RERANK));
+    if (params->rerank == 0 || params->rerank >= params->k)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "--rerank %d is less than --k %d: no %d neighbours can come of %d candidates",
+                    params->rerank, params->k, params->k, params->rerank);
 }

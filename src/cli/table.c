@@ -195,6 +195,18 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                          "distance of at most that, with cosine a 1 - cosine of at most that, with ip "
                                          "an inner product of at least that. Without --rerank it is the distance to "
                                          "what the codec keeps of a row."},
+    [IVF_OPTION_RERANK] = {.name = "rerank",
+                           .letter = 'R',
+                           .type = IVF_TYPE_INTEGER,
+                           .commands = SEARCH | EVAL,
+                           .argument = "CANDIDATES",
+                           .fallback = "0",
+                           .min = 0,
+                           .max = LARGEST_K,
+                           .help = "Compare the best so many candidates of each query exactly, by their vectors in the "
+                                   "files that were indexed, which must be where they were and unchanged; results "
+                                   "then have exact distances. At least --k; 0: results are by the codec's "
+                                   "distances."},
     [IVF_OPTION_RESULTS] = {.name = "output",
                             .letter = 'o',
                             .type = IVF_TYPE_PATH,

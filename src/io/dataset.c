@@ -16,8 +16,7 @@
 
 enum {
     OPEN_MOST = 64,
-    OPEN_MOST_HDF5 = 8,  /* each keeps a cache of chunks */
-    GAP_BYTES = 64 << 10 /* reading over a smaller gap costs less than another call */
+    OPEN_MOST_HDF5 = 8, /* each keeps a cache of chunks */
 };
 
 struct ivf_dataset {
@@ -169,6 +168,7 @@ typedef struct {
     int64_t n;
     int64_t *starts; /* [spans + 1], indexes into rows; owned */
     int64_t spans;
+    int64_t gap; /* bytes */
     float *x;
 } scatter;
 
@@ -180,7 +180,7 @@ static int64_t span_end(const scatter *s, int64_t i)
     const int64_t stride = (int64_t)ivf_layout_stride(&shards->layouts[shard]);
     const int64_t last = ivf_min_i64(shards->first_rows[shard + 1] - 1, s->rows[i] + IVF_SPAN_BYTES / stride - 1);
     int64_t end = i + 1;
-    while (end < s->n && s->rows[end] <= last && s->rows[end] - s->rows[end - 1] - 1 <= GAP_BYTES / stride)
+    while (end < s->n && s->rows[end] <= last && s->rows[end] - s->rows[end - 1] - 1 <= s->gap / stride)
         end++;
     return end;
 }
@@ -217,7 +217,7 @@ static int read_span(void *arg, int64_t task, int worker)
     return rc;
 }
 
-int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, float *x)
+int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, int64_t gap, float *x)
 {
     for (int64_t i = 0; i < n; i++) {
         if (rows[i] < 0 || rows[i] >= ivf_dataset_rows(dataset))
@@ -226,7 +226,7 @@ int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, 
             return ivf_fail(MPIVF_FAILED, "rows to be read must ascend: %" PRId64 " follows %" PRId64, rows[i],
                             rows[i - 1]);
     }
-    scatter s = {.dataset = dataset, .rows = rows, .n = n};
+    scatter s = {.dataset = dataset, .rows = rows, .n = n, .gap = gap};
     s.x = x;
     int rc = plan_spans(&s);
     if (rc == MPIVF_OK)
@@ -250,6 +250,6 @@ int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
     int64_t stride = INT64_MAX;
     for (int i = 0; i < dataset->shards.count; i++)
         stride = ivf_min_i64(stride, (int64_t)ivf_layout_stride(&dataset->shards.layouts[i]));
-    const bool apart = rows / picked > 16 * (GAP_BYTES / stride + 1);
+    const bool apart = rows / picked > 16 * (IVF_DATASET_GAP / stride + 1);
     return picked == rows || apart ? ivf_dataset_read_memory(dataset) : IVF_SPAN_BYTES;
 }

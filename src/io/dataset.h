@@ -56,9 +56,11 @@ int ivf_dataset_shard_of(const ivf_dataset *dataset, int64_t row);
  * both name the file. */
 int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x);
 
-/* Local, thread-safe. Scattered rows, ascending and distinct, as f32 into x[n][d]. Rows less than 64 KiB apart are read
- * together, in pieces of 4 MiB at most, by all threads of base/team.h. */
-int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, float *x);
+/* Local, thread-safe. Scattered rows, ascending and distinct, as f32 into x[n][d]. Rows at most `gap` bytes apart are
+ * read together, in pieces of 4 MiB at most, by all threads of base/team.h: IVF_DATASET_GAP where what lies between
+ * comes from a disk, where a request costs more than so many bytes do. */
+enum { IVF_DATASET_GAP = 64 << 10 };
+int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, int64_t gap, float *x);
 
 /* Local. Bytes that a thread takes for itself while it reads many rows, and while it reads scattered ones. */
 int64_t ivf_dataset_read_memory(const ivf_dataset *dataset);

@@ -143,11 +143,10 @@ static int open_file(const ivf_ctx *ctx, ivf_ids *ids)
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, &ids->layout, sizeof ids->layout);
-    rc = ivf_agree(ctx, ivf_source_open(ids->path, ids->h5_path, &ids->layout, &ids->source));
-    return rc == MPIVF_OK ? check_ids(ctx, ids) : rc;
+    return ivf_agree(ctx, ivf_source_open(ids->path, ids->h5_path, &ids->layout, &ids->source));
 }
 
-int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids)
+int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids)
 {
     ivf_ids *made = ivf_new_zero(1, sizeof *made);
     *ids = NULL;
@@ -162,6 +161,18 @@ int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int6
         *ids = made;
     else
         ivf_ids_close(made);
+    return rc;
+}
+
+int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids)
+{
+    int rc = ivf_ids_reopen(ctx, path, h5_path, rows, ids);
+    if (rc == MPIVF_OK && *ids != NULL && path != NULL)
+        rc = check_ids(ctx, *ids);
+    if (rc != MPIVF_OK) {
+        ivf_ids_close(*ids);
+        *ids = NULL;
+    }
     return rc;
 }
 

@@ -16,6 +16,9 @@ typedef struct ivf_ids ivf_ids;
  * is rows / ranks * 16 bytes. Also refused: a wrong count (both numbers), ids below 0 or above 2^63 - 1 (results are
  * signed 64-bit). *ids is NULL on failure. */
 int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
+
+/* Collective. The same of a file whose ids were found to be distinct before: nothing is read yet. */
+int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
 void ivf_ids_close(ivf_ids *ids);
 
 /* Local. The file of ids, without checksum; false when ids are row numbers. */

@@ -45,28 +45,42 @@ static int read_pieces(const ivf_rawfile *file, uint64_t *checksum)
     return rc;
 }
 
-static int compare_facts(const ivf_stamp *stamp, const ivf_rawfile *file)
+/* How a change is told. */
+typedef struct {
+    const char *since;
+    const char *remedy;
+} wording;
+
+static const wording this_run = {"during the run", "nothing is committed; build again from input that stays as it is"};
+
+static int compare_facts(const ivf_stamp *stamp, const ivf_rawfile *file, const wording *w)
 {
-    static const char remedy[] = "nothing is committed; build again from input that stays as it is";
     if (file->bytes != stamp->bytes)
-        return ivf_fail(MPIVF_BAD_INPUT,
-                        "input %s changed during the run: %" PRId64 " bytes before, %" PRId64 " now; %s", stamp->path,
-                        stamp->bytes, file->bytes, remedy);
+        return ivf_fail(MPIVF_BAD_INPUT, "input %s changed %s: %" PRId64 " bytes before, %" PRId64 " now; %s",
+                        stamp->path, w->since, stamp->bytes, file->bytes, w->remedy);
     if (file->mtime_ns != stamp->mtime_ns)
         return ivf_fail(MPIVF_BAD_INPUT,
-                        "input %s changed during the run: last changed at %" PRId64 " ns before, %" PRId64
-                        " ns now; %s",
-                        stamp->path, stamp->mtime_ns, file->mtime_ns, remedy);
+                        "input %s changed %s: last changed at %" PRId64 " ns before, %" PRId64 " ns now; %s",
+                        stamp->path, w->since, stamp->mtime_ns, file->mtime_ns, w->remedy);
     return MPIVF_OK;
 }
 
-static int look(const ivf_stamp *stamp, uint64_t *checksum)
+static int open_file(const ivf_stamp *stamp, const wording *w, ivf_rawfile *file)
+{
+    int rc = ivf_rawfile_open(stamp->path, file);
+    if (rc == MPIVF_OK || w == &this_run)
+        return rc;
+    ivf_error failure = *ivf_error_last();
+    return ivf_fail(rc, "%s; %s", failure.text, w->remedy);
+}
+
+static int look(const ivf_stamp *stamp, const wording *w, uint64_t *checksum)
 {
     ivf_rawfile file;
-    int rc = ivf_rawfile_open(stamp->path, &file);
+    int rc = open_file(stamp, w, &file);
     if (rc != MPIVF_OK)
         return rc;
-    rc = compare_facts(stamp, &file);
+    rc = compare_facts(stamp, &file, w);
     if (rc == MPIVF_OK)
         rc = read_pieces(&file, checksum);
     ivf_rawfile_close(&file);
@@ -76,6 +90,7 @@ static int look(const ivf_stamp *stamp, uint64_t *checksum)
 /* This rank's part: every size-th file from its own number on. */
 typedef struct {
     const ivf_stamp *stamps;
+    const wording *words;
     uint64_t *checksums;
     int64_t first, step;
 } share;
@@ -85,16 +100,17 @@ static int look_task(void *arg, int64_t task, int worker)
     const share *s = arg;
     const int64_t i = s->first + task * s->step;
     (void)worker;
-    return look(&s->stamps[i], &s->checksums[i]);
+    return look(&s->stamps[i], s->words, &s->checksums[i]);
 }
 
 /* Collective. The checksums of all files into checksums[count], which is owned by the caller. */
-static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, uint64_t **checksums)
+static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const wording *words,
+                       uint64_t **checksums)
 {
     const int64_t rank = ivf_ctx_rank(ctx);
     const int64_t size = ivf_ctx_size(ctx);
     *checksums = ivf_new_zero(ivf_to_size(count), sizeof **checksums);
-    share s = {.stamps = stamps, .checksums = *checksums, .first = rank, .step = size};
+    share s = {.stamps = stamps, .words = words, .checksums = *checksums, .first = rank, .step = size};
     int rc = *checksums == NULL ? MPIVF_FAILED : MPIVF_OK;
     if (rc == MPIVF_OK && rank < count)
         rc = ivf_team_run(ivf_ceil_div(count - rank, size), look_task, &s);
@@ -107,23 +123,34 @@ static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t coun
 int ivf_stamps_take(const ivf_ctx *ctx, ivf_stamp *stamps, int64_t count)
 {
     uint64_t *checksums = NULL;
-    int rc = look_at_all(ctx, stamps, count, &checksums);
+    int rc = look_at_all(ctx, stamps, count, &this_run, &checksums);
     for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
         stamps[i].checksum = checksums[i];
     ivf_free(checksums);
     return rc;
 }
 
-int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count)
+static int compare_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const wording *words)
 {
     uint64_t *checksums = NULL;
-    int rc = look_at_all(ctx, stamps, count, &checksums);
+    int rc = look_at_all(ctx, stamps, count, words, &checksums);
     for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
-        if (stamps[i].checksum != checksums[i])
+        if (stamps[i].checksum != checksums[i] && (stamps[i].checksum != 0 || words == &this_run))
             rc = ivf_fail(MPIVF_BAD_INPUT,
-                          "input %s changed during the run: its contents are others, with the same size and time; "
-                          "nothing is committed; build again from input that stays as it is",
-                          stamps[i].path);
+                          "input %s changed %s: its contents are others, with the same size and time; %s",
+                          stamps[i].path, words->since, words->remedy);
     ivf_free(checksums);
     return rc;
+}
+
+int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count)
+{
+    return compare_all(ctx, stamps, count, &this_run);
+}
+
+int ivf_stamps_compare(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const char *since,
+                       const char *remedy)
+{
+    const wording words = {since, remedy};
+    return compare_all(ctx, stamps, count, &words);
 }

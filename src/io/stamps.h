@@ -1,5 +1,6 @@
-/* Files that must stay as they are while they are read: size, time of change and a sampled checksum of each, taken at
- * the beginning and compared at the end. For builds, whose input may be large and many. */
+/* Files that must stay as they are while they are read, or until they are read again: size, time of change and a
+ * sampled checksum of each, taken at the beginning and compared at the end. For builds, whose input may be large and
+ * many, and for searches that go back to it. */
 #ifndef IVF_IO_STAMPS_H
 #define IVF_IO_STAMPS_H
 
@@ -25,5 +26,10 @@ int ivf_stamps_take(const ivf_ctx *ctx, ivf_stamp *stamps, int64_t count);
 
 /* Collective. Looks at the files again: MPIVF_BAD_INPUT names the first one found that changed, and what. */
 int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count);
+
+/* Collective. The same of stamps that were taken earlier than this run: the message says that a file is missing, or
+ * changed `since` ("since ..."), and the remedy. A checksum of 0 is not known and not compared. */
+int ivf_stamps_compare(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const char *since,
+                       const char *remedy);
 
 #endif

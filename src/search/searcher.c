@@ -9,7 +9,8 @@
  * posting's key depends on the query, the model and its code alone, and of all (key, id) the k smallest win.
  *
  * Memory: fragments and model; the queries once more for IVF_COSINE; about 64 MiB for a batch, k neighbours of it twice
- * included. Collectives of a search: an agreement; for each batch those of its three steps; two sums of 8 bytes. */
+ * included, or the candidates that are re-ranked (search/rerank.h). Collectives of a search: an agreement; for each
+ * batch those of its three steps; two sums of 8 bytes. */
 #include "search/searcher.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@
 #include "search/postings.h"
 #include "search/probe.h"
 #include "search/queries.h"
+#include "search/rerank.h"
 #include "search/scan.h"
 
 enum { BATCH_BYTES = 64 << 20, BATCH_STEP = 32 };
@@ -37,6 +39,7 @@ struct ivf_searcher {
     ivf_panels *centroids;
     ivf_descent *descent; /* NULL: the lists have no tree */
     ivf_postings postings;
+    ivf_vectors *vectors; /* NULL: not asked for */
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
@@ -105,6 +108,8 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     rc = ivf_manifest_open(ctx, index, &s->manifest);
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
+    if (rc == MPIVF_OK && options != NULL && options->vectors)
+        rc = ivf_vectors_open(ctx, s->manifest, &s->vectors);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, load_share(ctx, index, options == NULL ? &no_limit : options, s));
     if (rc == MPIVF_OK)
@@ -118,6 +123,7 @@ void ivf_searcher_close(ivf_searcher *searcher)
 {
     if (searcher == NULL)
         return;
+    ivf_vectors_close(searcher->vectors);
     ivf_postings_free(&searcher->postings);
     ivf_descent_free(searcher->descent);
     ivf_panels_free(searcher->centroids);
@@ -136,36 +142,62 @@ const ivf_model *ivf_searcher_model(const ivf_searcher *searcher)
     return searcher->model;
 }
 
+ivf_vectors *ivf_searcher_vectors(const ivf_searcher *searcher)
+{
+    return searcher->vectors;
+}
+
 /* What a search needs from batch to batch. */
 typedef struct {
     const ivf_searcher *searcher;
-    int k;
+    const ivf_search_params *params;
+    int width; /* neighbours that scans find: k, or candidates */
     float limit;
-    ivf_scan_order order;
     ivf_queries queries;
+    ivf_queries whole; /* as rows are read, for re-ranking; NULL: the same */
     ivf_probes probes;
-    ivf_neighbor *found; /* [batch][k]; NULL on rank 0, which finds into the caller's rows */
+    ivf_neighbor *found; /* [batch][width]; NULL on rank 0 without re-ranking: it finds into the caller's rows */
     int64_t batch;       /* queries, at most */
     int64_t scanned;
 } search_run;
 
 static int64_t choose_batch(const ivf_model *model, int64_t nq, const ivf_search_params *params)
 {
-    int64_t query_bytes = (int64_t)params->nprobe * 8 + (int64_t)params->k * 2 * (int64_t)sizeof(ivf_neighbor) +
+    int64_t neighbors = ivf_max_i64(params->k, params->rerank) * 2 * (int64_t)sizeof(ivf_neighbor);
+    int64_t query_bytes = (int64_t)params->nprobe * 8 + neighbors + params->rerank * (int64_t)IVF_RERANK_BYTES +
                           ivf_to_i64(ivf_scan_query_bytes(model, params->nprobe));
     int64_t fitting = BATCH_BYTES / query_bytes / BATCH_STEP * BATCH_STEP;
     return ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
+}
+
+/* What the searcher was not opened for, or the index does not have. */
+static int check_params(const ivf_searcher *searcher, const ivf_search_params *params)
+{
+    if (params->rerank > 0 && (searcher->vectors == NULL || params->rerank < params->k))
+        return ivf_fail(
+            MPIVF_USAGE,
+            "re-ranking %d candidates for %d neighbours: there must be as many or more, and a searcher that "
+            "was opened with vectors",
+            params->rerank, params->k);
+    if (params->nodes[1] > 0 && searcher->descent == NULL)
+        return ivf_fail(MPIVF_USAGE, "the lists of this index have no tree to descend");
+    return MPIVF_OK;
 }
 
 static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries, int64_t nq,
                        const ivf_search_params *params)
 {
     const ivf_model *model = run->searcher->model;
-    run->k = params->k;
+    run->params = params;
+    run->width = params->rerank > 0 ? params->rerank : params->k;
     run->batch = choose_batch(model, nq, params);
-    run->order = params->order;
     run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
-    int rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->queries);
+    int rc = check_params(run->searcher, params);
+    if (rc == MPIVF_OK)
+        rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->queries);
+    run->whole.x = run->queries.x;
+    if (rc == MPIVF_OK && params->rerank > 0 && model->rotation != NULL)
+        rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->whole);
     if (rc == MPIVF_OK && model->rotation != NULL)
         rc = ivf_queries_rotate(&run->queries, nq, model);
     if (rc == MPIVF_OK)
@@ -174,31 +206,50 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
         run->probes.descent = run->searcher->descent;
         rc = ivf_descent_plan(run->searcher->descent, params->nodes, params->nprobe, &run->probes.route);
     }
-    if (rc == MPIVF_OK && !ivf_ctx_is_root(ctx)) {
-        run->found = ivf_new(ivf_to_size(run->batch) * (size_t)run->k, sizeof *run->found);
+    if (rc == MPIVF_OK && (!ivf_ctx_is_root(ctx) || params->rerank > 0)) {
+        run->found = ivf_new(ivf_to_size(run->batch) * (size_t)run->width, sizeof *run->found);
         rc = run->found == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     return rc;
 }
 
-/* Collective. Queries first .. first + nq - 1 into out[nq][k] on rank 0. */
+/* Collective. The candidates of a batch to its neighbours. */
+static int rerank_batch(const ivf_ctx *ctx, const search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
+{
+    const ivf_model *model = run->searcher->model;
+    const ivf_rerank job = {.vectors = run->searcher->vectors,
+                            .metric = model->metric,
+                            .queries = run->whole.x + first * model->d_in,
+                            .nq = nq,
+                            .d = model->d_in,
+                            .width = run->width,
+                            .k = run->params->k,
+                            .limit = run->limit};
+    return ivf_rerank_run(ctx, &job, run->found, out);
+}
+
+/* Collective. Queries first .. first + nq - 1 into out[nq][k] on rank 0. What candidates are known by before they are
+ * compared exactly is no distance for the limit. */
 static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
 {
     const ivf_model *model = run->searcher->model;
-    ivf_neighbor *found = ivf_ctx_is_root(ctx) ? out : run->found;
+    const bool reranks = run->params->rerank > 0;
+    ivf_neighbor *found = run->found != NULL ? run->found : out;
     ivf_scan scan = {.model = model,
                      .postings = &run->searcher->postings,
                      .queries = run->queries.x + first * model->d,
                      .probes = &run->probes,
                      .nq = nq,
-                     .k = run->k,
-                     .limit = run->limit,
-                     .order = run->order};
+                     .k = run->width,
+                     .limit = reranks ? INFINITY : run->limit,
+                     .order = run->params->order};
     int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_scan_run(&scan, found, &run->scanned));
     if (rc == MPIVF_OK)
-        rc = ivf_neighbors_merge(ctx, found, nq, run->k);
+        rc = ivf_neighbors_merge(ctx, found, nq, run->width);
+    if (rc == MPIVF_OK && reranks)
+        rc = rerank_batch(ctx, run, first, nq, out);
     return rc;
 }
 
@@ -218,9 +269,10 @@ int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries,
     int rc = ivf_agree(ctx, run_prepare(ctx, &run, queries, nq, params));
     for (int64_t first = 0; rc == MPIVF_OK && first < nq; first += run.batch)
         rc = search_batch(ctx, &run, first, ivf_min_i64(run.batch, nq - first),
-                          ivf_ctx_is_root(ctx) ? out + first * run.k : NULL);
+                          ivf_ctx_is_root(ctx) ? out + first * params->k : NULL);
     ivf_free(run.found);
     ivf_probes_free(&run.probes);
+    ivf_queries_close(&run.whole);
     ivf_queries_close(&run.queries);
     if (rc == MPIVF_OK)
         fill_stats(ctx, run.scanned, started, stats);

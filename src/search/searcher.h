@@ -10,6 +10,7 @@
 #include "index/model.h"
 #include "math/topk.h"
 #include "search/scan.h"
+#include "search/vectors.h"
 
 typedef struct ivf_searcher ivf_searcher;
 
@@ -19,6 +20,7 @@ typedef struct {
     int32_t nodes[IVF_LEVELS]; /* of each upper level of the tree (levels - 1 the top), that a query descends into;
                                   nodes[1] = 0: the tree is left alone, and all lists are ranked */
     ivf_scan_order order;
+    int rerank;   /* candidates of each query that are compared exactly, by their vectors; 0: none, else k or more */
     bool limited; /* only neighbours within max_distance are wanted (ivf_metric_limit) */
     double max_distance;
     int64_t first; /* number of the first query, for messages */
@@ -32,22 +34,26 @@ typedef struct {
 typedef struct {
     int64_t memory; /* bytes that a rank may take, all of the process included; 0: no limit */
     int64_t beside; /* of them, what the caller will hold: queries, neighbours */
+    bool vectors;   /* searches will ask for re-ranking */
 } ivf_searcher_options;
 
 /* Collective. Opens the newest version and loads this rank's share of it (spread by bytes). NULL options: no limit.
- * MPIVF_USAGE when the limit is less than what is needed. */
+ * MPIVF_USAGE when the limit is less than what is needed; MPIVF_BAD_INPUT when vectors are wanted and their files are
+ * not what was indexed (search/vectors.h). */
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
                       ivf_searcher **searcher);
 void ivf_searcher_close(ivf_searcher *searcher);
 
-/* Local. Borrowed from the searcher. */
+/* Local. Borrowed from the searcher; the vectors NULL unless they were asked for. */
+ivf_vectors *ivf_searcher_vectors(const ivf_searcher *searcher);
 const ivf_manifest *ivf_searcher_manifest(const ivf_searcher *searcher);
 const ivf_model *ivf_searcher_model(const ivf_searcher *searcher);
 
 /* Collective. The k nearest of each of queries[nq][d] (same on every rank; not normalised yet for cosine) into
  * out[nq][k] on rank 0, sorted by (key, id); where fewer are found the rest has id UINT64_MAX and key INFINITY. Each
- * query's centroids are ranked once, by one rank. A query that could not be indexed (math/rows.h) is MPIVF_BAD_INPUT;
- * out and *stats are then undefined. Results are the same bytes for every number of ranks and threads. */
+ * query's centroids are ranked once, by one rank. With params->rerank so many are found first, and of these the k
+ * nearest by their vectors are what is found. A query that could not be indexed (math/rows.h) is MPIVF_BAD_INPUT; out
+ * and *stats are then undefined. Results are the same bytes for every number of ranks and threads. */
 int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq,
                const ivf_search_params *params, ivf_neighbor *out, ivf_search_stats *stats);
 

@@ -107,7 +107,7 @@ END_TEST
 
 static bool picks_right(ivf_dataset *dataset, const int64_t *picks, int64_t n, float *x)
 {
-    bool right = ivf_dataset_read_rows(dataset, picks, n, x) == MPIVF_OK;
+    bool right = ivf_dataset_read_rows(dataset, picks, n, IVF_DATASET_GAP, x) == MPIVF_OK;
     for (int64_t i = 0; right && i < n; i++)
         right = test_rows_right(IVF_F32, picks[i], 1, D, x + i * D);
     return right;
@@ -129,8 +129,8 @@ START_TEST(scattered_rows_are_the_same_rows)
         right = right && picks_right(dataset, picks, n, x);
     }
     test_all(right);
-    test_all(ivf_dataset_read_rows(dataset, (int64_t[]){3, 3}, 2, x) == MPIVF_FAILED);
-    test_all(ivf_dataset_read_rows(dataset, (int64_t[]){250}, 1, x) == MPIVF_FAILED);
+    test_all(ivf_dataset_read_rows(dataset, (int64_t[]){3, 3}, 2, IVF_DATASET_GAP, x) == MPIVF_FAILED);
+    test_all(ivf_dataset_read_rows(dataset, (int64_t[]){250}, 1, IVF_DATASET_GAP, x) == MPIVF_FAILED);
     ivf_dataset_close(dataset);
     ivf_free(x);
 }
@@ -147,7 +147,7 @@ START_TEST(wide_gaps_are_not_read)
         test_write_npy(in_folder("wide.npy"), 2, IVF_F32, 0, ROWS, WIDE);
     test_all(open_one(in_folder("wide.npy"), &dataset) == MPIVF_OK);
     ivf_team_resize(3);
-    test_all(ivf_dataset_read_rows(dataset, picks, 8, x) == MPIVF_OK);
+    test_all(ivf_dataset_read_rows(dataset, picks, 8, IVF_DATASET_GAP, x) == MPIVF_OK);
     ivf_team_resize(1);
     bool right = true;
     for (int i = 0; i < 8; i++)

@@ -1,0 +1,224 @@
+/* Vectors from the shards that were indexed.
+ *
+ * Without a file of ids an id is a row's number. With one, the distinct ids of a batch are put into a hash, and the
+ * ranks read the file through once, a share each; what it holds is compared with the digest of the ids that were
+ * indexed. Rows are dealt to the ranks in blocks, so that each rank reads what lies together and all read as much.
+ *
+ * Memory: the list of shards; for a batch 16 bytes a candidate and what vectors.h says. Collectives: agreements; with a
+ * file of ids, 8 bytes for each distinct id are reduced. */
+#include "search/vectors.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "comm/transfer.h"
+#include "io/dataset.h"
+#include "io/ids.h"
+#include "io/stamps.h"
+#include "search/idmap.h"
+
+enum {
+    BLOCK_ROWS = 1024,   /* that follow each other and have one reader */
+    PIECE_IDS = 1 << 16, /* of the file of ids, that are read at a time */
+    GAP_BYTES = 8 << 10, /* between two rows, that is read for the sake of one request */
+};
+
+static const char remedy[] = "search without --rerank and --ids, or put back what was indexed";
+
+struct ivf_vectors {
+    const ivf_manifest *manifest; /* borrowed */
+    ivf_dataset *dataset;
+    ivf_ids *ids; /* NULL: ids are row numbers */
+};
+
+/* ---- opening ---- */
+
+static const char *option(const ivf_manifest *m, const char *name)
+{
+    return json_string_value(json_object_get(m->config, name));
+}
+
+static int refuse_import(const ivf_manifest *m)
+{
+    for (int i = 0; i < m->shard_count; i++)
+        if (strcmp(m->shards[i].format, "faiss") == 0)
+            return ivf_fail(MPIVF_USAGE,
+                            "version %" PRId64 " was imported from %s, which holds codes and no vectors; search "
+                            "without --rerank and --ids",
+                            m->version, m->shards[i].path);
+    return MPIVF_OK;
+}
+
+static int compare_stamps(const ivf_ctx *ctx, const ivf_manifest *m)
+{
+    ivf_stamp *stamps = ivf_new((size_t)m->shard_count, sizeof *stamps);
+    int rc = ivf_agree(ctx, stamps == NULL ? MPIVF_FAILED : MPIVF_OK);
+    for (int i = 0; rc == MPIVF_OK && stamps != NULL && i < m->shard_count; i++) {
+        const ivf_manifest_shard *s = &m->shards[i];
+        stamps[i] = (ivf_stamp){.path = s->path, .bytes = s->bytes, .mtime_ns = s->mtime_ns, .checksum = s->checksum};
+    }
+    if (rc == MPIVF_OK)
+        rc = ivf_stamps_compare(ctx, stamps, m->shard_count, "since it was indexed", remedy);
+    ivf_free(stamps);
+    return rc;
+}
+
+/* Files of the size and time that they had have the rows that they had; what else there may be wrong is the manifest's.
+ */
+static int check_shape(const ivf_manifest *m, const ivf_dataset *dataset)
+{
+    if (ivf_dataset_rows(dataset) == m->rows && ivf_dataset_d(dataset) == m->d)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_CORRUPT,
+                    "the input has %" PRId64 " rows of %d values, version %" PRId64 " was made of %" PRId64
+                    " of %d; %s",
+                    ivf_dataset_rows(dataset), ivf_dataset_d(dataset), m->version, m->rows, m->d, remedy);
+}
+
+static int open_shards(const ivf_ctx *ctx, ivf_vectors *v)
+{
+    const ivf_manifest *m = v->manifest;
+    const char **paths = ivf_new((size_t)m->shard_count, sizeof *paths);
+    int rc = ivf_agree(ctx, paths == NULL ? MPIVF_FAILED : MPIVF_OK);
+    for (int i = 0; rc == MPIVF_OK && paths != NULL && i < m->shard_count; i++)
+        paths[i] = m->shards[i].path;
+    const ivf_dataset_spec spec = {.inputs = paths, .count = m->shard_count, .h5_path = option(m, "dataset")};
+    if (rc == MPIVF_OK)
+        rc = ivf_dataset_open(ctx, &spec, &v->dataset);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, check_shape(m, v->dataset));
+    if (rc == MPIVF_OK && option(m, "ids") != NULL)
+        rc = ivf_ids_reopen(ctx, option(m, "ids"), option(m, "ids-dataset"), m->rows, &v->ids);
+    ivf_free((void *)paths);
+    return rc;
+}
+
+int ivf_vectors_open(const ivf_ctx *ctx, const ivf_manifest *manifest, ivf_vectors **vectors)
+{
+    ivf_vectors *v = ivf_new_zero(1, sizeof *v);
+    *vectors = NULL;
+    int rc = ivf_agree(ctx, v == NULL ? MPIVF_FAILED : refuse_import(manifest));
+    if (rc != MPIVF_OK || v == NULL) {
+        ivf_free(v);
+        return rc;
+    }
+    v->manifest = manifest;
+    rc = compare_stamps(ctx, manifest);
+    if (rc == MPIVF_OK)
+        rc = open_shards(ctx, v);
+    if (rc == MPIVF_OK)
+        *vectors = v;
+    else
+        ivf_vectors_close(v);
+    return rc;
+}
+
+void ivf_vectors_close(ivf_vectors *vectors)
+{
+    if (vectors == NULL)
+        return;
+    ivf_ids_close(vectors->ids);
+    ivf_dataset_close(vectors->dataset);
+    ivf_free(vectors);
+}
+
+/* ---- where they are ---- */
+
+/* Local. This rank's share of the file: the rows of the ids in the map, by number, and the digest of the share. */
+static int look_up(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int64_t *rows, uint64_t *digest)
+{
+    const int64_t all = v->manifest->rows;
+    const int64_t pieces = ivf_ceil_div(all, PIECE_IDS);
+    const int64_t size = ivf_ctx_size(ctx);
+    const int64_t end = ivf_min_i64(all, pieces * (ivf_ctx_rank(ctx) + 1) / size * PIECE_IDS);
+    uint64_t *ids = ivf_new(PIECE_IDS, sizeof *ids);
+    int rc = ids == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int64_t first = pieces * ivf_ctx_rank(ctx) / size * PIECE_IDS; rc == MPIVF_OK && first < end;
+         first += PIECE_IDS) {
+        const int64_t n = ivf_min_i64(PIECE_IDS, end - first);
+        rc = ivf_ids_read(v->ids, first, n, ids);
+        for (int64_t i = 0; rc == MPIVF_OK && i < n; i++) {
+            const int64_t number = ivf_idmap_find(map, ids[i]);
+            if (number >= 0)
+                rows[number] = first + i;
+        }
+        if (rc == MPIVF_OK)
+            *digest += ivf_digest_ids(ids, n);
+    }
+    ivf_free(ids);
+    return rc;
+}
+
+/* Collective. The rows of the ids in the map; -1 for what is no row's. */
+static int find_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int64_t *rows)
+{
+    uint64_t digest = 0;
+    memset(rows, 0xff, ivf_to_size(map->count) * sizeof *rows);
+    if (v->ids == NULL) {
+        for (int64_t i = 0; i < map->count; i++)
+            rows[i] = map->ids[i] < (uint64_t)v->manifest->rows ? (int64_t)map->ids[i] : -1;
+        return MPIVF_OK;
+    }
+    int rc = ivf_agree(ctx, look_up(ctx, v, map, rows, &digest));
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_allmax_i64(ctx, rows, map->count);
+    ivf_allsum_u64(ctx, &digest, 1);
+    if (digest == v->manifest->digest_in)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_BAD_INPUT, "the file of ids %s changed since it was indexed: it holds other ids; %s",
+                    option(v->manifest, "ids"), remedy);
+}
+
+static int refuse_unknown(const ivf_vectors *v, uint64_t id)
+{
+    return ivf_fail(MPIVF_CORRUPT,
+                    "version %" PRId64 " has a posting of id %" PRIu64 ", which is no row's of its input; see mpivf "
+                    "verify",
+                    v->manifest->version, id);
+}
+
+static int deal_out(const ivf_ctx *ctx, const ivf_vectors *v, const ivf_neighbor *found, int64_t n,
+                    const ivf_idmap *map, const int64_t *rows, int64_t *places)
+{
+    for (int64_t i = 0; i < n; i++) {
+        places[i] = -1;
+        if (found[i].id == UINT64_MAX)
+            continue;
+        const int64_t row = rows[ivf_idmap_find(map, found[i].id)];
+        if (row < 0)
+            return refuse_unknown(v, found[i].id);
+        if (row / BLOCK_ROWS % ivf_ctx_size(ctx) == ivf_ctx_rank(ctx))
+            places[i] = row;
+    }
+    return MPIVF_OK;
+}
+
+int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neighbor *found, int64_t n, int64_t *places)
+{
+    ivf_idmap map;
+    int64_t *rows = ivf_new(ivf_to_size(n), sizeof *rows);
+    int rc = ivf_idmap_new(&map, n);
+    rc = ivf_agree(ctx, rows == NULL ? MPIVF_FAILED : rc);
+    if (rc == MPIVF_OK && rows != NULL) {
+        for (int64_t i = 0; i < n; i++)
+            if (found[i].id != UINT64_MAX)
+                (void)ivf_idmap_add(&map, found[i].id);
+        rc = find_rows(ctx, vectors, &map, rows);
+        if (rc == MPIVF_OK)
+            rc = ivf_agree(ctx, deal_out(ctx, vectors, found, n, &map, rows, places));
+    }
+    ivf_idmap_free(&map);
+    ivf_free(rows);
+    return rc;
+}
+
+int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, float *x)
+{
+    return ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
+}
