@@ -20,7 +20,7 @@ foreach(label lint cli peer)
 endforeach()
 
 # Longer forms of some, by hand: ctest -L long.
-foreach(name export_faiss)
+foreach(name export_faiss vectorchord)
     add_script_test(peer.${name}_long peer ${CMAKE_CURRENT_SOURCE_DIR}/peer/test_${name}.sh long)
     set_tests_properties(peer.${name}_long PROPERTIES LABELS "peer;long" TIMEOUT 7200)
 endforeach()

@@ -71,8 +71,9 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
         {"export", "write an index for other programs",
          "Writes the newest version of an index as a file that faiss.read_index opens, trained parts and codes bit by "
          "bit, so that FAISS finds the same neighbours: with its lists in the same file, or in one beside it that "
-         "FAISS maps. Or writes the model's arrays as .npy files. The ranks write one file together. Cosine becomes "
-         "the inner product of rows of norm 1.",
+         "FAISS maps. Or writes the tree of centroids as a table that PostgreSQL loads and VectorChord builds an index "
+         "from, or the model's arrays as .npy files. The ranks write one file together. For FAISS cosine becomes the "
+         "inner product of rows of norm 1.",
          "mpirun -n 4 mpivf export photos.ivf --format faiss --output photos.faiss --nprobe 16"},
     [IVF_COMMAND_IMPORT] =
         {"import", "make an index of one that FAISS wrote",

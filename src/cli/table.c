@@ -239,10 +239,12 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                   .commands = EXPORT,
                                   .argument = "FORMAT",
                                   .fallback = "faiss",
-                                  .choices = "faiss,faiss-ondisk,npy",
+                                  .choices = "faiss,faiss-ondisk,vectorchord,npy",
                                   .help = "One file for FAISS; one with the lists in a second file, OUTPUT.ivfdata, "
-                                          "which FAISS maps rather than reads; or a folder with the model as .npy "
-                                          "files: centroids of each level, codebooks, rotation, sizes of the lists."},
+                                          "which FAISS maps rather than reads; the tree of centroids as a table for "
+                                          "VectorChord, with the SQL for it in OUTPUT.sql; or a folder with the model "
+                                          "as .npy files: centroids of each level, codebooks, rotation, sizes of the "
+                                          "lists."},
     [IVF_OPTION_EXPORT_OUTPUT] = {.name = "output",
                                   .letter = 'o',
                                   .type = IVF_TYPE_PATH,
@@ -261,6 +263,19 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                   .max = INT32_MAX,
                                   .help = "Lists that FAISS scans for each query unless it is told otherwise; more "
                                           "than there are mean all."},
+    [IVF_OPTION_TABLE] = {.name = "table",
+                          .type = IVF_TYPE_TEXT,
+                          .commands = EXPORT,
+                          .argument = "NAME",
+                          .fallback = "public.centroids",
+                          .help = "Name of the table for VectorChord."},
+    [IVF_OPTION_COPY] = {.name = "copy",
+                         .type = IVF_TYPE_CHOICE,
+                         .commands = EXPORT,
+                         .argument = "FORM",
+                         .fallback = "binary",
+                         .choices = "binary,text",
+                         .help = "Form in which the table's rows are written, for PostgreSQL's COPY."},
     [IVF_OPTION_IMPORT_FORMAT] = {.name = "format",
                                   .type = IVF_TYPE_CHOICE,
                                   .commands = IMPORT,

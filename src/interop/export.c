@@ -6,6 +6,8 @@
 static int export_format(const ivf_ctx *ctx, const ivf_export_config *config, const ivf_manifest *manifest,
                          ivf_model *model, ivf_export_report *report)
 {
+    if (config->format == IVF_EXPORT_VECTORCHORD)
+        return ivf_export_vectorchord(ctx, config, manifest, model, report);
     if (config->format != IVF_EXPORT_NPY)
         return ivf_export_faiss(ctx, config, manifest, model, report);
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? ivf_export_npy(config, manifest, model, report) : MPIVF_OK);

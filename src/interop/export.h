@@ -1,7 +1,8 @@
-/* An index for other programs: FAISS's files, and the model as .npy files. */
+/* An index for other programs: FAISS's files, the centroids as a table for VectorChord, and the model as .npy files. */
 #ifndef IVF_INTEROP_EXPORT_H
 #define IVF_INTEROP_EXPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
@@ -10,16 +11,19 @@
 #include "io/publish.h"
 
 typedef enum {
-    IVF_EXPORT_FAISS,      /* one file for faiss.read_index, lists included */
-    IVF_EXPORT_FAISS_DISK, /* the same, but the lists in a file beside it, which FAISS maps */
-    IVF_EXPORT_NPY         /* a folder with the model's arrays and the sizes of the lists */
+    IVF_EXPORT_FAISS,       /* one file for faiss.read_index, lists included */
+    IVF_EXPORT_FAISS_DISK,  /* the same, but the lists in a file beside it, which FAISS maps */
+    IVF_EXPORT_VECTORCHORD, /* the centroids as rows for COPY of PostgreSQL, and the SQL in OUTPUT.sql */
+    IVF_EXPORT_NPY          /* a folder with the model's arrays and the sizes of the lists */
 } ivf_export_format;
 
 typedef struct {
     const char *index;
     const char *output;
     ivf_export_format format;
-    int64_t nprobe; /* FAISS: that the index comes with; at most as many as there are lists */
+    int64_t nprobe;    /* FAISS: that the index comes with; at most as many as there are lists */
+    const char *table; /* VectorChord: name of the table, as SQL takes it */
+    bool as_text;      /* VectorChord: rows as text instead of COPY BINARY */
 } ivf_export_config;
 
 typedef struct {
@@ -27,7 +31,8 @@ typedef struct {
     int32_t nlist;
     int64_t postings;
     int64_t bytes;             /* of all files */
-    char data[IVF_PATH_BYTES]; /* the file of the lists, if there is one of its own; else "" */
+    int64_t nodes;             /* VectorChord: rows of the table */
+    char data[IVF_PATH_BYTES]; /* the file of the lists, or of the SQL, if there is one of its own; else "" */
     ivf_metric metric;
 } ivf_export_report;
 
