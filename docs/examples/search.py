@@ -17,11 +17,11 @@ import numpy
 
 
 class OpenOptions(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("memory", ctypes.c_int64)]
+    _fields_ = [("size", ctypes.c_size_t), ("memory", ctypes.c_int64), ("vectors", ctypes.c_int)]
 
 
 class SearchOptions(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("nprobe", ctypes.c_int)]
+    _fields_ = [("size", ctypes.c_size_t), ("nprobe", ctypes.c_int), ("rerank", ctypes.c_int), ("recall", ctypes.c_double)]
 
 
 class Error(Exception):
@@ -63,10 +63,10 @@ def load(path="libmpivf.so"):
 class Index:
     """The newest version of an index; `memory` limits the bytes that it takes."""
 
-    def __init__(self, path, memory=0, library=None):
+    def __init__(self, path, memory=0, vectors=False, library=None):
         self.library = library or load()
         self.handle = ctypes.c_void_p()
-        options = OpenOptions(size=ctypes.sizeof(OpenOptions), memory=memory)
+        options = OpenOptions(size=ctypes.sizeof(OpenOptions), memory=memory, vectors=vectors)
         self._check(self.library.mpivf_open(path.encode(), ctypes.byref(options), ctypes.byref(self.handle)))
         self.dimension = self.library.mpivf_dimension(self.handle)
         self.rows = self.library.mpivf_rows(self.handle)
@@ -77,14 +77,15 @@ class Index:
         if code != 0:
             raise Error(code, self.library.mpivf_last_error().decode())
 
-    def search(self, queries, k=10, nprobe=0):
-        """Distances and ids, [queries][k] each; where there are fewer rows ids are -1."""
+    def search(self, queries, k=10, nprobe=0, rerank=0, recall=0):
+        """Distances and ids, [queries][k] each; where there are fewer rows ids are -1. `rerank`: candidates that
+        are compared exactly, of an Index(vectors=True); `recall`: of an index that was tuned, in place of the two."""
         queries = numpy.ascontiguousarray(queries, numpy.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dimension:
             raise ValueError(f"queries of shape {queries.shape}; the rows have {self.dimension} values")
         ids = numpy.empty((len(queries), k), numpy.int64)
         distances = numpy.empty((len(queries), k), numpy.float32)
-        options = SearchOptions(size=ctypes.sizeof(SearchOptions), nprobe=nprobe)
+        options = SearchOptions(size=ctypes.sizeof(SearchOptions), nprobe=nprobe, rerank=rerank, recall=recall)
         self._check(
             self.library.mpivf_search(self.handle, queries, len(queries), k, ctypes.byref(options), ids, distances)
         )

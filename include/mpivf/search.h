@@ -29,6 +29,7 @@ typedef struct mpivf_index mpivf_index;
 typedef struct {
     size_t size;    /* sizeof(mpivf_open_options) */
     int64_t memory; /* bytes that it may take beside what the process (each rank) holds already; 0: no limit */
+    int vectors;    /* 1: searches will re-rank, with vectors that must be where they were when the index was built */
 } mpivf_open_options;
 
 /* Opens the newest version of the index in a folder. options NULL: all defaults. MPIVF_BAD_INPUT: there is none;
@@ -52,15 +53,19 @@ MPIVF_API const char *mpivf_factory(const mpivf_index *index);
 
 /* How to search, likewise. */
 typedef struct {
-    size_t size; /* sizeof(mpivf_search_options) */
-    int nprobe;  /* lists that each query looks into; more than there are: all; 0: 8 */
+    size_t size;   /* sizeof(mpivf_search_options) */
+    int nprobe;    /* lists that each query looks into; more than there are: all; 0: 8 */
+    int rerank;    /* candidates of each query that are compared exactly, by their vectors, k or more; 0: none */
+    double recall; /* in place of the two: the share of the true k nearest to find; the fastest setting that found it
+                      when `mpivf tune` measured the index for this k; 0: none is asked for */
 } mpivf_search_options;
 
 /* The k nearest rows of each of queries[count][dimension]: their ids and distances into ids[count][k] and
  * distances[count][k], the nearest first, equal ones by id. Where the lists hold fewer than k rows the rest of `ids` is
- * -1 and of `distances` infinite (for "ip" minus infinite). options NULL: all defaults. MPIVF_BAD_INPUT names a query
- * that has no nearest row: it holds NaN or infinity, or for "cosine" zeros alone. On failure ids and distances are
- * undefined.
+ * -1 and of `distances` infinite (for "ip" minus infinite). options NULL: all defaults. MPIVF_USAGE: the index is
+ * not tuned for the recall that is asked for, or was opened without the vectors that re-ranking takes. MPIVF_BAD_INPUT
+ * names a query that has no nearest row: it holds NaN or infinity, or for "cosine" zeros alone. On failure ids and
+ * distances are undefined.
  *
  * Several threads may search one handle at once. The first of them uses the threads of mpivf_set_threads, the others
  * only themselves meanwhile. What is found depends on neither. Many queries in one call are faster than many calls. */

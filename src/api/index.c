@@ -23,7 +23,7 @@ static int read_options(const ivf_ctx *ctx, const mpivf_open_options *given, ivf
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, &chosen, sizeof chosen);
-    *options = (ivf_searcher_options){0};
+    *options = (ivf_searcher_options){.vectors = chosen.vectors != 0};
     if (chosen.memory > 0 && __builtin_add_overflow(chosen.memory, ivf_memory_resident(), &options->memory))
         options->memory = INT64_MAX;
     return MPIVF_OK;

@@ -2,6 +2,7 @@
  * needs is its own, so calls may run at once on one handle. Memory: 16 bytes for each neighbour, and a search's own. */
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "api/internal.h"
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "base/metric.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
+#include "index/tuning.h"
 #include "search/feed.h"
 
 enum { USUAL_NPROBE = 8, LARGEST_K = 65536 };
@@ -16,8 +18,7 @@ enum { USUAL_NPROBE = 8, LARGEST_K = 65536 };
 /* What rank 0 wants, for all ranks. */
 typedef struct {
     int64_t count;
-    int32_t k;
-    int32_t nprobe;
+    ivf_search_params params;
 } request;
 
 static int check(const mpivf_index *index, const float *queries, int64_t count, int k, const int64_t *ids,
@@ -36,13 +37,31 @@ static int check(const mpivf_index *index, const float *queries, int64_t count, 
     return MPIVF_OK;
 }
 
-static int choose_nprobe(const mpivf_index *index, const mpivf_search_options *options, int32_t *nprobe)
+static int choose_tuned(const mpivf_index *index, const mpivf_search_options *options, ivf_search_params *params)
 {
-    if (options->nprobe < 0)
-        return ivf_fail(MPIVF_USAGE, "nprobe = %d: 1 or more lists, or 0 for %d", options->nprobe, USUAL_NPROBE);
-    int wanted = options->nprobe > 0 ? options->nprobe : USUAL_NPROBE;
-    *nprobe = wanted < mpivf_lists(index) ? wanted : mpivf_lists(index);
+    ivf_tuning_setting tuned;
+    if (!(options->recall > 0 && options->recall <= 1) || options->nprobe > 0 || options->rerank > 0)
+        return ivf_fail(MPIVF_USAGE, "recall = %g, nprobe = %d, rerank = %d: a recall of at most 1, or the others",
+                        options->recall, options->nprobe, options->rerank);
+    int rc = ivf_tuning_pick(ivf_searcher_manifest(index->searcher), params->k, options->recall, &tuned);
+    if (rc != MPIVF_OK)
+        return rc;
+    params->nprobe = tuned.nprobe;
+    params->rerank = tuned.rerank;
+    memcpy(params->nodes, tuned.nodes, sizeof params->nodes);
     return MPIVF_OK;
+}
+
+static int choose(const mpivf_index *index, const mpivf_search_options *options, ivf_search_params *params)
+{
+    const int nlist = mpivf_lists(index);
+    if (options->nprobe < 0 || options->rerank < 0 || options->rerank > LARGEST_K)
+        return ivf_fail(MPIVF_USAGE, "nprobe = %d, rerank = %d: 0 (usual) or more, and at most %d candidates",
+                        options->nprobe, options->rerank, LARGEST_K);
+    params->nprobe = options->nprobe > 0 ? options->nprobe : USUAL_NPROBE;
+    params->nprobe = params->nprobe < nlist ? params->nprobe : nlist;
+    params->rerank = options->rerank;
+    return options->recall == 0 ? MPIVF_OK : choose_tuned(index, options, params);
 }
 
 static void hand_over(const ivf_neighbor *found, size_t n, ivf_metric metric, int64_t *ids, float *distances)
@@ -62,14 +81,14 @@ int mpivf_search(const mpivf_index *index, const float *queries, int64_t count, 
     const ivf_ctx *ctx = index->ctx;
     const bool is_root = ivf_ctx_is_root(ctx);
     mpivf_search_options chosen;
-    request wanted = {.count = count, .k = k};
+    request wanted = {.count = count, .params = {.k = k}};
     ivf_neighbor *found = NULL;
     ivf_search_stats stats;
     int rc = is_root ? ivf_api_options(options, "mpivf_search_options", &chosen, sizeof chosen) : MPIVF_OK;
     if (is_root && rc == MPIVF_OK)
         rc = check(index, queries, count, k, ids, distances);
     if (is_root && rc == MPIVF_OK)
-        rc = choose_nprobe(index, &chosen, &wanted.nprobe);
+        rc = choose(index, &chosen, &wanted.params);
     if (is_root && rc == MPIVF_OK) {
         found = ivf_new(ivf_to_size(count) * (size_t)k, sizeof *found);
         rc = found == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -78,10 +97,9 @@ int mpivf_search(const mpivf_index *index, const float *queries, int64_t count, 
     if (rc == MPIVF_OK) {
         ivf_bcast(ctx, &wanted, sizeof wanted);
         const ivf_feed feed = {.count = wanted.count, .array = is_root ? queries : NULL};
-        const ivf_search_params params = {.k = wanted.k, .nprobe = wanted.nprobe};
-        rc = ivf_search_feed(ctx, index->searcher, &feed, &params, found, &stats);
+        rc = ivf_search_feed(ctx, index->searcher, &feed, &wanted.params, found, &stats);
     }
-    if (rc == MPIVF_OK && is_root)
+    if (rc == MPIVF_OK && found != NULL)
         hand_over(found, ivf_to_size(count) * (size_t)k, ivf_searcher_manifest(index->searcher)->metric, ids,
                   distances);
     ivf_free(found);

@@ -15,6 +15,7 @@ enum ivf_rng_stream {
     IVF_RNG_GENERATE = 4, /* and the 15 after it */
     IVF_RNG_TREE = 21,
     IVF_RNG_GIVEN = 22,
+    IVF_RNG_TUNE = 23,
     IVF_RNG_TEST = 64,
 };
 

@@ -12,6 +12,7 @@ int ivf_cmd_train(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_plan(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_exact(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_info(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_verify(const ivf_ctx *ctx, const ivf_options *options);

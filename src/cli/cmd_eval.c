@@ -1,9 +1,7 @@
 /* mpivf eval: recall and speed for each number of lists, against known neighbours. The searches are those of
- * `mpivf search`; a setting is repeated until three runs are done or half a second has passed, and its speed is the
- * median. Memory: this rank's share of the index, the queries, and on rank 0 the largest k of neighbours and the ground
- * truth. */
+ * `mpivf search`; each setting is measured as search/measure.h says. Memory: this rank's share of the index, the
+ * queries, and on rank 0 the largest k of neighbours and the ground truth. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -15,19 +13,15 @@
 #include "cli/output.h"
 #include "cli/probing.h"
 #include "io/groundtruth.h"
+#include "search/measure.h"
 #include "search/recall.h"
 #include "search/searcher.h"
-
-enum { MOST_RUNS = 3 };
-static const double ENOUGH_SECONDS = 0.5;
 
 /* One line of the table. */
 typedef struct {
     ivf_search_params params;
     char nprobe[IVF_PROBING_TEXT]; /* as it was given */
-    int runs;
-    double seconds; /* median */
-    int64_t postings_scanned;
+    ivf_measured measured;
     int64_t fewer;       /* queries with fewer neighbours than the largest depth; on rank 0 */
     ivf_recall *recalls; /* [depths], owned; on rank 0 */
 } setting;
@@ -45,29 +39,11 @@ typedef struct {
     int setting_count;
 } eval_job;
 
-static int compare_seconds(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The slowest rank's time is the same on every rank, so all stop together. */
 static int run_setting(const ivf_ctx *ctx, eval_job *job, setting *s)
 {
-    double seconds[MOST_RUNS];
-    double sum = 0;
-    while (s->runs < MOST_RUNS && sum < ENOUGH_SECONDS) {
-        ivf_search_stats stats = {0};
-        int rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &s->params, job->neighbors, &stats);
-        if (rc != MPIVF_OK)
-            return rc;
-        seconds[s->runs++] = stats.seconds;
-        sum += stats.seconds;
-        s->postings_scanned = stats.postings_scanned;
-    }
-    qsort(seconds, (size_t)s->runs, sizeof seconds[0], compare_seconds);
-    s->seconds = (seconds[(s->runs - 1) / 2] + seconds[s->runs / 2]) / 2;
+    int rc = ivf_measure(ctx, job->searcher, job->queries.x, job->queries.n, &s->params, job->neighbors, &s->measured);
+    if (rc != MPIVF_OK)
+        return rc;
     for (int i = 0; ivf_ctx_is_root(ctx) && i < job->depth_count; i++)
         s->recalls[i] =
             ivf_recall_at(&job->truth, job->neighbors, job->queries.n, job->width, ivf_to_int(job->depths[i]));
@@ -78,12 +54,12 @@ static int run_setting(const ivf_ctx *ctx, eval_job *job, setting *s)
 
 static double speed(const eval_job *job, const setting *s)
 {
-    return s->seconds > 0 ? (double)job->queries.n / s->seconds : 0;
+    return s->measured.seconds > 0 ? (double)job->queries.n / s->measured.seconds : 0;
 }
 
 static void print_setting(ivf_text *out, const eval_job *job, const setting *s)
 {
-    ivf_text_add(out, "%8s %12.1f", s->nprobe, (double)s->postings_scanned / (double)job->queries.n);
+    ivf_text_add(out, "%8s %12.1f", s->nprobe, (double)s->measured.postings_scanned / (double)job->queries.n);
     for (int i = 0; i < job->depth_count; i++) {
         ivf_text_add(out, " %12.4f", s->recalls[i].by_id);
         if (s->recalls[i].by_distance >= 0)
@@ -128,8 +104,8 @@ static json_t *job_to_json(const eval_job *job)
         json_t *entry =
             json_pack("{s:i, s:o, s:o, s:f, s:f, s:i, s:I, s:I}", "nprobe", s->params.nprobe, "nprobe_nodes",
                       ivf_probing_nodes_json(&s->params), "recall", recalls_to_json(job, s), "queries_per_second",
-                      speed(job, s), "seconds", s->seconds, "runs", s->runs, "postings_scanned",
-                      (json_int_t)s->postings_scanned, "queries_with_fewer", (json_int_t)s->fewer);
+                      speed(job, s), "seconds", s->measured.seconds, "runs", s->measured.runs, "postings_scanned",
+                      (json_int_t)s->measured.postings_scanned, "queries_with_fewer", (json_int_t)s->fewer);
         ivf_output_append(&list, entry);
     }
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);

@@ -1,5 +1,6 @@
 /* mpivf search: the nearest rows of each query, to a file or, the first ones, to the screen. Memory: this rank's share
- * of the index, the queries, and on rank 0 the neighbours (28 bytes each while they are written). */
+ * of the index, some batches of queries (search/feed.h), and on rank 0 the neighbours (28 bytes each while they are
+ * written). */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -12,13 +13,15 @@
 #include "cli/output.h"
 #include "cli/probing.h"
 #include "cli/targets.h"
+#include "search/feed.h"
 #include "search/searcher.h"
 
 /* One run of the command. */
 typedef struct {
     const ivf_options *options;
     ivf_searcher *searcher;
-    ivf_load_matrix queries;
+    ivf_dataset *file; /* of the queries */
+    int64_t queries;
     ivf_search_params params;
     ivf_search_stats stats;
     ivf_neighbor *neighbors; /* [queries][k] on rank 0, owned */
@@ -29,7 +32,7 @@ static json_t *job_to_json(const search_job *job, const ivf_found *found, const 
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
     json_t *json = json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:i, s:o, s:f, s:I, s:I}", "index",
                              ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version,
-                             "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries.n, "k",
+                             "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries, "k",
                              job->params.k, "nprobe", job->params.nprobe, "nprobe_nodes",
                              ivf_probing_nodes_json(&job->params), "rerank", job->params.rerank, "max_distance",
                              job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
@@ -54,7 +57,7 @@ static int print_job(const search_job *job, const ivf_found *found, const char *
         ivf_found_print(found, &out);
     if (job->params.rerank > 0)
         (void)snprintf(reranked, sizeof reranked, ", %d candidates re-ranked", job->params.rerank);
-    ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed%s: %.3f s%s%s\n", job->queries.n,
+    ivf_text_add(&out, "%" PRId64 " queries, %d neighbours each, %d lists probed%s: %.3f s%s%s\n", job->queries,
                  job->params.k, job->params.nprobe, reranked, job->stats.seconds, output != NULL ? ", to " : "",
                  output != NULL ? output : "");
     if (job->params.limited)
@@ -69,7 +72,7 @@ static int deliver(const search_job *job)
 {
     const char *output = ivf_options_text(job->options, IVF_OPTION_RESULTS);
     const ivf_found found = {.neighbors = job->neighbors,
-                             .queries = job->queries.n,
+                             .queries = job->queries,
                              .k = job->params.k,
                              .metric = ivf_searcher_manifest(job->searcher)->metric};
     int rc = output != NULL ? ivf_found_write(&found, output) : MPIVF_OK;
@@ -79,27 +82,26 @@ static int deliver(const search_job *job)
 static int search(const ivf_ctx *ctx, search_job *job)
 {
     const ivf_model *model = ivf_searcher_model(job->searcher);
-    const ivf_option_value *nprobe = ivf_options_value(job->options, IVF_OPTION_NPROBE);
-    job->params.k = ivf_to_int(ivf_options_integer(job->options, IVF_OPTION_K));
-    int rc = ivf_probing_refine(job->options, &job->params);
+    int rc = MPIVF_OK;
+    if (!ivf_probing_is_tuned(job->options))
+        rc = ivf_agree(ctx, ivf_probing_set(ivf_options_value(job->options, IVF_OPTION_NPROBE), model, &job->params));
     if (rc == MPIVF_OK)
-        rc = ivf_probing_set(nprobe, model, &job->params);
-    rc = ivf_agree(ctx, rc);
-    if (rc == MPIVF_OK)
-        rc = ivf_load_queries(ctx, job->options, model->d_in, &job->queries);
+        rc = ivf_load_open(ctx, job->options, IVF_OPTION_QUERIES, model->d_in, &job->file);
     if (rc != MPIVF_OK)
         return rc;
+    job->queries = ivf_dataset_rows(job->file);
     if (ivf_ctx_is_root(ctx)) {
-        job->neighbors = ivf_new(ivf_to_size(job->queries.n) * (size_t)job->params.k, sizeof *job->neighbors);
+        job->neighbors = ivf_new(ivf_to_size(job->queries) * (size_t)job->params.k, sizeof *job->neighbors);
         rc = job->neighbors == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     rc = ivf_agree(ctx, rc);
+    const ivf_feed feed = {.count = job->queries, .dataset = job->file};
     if (rc == MPIVF_OK)
-        rc = ivf_search(ctx, job->searcher, job->queries.x, job->queries.n, &job->params, job->neighbors, &job->stats);
+        rc = ivf_search_feed(ctx, job->searcher, &feed, &job->params, job->neighbors, &job->stats);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? deliver(job) : MPIVF_OK);
     ivf_free(job->neighbors);
-    ivf_load_free(&job->queries);
+    ivf_dataset_close(job->file);
     return rc;
 }
 
@@ -107,8 +109,13 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
 {
     const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
     search_job job = {.options = options};
-    const ivf_searcher_options how = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
+    job.params.k = ivf_to_int(ivf_options_integer(options, IVF_OPTION_K));
     int rc = ivf_targets_check_results(ctx, options, output);
+    if (rc == MPIVF_OK)
+        rc = ivf_probing_refine(options, &job.params);
+    if (rc == MPIVF_OK && ivf_probing_is_tuned(options))
+        rc = ivf_probing_tune(ctx, options, &job.params);
+    const ivf_searcher_options how = {.vectors = job.params.rerank > 0};
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
     if (rc == MPIVF_OK)

@@ -36,6 +36,14 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "true k nearest that were found; by distance, rows as near as the true k-th count too. Each setting runs "
          "until three runs are done or half a second has passed; the speed is the median.",
          "mpirun -n 2 mpivf eval photos.ivf --queries query.u8bin --groundtruth gt100.bin --k 1,10 --nprobe 1,8,32"},
+    [IVF_COMMAND_TUNE] =
+        {"tune", "measure what recall costs, for search --recall",
+         "Measures recall@k and speed of one setting of a search after the other, on queries whose neighbours are "
+         "known: given with --groundtruth, or found by brute force in the files that were indexed; without --queries "
+         "rows drawn from these serve as queries, each without itself. The settings that no other beats in both are "
+         "kept in the manifest of a new version, whose fragments are those of the last one. Then search --recall takes "
+         "the fastest that reached a recall. Speeds are this run's, with its ranks and threads.",
+         "mpirun -n 2 mpivf tune photos.ivf --queries query.u8bin --groundtruth gt100.bin --k 10"},
     [IVF_COMMAND_EXACT] =
         {"exact", "find the nearest rows by brute force: ground truth",
          "Compares every query with every input row. The result serves eval as ground truth.",

@@ -60,11 +60,9 @@ int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec)
     return check_dataset_name(options, IVF_OPTION_INPUT, IVF_OPTION_DATASET);
 }
 
-/* Collective. All rows to every rank. */
-static int read_all(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *matrix)
+int ivf_load_rows(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *matrix)
 {
-    matrix->n = ivf_dataset_rows(dataset);
-    matrix->d = ivf_dataset_d(dataset);
+    *matrix = (ivf_load_matrix){.n = ivf_dataset_rows(dataset), .d = ivf_dataset_d(dataset)};
     size_t row_bytes = (size_t)matrix->d * sizeof *matrix->x;
     matrix->x = ivf_new(ivf_to_size(matrix->n), row_bytes);
     int rc = matrix->x == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -73,28 +71,36 @@ static int read_all(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *m
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         ivf_bcast(ctx, matrix->x, ivf_to_size(matrix->n) * row_bytes);
+    else
+        ivf_load_free(matrix);
+    return rc;
+}
+
+int ivf_load_open(const ivf_ctx *ctx, const ivf_options *options, ivf_option_id id, int d, ivf_dataset **dataset)
+{
+    const char *path = ivf_options_text(options, id);
+    const ivf_dataset_spec spec = {
+        .inputs = &path, .count = 1, .h5_path = ivf_options_text(options, IVF_OPTION_QUERIES_DATASET)};
+    *dataset = NULL;
+    int rc = check_dataset_name(options, id, IVF_OPTION_QUERIES_DATASET);
+    if (rc == MPIVF_OK)
+        rc = ivf_dataset_open(ctx, &spec, dataset);
+    if (rc != MPIVF_OK || ivf_dataset_d(*dataset) == d)
+        return rc;
+    rc = ivf_fail(MPIVF_BAD_INPUT, "%s: queries of %d values; the rows to search have %d", path,
+                  ivf_dataset_d(*dataset), d);
+    ivf_dataset_close(*dataset);
+    *dataset = NULL;
     return rc;
 }
 
 int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries)
 {
-    const char *path = ivf_options_text(options, IVF_OPTION_QUERIES);
-    const ivf_dataset_spec spec = {
-        .inputs = &path, .count = 1, .h5_path = ivf_options_text(options, IVF_OPTION_QUERIES_DATASET)};
-    *queries = (ivf_load_matrix){0};
-    int rc = check_dataset_name(options, IVF_OPTION_QUERIES, IVF_OPTION_QUERIES_DATASET);
     ivf_dataset *dataset = NULL;
+    *queries = (ivf_load_matrix){0};
+    int rc = ivf_load_open(ctx, options, IVF_OPTION_QUERIES, d, &dataset);
     if (rc == MPIVF_OK)
-        rc = ivf_dataset_open(ctx, &spec, &dataset);
-    if (rc != MPIVF_OK)
-        return rc;
-    if (ivf_dataset_d(dataset) != d)
-        rc = ivf_fail(MPIVF_BAD_INPUT, "%s: queries of %d values; the rows to search have %d", path,
-                      ivf_dataset_d(dataset), d);
-    if (rc == MPIVF_OK)
-        rc = read_all(ctx, dataset, queries);
-    if (rc != MPIVF_OK)
-        ivf_load_free(queries);
+        rc = ivf_load_rows(ctx, dataset, queries);
     ivf_dataset_close(dataset);
     return rc;
 }

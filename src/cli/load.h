@@ -21,8 +21,13 @@ typedef struct {
     int d;
 } ivf_load_matrix;
 
-/* Collective. The queries on every rank; rank 0 reads them. MPIVF_BAD_INPUT when they have not `d` values. Memory:
- * n * d * 4 bytes per rank. */
+/* Collective. The file of queries that option `id` names. MPIVF_BAD_INPUT when they have not `d` values. */
+int ivf_load_open(const ivf_ctx *ctx, const ivf_options *options, ivf_option_id id, int d, ivf_dataset **dataset);
+
+/* Collective. All rows of a dataset on every rank; rank 0 reads them. Memory: n * d * 4 bytes per rank. */
+int ivf_load_rows(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *matrix);
+
+/* Collective. Both, for --queries. */
 int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries);
 void ivf_load_free(ivf_load_matrix *matrix);
 

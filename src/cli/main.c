@@ -35,6 +35,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_PLAN] = ivf_cmd_plan,
     [IVF_COMMAND_SEARCH] = ivf_cmd_search,
     [IVF_COMMAND_EVAL] = ivf_cmd_eval,
+    [IVF_COMMAND_TUNE] = ivf_cmd_tune,
     [IVF_COMMAND_EXACT] = ivf_cmd_exact,
     [IVF_COMMAND_INFO] = ivf_cmd_info,
     [IVF_COMMAND_VERIFY] = ivf_cmd_verify,

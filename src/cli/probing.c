@@ -9,6 +9,7 @@
 #include "base/numbers.h"
 #include "base/text.h"
 #include "cli/output.h"
+#include "index/tuning.h"
 
 static int refuse_count(const char *given, int count, int levels)
 {
@@ -58,6 +59,38 @@ int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_s
     int rc = given.failed ? ivf_fail(MPIVF_FAILED, "out of memory for an option")
                           : set(given.text, value->integers, value->count, model, params);
     ivf_text_free(&given);
+    return rc;
+}
+
+bool ivf_probing_is_tuned(const ivf_options *options)
+{
+    return ivf_options_value(options, IVF_OPTION_RECALL)->source != IVF_SOURCE_NONE;
+}
+
+static int refuse_beside_recall(const ivf_options *options, ivf_option_id id)
+{
+    if (ivf_options_value(options, id)->source == IVF_SOURCE_DEFAULT)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "--recall chooses what --%s says; leave one out", ivf_option_get(id)->name);
+}
+
+int ivf_probing_tune(const ivf_ctx *ctx, const ivf_options *options, ivf_search_params *params)
+{
+    ivf_manifest *manifest = NULL;
+    ivf_tuning_setting tuned;
+    int rc = refuse_beside_recall(options, IVF_OPTION_NPROBE);
+    if (rc == MPIVF_OK)
+        rc = refuse_beside_recall(options, IVF_OPTION_RERANK);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &manifest);
+    if (rc == MPIVF_OK)
+        rc = ivf_tuning_pick(manifest, params->k, ivf_options_real(options, IVF_OPTION_RECALL), &tuned);
+    if (rc == MPIVF_OK) {
+        params->nprobe = tuned.nprobe;
+        params->rerank = tuned.rerank;
+        memcpy(params->nodes, tuned.nodes, sizeof params->nodes);
+    }
+    ivf_manifest_free(manifest);
     return rc;
 }
 

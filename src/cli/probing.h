@@ -11,6 +11,13 @@
 int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_search_params *params);
 int ivf_probing_set_entry(const char *entry, const ivf_model *model, ivf_search_params *params);
 
+/* Whether --recall is given. */
+bool ivf_probing_is_tuned(const ivf_options *options);
+
+/* Collective. What the index was tuned to for --recall and params->k, into params. MPIVF_USAGE when it was not, or when
+ * there are options that say the same. */
+int ivf_probing_tune(const ivf_ctx *ctx, const ivf_options *options, ivf_search_params *params);
+
 /* Local. How the numbers are written: "50", or "12/50" with nodes; into text[IVF_PROBING_TEXT]. */
 enum { IVF_PROBING_TEXT = 48 };
 void ivf_probing_text(const ivf_search_params *params, char *text);

@@ -33,6 +33,7 @@ void ivf_manifest_free(ivf_manifest *manifest)
     ivf_free(manifest->fragments);
     ivf_free(manifest->list_sizes);
     json_decref(manifest->config);
+    json_decref(manifest->tuning);
     json_decref(manifest->build);
     ivf_free(manifest);
 }

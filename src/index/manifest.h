@@ -48,6 +48,7 @@ typedef struct {
     int shard_count;
     ivf_manifest_shard *shards; /* owned */
     json_t *config;             /* the effective configuration, owned */
+    json_t *tuning;             /* what was measured (index/tuning.h), owned; NULL: nothing */
     json_t *build;              /* when, by how many ranks, how long: differs between runs; owned */
 } ivf_manifest;
 

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "index/json.h"
 #include "index/manifest.h"
+#include "index/tuning.h"
 #include "mpivf/version.h"
 
 static const char FORMAT[] = "mpivf manifest";
@@ -96,7 +97,7 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
     ivf_factory_text(&m->factory, factory);
     json_t *json = json_pack(
         "{s:s, s:I, s:s, s:I, s:s, s:{s:s, s:I, s:o}, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:O?, s:O?, s:s, s:o*}",
+        "s:O?, s:O?, s:s, s:o*, s:O*}",
         "format", FORMAT, "format_version", (json_int_t)format_version_of(m->layout), "program_version",
         mpivf_version(), "version", (json_int_t)m->version, "build_id", m->build_id, "model", "id", m->model_id,
         "bytes", (json_int_t)m->model_bytes, "checksum", ivf_json_hash(m->model_checksum), "factory", factory, "metric",
@@ -104,7 +105,7 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
         "rows", (json_int_t)m->rows, "postings", (json_int_t)m->postings, "skipped", skipped_json(m->skipped),
         "digest_in", ivf_json_hash(m->digest_in), "digest_out", ivf_json_hash(m->digest_out), "list_sizes",
         list_sizes_json(m), "fragments", fragments_json(m), "input", shards_json(m), "config", m->config, "build",
-        m->build, "layout", layout_names[m->layout], "compacted", origin_json(&m->compacted));
+        m->build, "layout", layout_names[m->layout], "compacted", origin_json(&m->compacted), "tuning", m->tuning);
     if (json == NULL) {
         (void)ivf_fail(MPIVF_FAILED, "the manifest cannot be put into JSON: out of memory, or a path is not UTF-8");
         return NULL;
@@ -353,12 +354,15 @@ int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **
         rc = read_shards(json_object_get(json, "input"), path, m);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_check(m, path);
+    if (rc == MPIVF_OK && !ivf_tuning_is_sound(json_object_get(json, "tuning"), m->factory.nlist))
+        rc = broken(path, "\"tuning\" is malformed");
     if (rc != MPIVF_OK) {
         ivf_manifest_free(m);
         return rc;
     }
     m->config = json_incref(json_object_get(json, "config"));
     m->build = json_incref(json_object_get(json, "build"));
+    m->tuning = json_incref(json_object_get(json, "tuning"));
     *manifest = m;
     return MPIVF_OK;
 }

@@ -21,7 +21,8 @@ typedef struct {
     const char *index;
     const char *output;
     ivf_export_format format;
-    int64_t nprobe;    /* FAISS: that the index comes with; at most as many as there are lists */
+    int64_t nprobe;    /* FAISS: that the index comes with; at most as many as there are lists; 0: what it was tuned to
+                          (ivf_tuning_usual), else 8 */
     const char *table; /* VectorChord: name of the table, as SQL takes it */
     bool as_text;      /* VectorChord: rows as text instead of COPY BINARY */
 } ivf_export_config;

@@ -9,10 +9,13 @@
 #include "base/error.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
+#include "index/tuning.h"
 #include "interop/export_internal.h"
 #include "interop/faiss_head.h"
 #include "interop/lists.h"
 #include "io/outfile.h"
+
+enum { USUAL_NPROBE = 8 };
 
 static const char DATA_ENDING[] = ".ivfdata";
 
@@ -43,6 +46,17 @@ static int write_all(const ivf_ctx *ctx, const ivf_faiss_head *head, ivf_lists *
     if (rc != MPIVF_OK)
         return rc;
     return ivf_lists_write(ctx, lists, data != NULL ? data : file, data != NULL ? 0 : ivf_faiss_head_bytes(head));
+}
+
+static int64_t choose_nprobe(const ivf_export_config *config, const ivf_manifest *manifest)
+{
+    ivf_tuning_setting tuned = {.nprobe = USUAL_NPROBE};
+    int64_t wanted = config->nprobe;
+    if (wanted == 0) {
+        (void)ivf_tuning_usual(manifest, &tuned);
+        wanted = tuned.nprobe;
+    }
+    return ivf_min_i64(wanted, manifest->factory.nlist);
 }
 
 static int write_files(const ivf_ctx *ctx, const ivf_export_config *config, const ivf_faiss_head *head,
@@ -90,7 +104,7 @@ int ivf_export_faiss(const ivf_ctx *ctx, const ivf_export_config *config, const 
     const ivf_faiss_head head = {.model = model,
                                  .manifest = manifest,
                                  .lists = lists,
-                                 .nprobe = ivf_min_i64(config->nprobe, manifest->factory.nlist),
+                                 .nprobe = choose_nprobe(config, manifest),
                                  .data = on_disk ? report->data : NULL};
     rc = write_files(ctx, config, &head, lists, report);
     ivf_lists_close(lists);

@@ -98,6 +98,19 @@ def check_conservation(m, rows):
     assert "IVF%d" % m["nlist"] in m["factory"].split(",")
 
 
+def check_tuning(m):
+    tunings = m.get("tuning", [])
+    depths = [t["k"] for t in tunings]
+    assert depths == sorted(set(depths))
+    for tuning in tunings:
+        assert tuning["queries"] >= 1 and tuning["ranks"] >= 1 and tuning["threads"] >= 1 and tuning["settings"]
+        recalls = [s["recall"] for s in tuning["settings"]]
+        speeds = [s["queries_per_second"] for s in tuning["settings"]]
+        assert recalls == sorted(set(recalls)) and 0 <= recalls[0] and recalls[-1] <= 1
+        assert speeds == sorted(set(speeds), reverse=True) and speeds[-1] > 0
+        assert all(1 <= s["nprobe"] <= m["nlist"] for s in tuning["settings"])
+
+
 def check_tree(file, m, nodes):
     """Every node stands under the nearest node of the level above."""
     for level in range(1, file.attrs["levels"]):
@@ -255,6 +268,7 @@ def main():
     ids = np.load(sys.argv[3]) if len(sys.argv) > 3 else np.arange(len(rows), dtype="u8")
     m = read_manifest(index)
     check_conservation(m, rows)
+    check_tuning(m)
     model = read_model(index, m)
     sizes = sum(check_fragment(index, m, model, record, rows, ids) for record in m["fragments"])
     assert sizes.tolist() == m["list_sizes"]

@@ -13,6 +13,12 @@ for metric in l2 cosine; do
     done
 done
 
+# The version that tuning makes, of the same fragments.
+for k in 10 3; do
+    ranks 2 "$MPIVF" tune index.l2.IVF32,SQ8 --sample 100 --k $k >/dev/null
+    "${check[@]}" index.l2.IVF32,SQ8 "$photosift/base.u8bin"
+done
+
 # A rotation before, and trees over the lists.
 for shape in "OPQ16,IVF64,PQ16 --levels 2" "OPQ8_32,IVF64,SQ8 --levels 3 --assign tree"; do
     read -r factory options <<<"$shape"

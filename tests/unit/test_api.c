@@ -196,7 +196,13 @@ START_TEST(what_is_wrong_is_told)
     refuses(mpivf_search(index, queries, INT64_MAX / 2, K, NULL, ids, distances), MPIVF_USAGE, "address space");
     refuses(mpivf_search(index, queries, 1, 65537, NULL, ids, distances), MPIVF_USAGE, "k = 65537");
     options.nprobe = -1;
-    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "nprobe = -1");
+    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "nprobe = -1, rerank = 0");
+    options = (mpivf_search_options){.size = sizeof options, .recall = 0.5};
+    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "not tuned");
+    options.rerank = 20;
+    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "rerank = 20");
+    options.recall = 0;
+    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "opened with vectors");
     options.size = 3;
     refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "3 bytes");
     refuses(mpivf_set_threads(-1), MPIVF_USAGE, "-1 threads");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/team.h"
 #include "math/simd.h"
 
@@ -98,6 +99,7 @@ END_TEST
 
 int main(void)
 {
+    ivf_log_set(true, IVF_LOG_WARN);
     Suite *suite = suite_create("simd");
     TCase *tests = tcase_create("simd");
     tcase_add_loop_test(tests, every_level_can_be_asked_for, 0, IVF_SIMD_COUNT);
