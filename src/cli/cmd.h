@@ -21,6 +21,7 @@ int ivf_cmd_repair(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_export(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_import(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_convert(const ivf_ctx *ctx, const ivf_options *options);
 
 /* What the options of build, train and plan say; borrows from them. */
 typedef struct {

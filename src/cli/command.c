@@ -89,6 +89,12 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "lists in the file or in one of their own: centroids, trained parts and codes as they are, bit by bit. The "
          "result is committed like a build's.",
          "mpirun -n 4 mpivf import --format faiss photos.faiss photos.ivf"},
+    [IVF_COMMAND_CONVERT] =
+        {"convert", "write vectors or ground truth in another format",
+         "Reads vectors in any format that build takes, of one file or many, and writes them as one file of another; "
+         "the "
+         "ranks read and write their parts of it. With --groundtruth it writes true neighbours in another layout.",
+         "mpirun -n 4 mpivf convert --input shards --output rows.fbin"},
 };
 
 const ivf_command *ivf_command_get(ivf_command_id id)

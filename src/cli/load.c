@@ -41,11 +41,15 @@ static bool ends_in(const char *path, const char *ending)
     return length >= strlen(ending) && strcasecmp(path + length - strlen(ending), ending) == 0;
 }
 
+bool ivf_load_is_hdf5(const char *path)
+{
+    return ends_in(path, ".h5") || ends_in(path, ".hdf5");
+}
+
 int ivf_load_check_ids(const ivf_options *options)
 {
     const char *path = ivf_options_text(options, IVF_OPTION_IDS);
-    if (path == NULL || ends_in(path, ".h5") || ends_in(path, ".hdf5") ||
-        !ivf_options_differs(options, IVF_OPTION_IDS_DATASET))
+    if (path == NULL || ivf_load_is_hdf5(path) || !ivf_options_differs(options, IVF_OPTION_IDS_DATASET))
         return MPIVF_OK;
     return ivf_fail(MPIVF_USAGE, "--ids-dataset %s has no effect: %s is no HDF5 file",
                     ivf_options_text(options, IVF_OPTION_IDS_DATASET), path);
@@ -53,11 +57,16 @@ int ivf_load_check_ids(const ivf_options *options)
 
 int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec)
 {
-    const ivf_option_value *inputs = ivf_options_value(options, IVF_OPTION_INPUT);
+    return ivf_load_inputs_of(options, IVF_OPTION_INPUT, spec);
+}
+
+int ivf_load_inputs_of(const ivf_options *options, ivf_option_id id, ivf_dataset_spec *spec)
+{
+    const ivf_option_value *inputs = ivf_options_value(options, id);
     *spec = (ivf_dataset_spec){.inputs = (const char *const *)inputs->texts,
                                .count = inputs->count,
                                .h5_path = ivf_options_text(options, IVF_OPTION_DATASET)};
-    return check_dataset_name(options, IVF_OPTION_INPUT, IVF_OPTION_DATASET);
+    return check_dataset_name(options, id, IVF_OPTION_DATASET);
 }
 
 int ivf_load_rows(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *matrix)

@@ -2,6 +2,7 @@
 #ifndef IVF_CLI_LOAD_H
 #define IVF_CLI_LOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/options.h"
@@ -11,6 +12,12 @@
 /* Local. What --input and --dataset say; borrows from the options. MPIVF_USAGE when --dataset can have no effect: no
  * input could be HDF5. */
 int ivf_load_input(const ivf_options *options, ivf_dataset_spec *spec);
+
+/* Local. The same of another option with such paths. */
+int ivf_load_inputs_of(const ivf_options *options, ivf_option_id id, ivf_dataset_spec *spec);
+
+/* Local. Whether a file is HDF5 by its name. */
+bool ivf_load_is_hdf5(const char *path);
 
 /* Local. MPIVF_USAGE when --ids-dataset can have no effect: the ids are in no HDF5 file. */
 int ivf_load_check_ids(const ivf_options *options);

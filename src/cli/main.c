@@ -44,6 +44,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     [IVF_COMMAND_EXPORT] = ivf_cmd_export,
     [IVF_COMMAND_IMPORT] = ivf_cmd_import,
+    [IVF_COMMAND_CONVERT] = ivf_cmd_convert,
     /* clang-format on */
 };
 

@@ -135,3 +135,18 @@ int ivf_targets_check_file(const ivf_ctx *ctx, const char *path)
 {
     return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_file(path) : MPIVF_OK);
 }
+
+static int check_converted(const ivf_options *options, const char *output)
+{
+    struct stat found;
+    int rc = check_file(output);
+    if (rc != MPIVF_OK || stat(output, &found) != 0)
+        return rc;
+    rc = check_source(&found, output, ivf_options_value(options, IVF_OPTION_CONVERT_INPUT));
+    return rc == MPIVF_OK ? check_source(&found, output, ivf_options_value(options, IVF_OPTION_CONVERT_TRUTH)) : rc;
+}
+
+int ivf_targets_check_converted(const ivf_ctx *ctx, const ivf_options *options, const char *output)
+{
+    return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? check_converted(options, output) : MPIVF_OK);
+}

@@ -18,4 +18,7 @@ int ivf_targets_check_generated(const ivf_ctx *ctx, const char *rows, const char
  * when `path` is itself a folder. */
 int ivf_targets_check_file(const ivf_ctx *ctx, const char *path);
 
+/* Collective; rank 0 looks. The same for what mpivf convert writes, which may be no file that it reads. */
+int ivf_targets_check_converted(const ivf_ctx *ctx, const ivf_options *options, const char *output);
+
 #endif

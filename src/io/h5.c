@@ -194,8 +194,8 @@ static herr_t note_checksum(hid_t dataset, uint64_t checksum)
     return written;
 }
 
-/* *place is HADDR_UNDEF when the array has no bytes. */
-static int make_dataset(ivf_h5 *file, const ivf_array *array, uint64_t checksum, haddr_t *place)
+/* *place is HADDR_UNDEF when the array has no bytes; `checksum` NULL: none is noted. */
+static int make_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *checksum, haddr_t *place)
 {
     hid_t dataset = H5I_INVALID_HID;
     hid_t type = ivf_h5_type_make(array->type);
@@ -204,7 +204,8 @@ static int make_dataset(ivf_h5 *file, const ivf_array *array, uint64_t checksum,
     if (type >= 0 && space >= 0 && layout >= 0 && make_groups(file->id, array->name) >= 0)
         dataset = H5Dcreate2(file->id, array->name, type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
     int rc = MPIVF_OK;
-    if (dataset < 0 || ivf_fault("hdf5-dataset") || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
+    if (dataset < 0 || ivf_fault("hdf5-dataset") || (checksum != NULL && note_checksum(dataset, *checksum) < 0) ||
+        file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot create", array->name);
     else
         *place = H5Dget_offset(dataset);
@@ -221,7 +222,7 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
     size_t bytes = ivf_array_bytes(array);
     uint64_t checksum = ivf_hash64(array->data, bytes);
     ivf_h5_lock();
-    int rc = make_dataset(file, array, checksum, &place);
+    int rc = make_dataset(file, array, &checksum, &place);
     ivf_h5_unlock();
     if (rc != MPIVF_OK || bytes == 0)
         return rc;
@@ -230,6 +231,21 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
     file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, (int64_t)place);
     if (file->disk.wrong != 0)
         return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
+    return MPIVF_OK;
+}
+
+int ivf_h5_reserve(ivf_h5 *file, const ivf_array *array, int64_t *offset)
+{
+    haddr_t place = HADDR_UNDEF;
+    *offset = -1;
+    ivf_h5_lock();
+    int rc = make_dataset(file, array, NULL, &place);
+    ivf_h5_unlock();
+    if (rc != MPIVF_OK || ivf_array_bytes(array) == 0)
+        return rc;
+    if (place == HADDR_UNDEF || place > (haddr_t)INT64_MAX - ivf_array_bytes(array))
+        return ivf_fail(MPIVF_FAILED, "%s: HDF5 gave %s no place in the file", file->path, array->name);
+    *offset = (int64_t)place;
     return MPIVF_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -87,9 +88,26 @@ static void discard(const ivf_ctx *ctx, ivf_outfile *file)
     ivf_free(file);
 }
 
+static int take_up(ivf_outfile *file)
+{
+    struct stat now;
+    int rc = open_created(file);
+    if (rc == MPIVF_OK && fstat(file->fd, &now) != 0)
+        rc = ivf_fail_errno(errno, "%s: cannot look at it", file->temp);
+    if (rc != MPIVF_OK)
+        return rc;
+    if (now.st_size > file->bytes)
+        file->bytes = now.st_size;
+    return reserve(file);
+}
+
+/* With a temporary name already that is the file to take. */
 static int create_everywhere(const ivf_ctx *ctx, ivf_outfile *file)
 {
-    int rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? create(file) : MPIVF_OK);
+    int rc = MPIVF_OK;
+    if (ivf_ctx_is_root(ctx))
+        rc = file->temp[0] != '\0' ? take_up(file) : create(file);
+    rc = ivf_agree(ctx, rc);
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, file->temp, sizeof file->temp);
@@ -98,8 +116,18 @@ static int create_everywhere(const ivf_ctx *ctx, ivf_outfile *file)
 
 int ivf_outfile_open(const ivf_ctx *ctx, const char *path, int64_t bytes, ivf_outfile **file)
 {
+    return ivf_outfile_adopt(ctx, path, "", bytes, file);
+}
+
+int ivf_outfile_adopt(const ivf_ctx *ctx, const char *path, const char *temp, int64_t bytes, ivf_outfile **file)
+{
     ivf_outfile *made = NULL;
-    int rc = ivf_agree(ctx, prepare(path, bytes, &made));
+    int rc = prepare(path, bytes, &made);
+    if (made != NULL && ivf_ctx_is_root(ctx))
+        (void)snprintf(made->temp, sizeof made->temp, "%s", temp);
+    else if (ivf_ctx_is_root(ctx) && temp[0] != '\0')
+        ivf_publish_discard(temp, -1);
+    rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK && made != NULL)
         rc = create_everywhere(ctx, made);
     *file = rc == MPIVF_OK ? made : NULL;

@@ -13,6 +13,11 @@ typedef struct ivf_outfile ivf_outfile;
  * rank opens it. After a failure nothing is left, and *file is NULL. */
 int ivf_outfile_open(const ivf_ctx *ctx, const char *path, int64_t bytes, ivf_outfile **file);
 
+/* Collective. The same with a file that is there under a temporary name: `temp`, which rank 0 has made beside `path`
+ * and which belongs to *file from then on, also after a failure. It is made `bytes` long, if it is shorter, and what is
+ * in it stays. */
+int ivf_outfile_adopt(const ivf_ctx *ctx, const char *path, const char *temp, int64_t bytes, ivf_outfile **file);
+
 /* Local, thread-safe. Bytes that nobody puts are zero. */
 int ivf_outfile_put(const ivf_outfile *file, const void *data, size_t bytes, int64_t offset);
 

@@ -11,14 +11,16 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
+#include "io/h5.h"
 #include "io/npyhead.h"
 #include "io/outfile.h"
+#include "io/publish.h"
 #include "math/pack.h"
 
 enum { PIECE_BYTES = 4 << 20, D_MOST = 1 << 24 };
 
 /* What stands before the rows, and before each row. */
-typedef enum { HEAD_NONE, HEAD_COUNTS, HEAD_NPY } head_kind;
+typedef enum { HEAD_NONE, HEAD_COUNTS, HEAD_NPY, HEAD_HDF5 } head_kind;
 
 typedef struct {
     const char *ending;
@@ -31,7 +33,8 @@ static const format formats[] = {
     {".npy", IVF_F32, HEAD_NPY, false},       {".fbin", IVF_F32, HEAD_COUNTS, false},
     {".f16bin", IVF_F16, HEAD_COUNTS, false}, {".u8bin", IVF_U8, HEAD_COUNTS, false},
     {".i8bin", IVF_I8, HEAD_COUNTS, false},   {".fvecs", IVF_F32, HEAD_NONE, true},
-    {".bvecs", IVF_U8, HEAD_NONE, true},
+    {".bvecs", IVF_U8, HEAD_NONE, true},      {".h5", IVF_F32, HEAD_HDF5, false},
+    {".hdf5", IVF_F32, HEAD_HDF5, false},
 };
 
 struct ivf_writer {
@@ -68,7 +71,8 @@ static int64_t prefix_bytes(const ivf_writer *w)
 /* Where everything lies in the file. */
 static int lay_out(ivf_writer *w)
 {
-    static const int64_t heads[] = {[HEAD_NONE] = 0, [HEAD_COUNTS] = 8, [HEAD_NPY] = IVF_NPY_HEAD_BYTES};
+    static const int64_t heads[] = {
+        [HEAD_NONE] = 0, [HEAD_COUNTS] = 8, [HEAD_NPY] = IVF_NPY_HEAD_BYTES, [HEAD_HDF5] = 0};
     if (w->rows < 0 || w->d < 1 || w->d > D_MOST)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "%s: cannot hold %" PRId64 " rows of %d elements; 1 to %d elements are possible", w->path,
@@ -97,16 +101,18 @@ static int prepare(const char *path, ivf_element npy_type, int64_t rows, int d, 
     *writer = NULL;
     if (f == NULL)
         return ivf_fail(MPIVF_USAGE,
-                        "%s: vectors go to names that end in .npy, .fbin, .f16bin, .u8bin, .i8bin, .fvecs or .bvecs",
+                        "%s: vectors go to names that end in .npy, .fbin, .f16bin, .u8bin, .i8bin, .fvecs, .bvecs, "
+                        ".h5 or .hdf5",
                         path);
-    if (f->head == HEAD_NPY && !is_packable(npy_type))
+    const bool names_no_type = f->head == HEAD_NPY || f->head == HEAD_HDF5;
+    if (names_no_type && !is_packable(npy_type))
         return ivf_fail(MPIVF_USAGE, "%s: vectors of %s are not written", path, ivf_element_name(npy_type));
     ivf_writer *w = ivf_new_zero(1, sizeof *w);
     if (w == NULL)
         return MPIVF_FAILED;
     w->path = path;
     w->format = f;
-    w->type = f->head == HEAD_NPY ? npy_type : f->type;
+    w->type = names_no_type ? npy_type : f->type;
     w->rows = rows;
     w->d = d;
     *writer = w;
@@ -135,13 +141,62 @@ static void free_writer(ivf_writer *w)
     ivf_free(w);
 }
 
+/* Rank 0: an HDF5 file in which the rows have a place, but nothing is written there yet. */
+static int make_hdf5(ivf_writer *w, const char *h5_path, char temp[IVF_PATH_BYTES])
+{
+    const ivf_array rows = {.name = h5_path, .type = w->type, .rank = 2, .dims = {w->rows, w->d}};
+    ivf_h5 *file = NULL;
+    int rc = ivf_publish_name(w->path, temp);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_create(temp, &file);
+    if (rc != MPIVF_OK) {
+        temp[0] = '\0';
+        return rc;
+    }
+    rc = ivf_h5_reserve(file, &rows, &w->head);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_close(file);
+    else
+        ivf_h5_abandon(file);
+    if (rc != MPIVF_OK)
+        temp[0] = '\0';
+    return rc;
+}
+
+/* Collective. */
+static int open_hdf5(const ivf_ctx *ctx, ivf_writer *w, const char *h5_path)
+{
+    char temp[IVF_PATH_BYTES] = "";
+    int rc = w->rows > 0 ? MPIVF_OK : ivf_fail(MPIVF_BAD_INPUT, "%s: there are no rows to write", w->path);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx))
+        rc = make_hdf5(w, h5_path, temp);
+    rc = ivf_agree(ctx, rc);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_bcast(ctx, &w->head, sizeof w->head);
+    w->bytes += w->head;
+    return ivf_outfile_adopt(ctx, w->path, temp, w->bytes, &w->file);
+}
+
 int ivf_writer_open(const ivf_ctx *ctx, const char *path, ivf_element npy_type, int64_t rows, int d,
                     ivf_writer **writer)
+{
+    return ivf_writer_open_named(ctx, path, "train", npy_type, rows, d, writer);
+}
+
+ivf_element ivf_writer_type(const ivf_writer *writer)
+{
+    return writer->type;
+}
+
+int ivf_writer_open_named(const ivf_ctx *ctx, const char *path, const char *h5_path, ivf_element npy_type, int64_t rows,
+                          int d, ivf_writer **writer)
 {
     ivf_writer *w = NULL;
     int rc = ivf_agree(ctx, prepare(path, npy_type, rows, d, &w));
     if (rc == MPIVF_OK && w != NULL)
-        rc = ivf_outfile_open(ctx, path, w->bytes, &w->file);
+        rc =
+            w->format->head == HEAD_HDF5 ? open_hdf5(ctx, w, h5_path) : ivf_outfile_open(ctx, path, w->bytes, &w->file);
     if (rc == MPIVF_OK && w != NULL) {
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? put_head(w) : MPIVF_OK);
         if (rc != MPIVF_OK)

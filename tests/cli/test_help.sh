@@ -3,7 +3,7 @@
 # shellcheck source=../support/cli.sh
 source "$MPIVF_SOURCE/tests/support/cli.sh"
 
-commands=(build train plan search eval tune exact info verify repair vacuum generate export import)
+commands=(build train plan search eval tune exact info verify repair vacuum generate export import convert)
 
 # MPI cannot start like this: whoever asks for it fails.
 export OMPI_MCA_ess=nowhere
