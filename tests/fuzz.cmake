@@ -1,7 +1,7 @@
 # Readers under bytes from strangers. Every compiler: fuzz_replay runs the seeds of each target, the inputs that were faults once
 # (fuzz/found/TARGET/), and some thousand mutants. With MPIVF_FUZZ (clang; jobs/fuzz.sh does it all): fuzz_TARGET for each, under libFuzzer.
 set(targets npy raw h5 ids ids_h5 truth_bin truth_ivecs truth_h5 fragment fragment_items model model_items manifest manifest_sealed
-    building building_sealed done checkpoint config factory)
+    building building_sealed done checkpoint config factory faiss floats)
 file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/*.c)
 list(FILTER fuzz_sources EXCLUDE REGEX "fuzz/(libfuzzer|replay)\\.c$")
 add_library(mpivf_fuzz STATIC ${fuzz_sources})

@@ -267,8 +267,9 @@ void ivf_needs_print(const ivf_needs_input *in, const ivf_needs *needs)
     ivf_text line = {0};
     char bytes[24];
     for (int phase = 0; phase < IVF_PREDICT_PHASES; phase++)
-        ivf_text_add(&line, "%s %s %s", phase > 0 ? "," : "", ivf_predict_phase_name((ivf_predict_phase)phase),
-                     ivf_text_bytes((double)needs->phases[phase].bytes, bytes));
+        if (needs->phases[phase].bytes > 0) /* else it is left out */
+            ivf_text_add(&line, "%s %s %s", phase > 0 ? "," : "", ivf_predict_phase_name((ivf_predict_phase)phase),
+                         ivf_text_bytes((double)needs->phases[phase].bytes, bytes));
     if (in->config->memory > 0)
         ivf_text_add(&line, "; the limit is %s", ivf_text_bytes((double)in->config->memory, bytes));
     if (!line.failed)

@@ -182,6 +182,11 @@ void ivf_plan_print(const ivf_plan *plan, const ivf_dataset *dataset)
     ivf_info("input: %d shard%s, %" PRId64 " rows of %d x %s", ivf_dataset_shards(dataset),
              ivf_dataset_shards(dataset) == 1 ? "" : "s", plan->rows, plan->d,
              ivf_element_name(ivf_dataset_type(dataset)));
+    if (plan->fragments == 0) {
+        ivf_info("plan: %s, metric %s, %d level%s of centroids, sample of %" PRId64 " rows; no row is stored", factory,
+                 ivf_metric_name(plan->metric), plan->levels, plan->levels == 1 ? "" : "s", plan->sample_rows);
+        return;
+    }
     ivf_info("plan: %s, metric %s, %d level%s of centroids, sample of %" PRId64 " rows, %" PRId64
              " fragments of %" PRId64 " rows, %zu bytes a code, about %s on disk",
              factory, ivf_metric_name(plan->metric), plan->levels, plan->levels == 1 ? "" : "s", plan->sample_rows,

@@ -11,6 +11,7 @@ const fuzz_target *const fuzz_targets[] = {
     &fuzz_building,    &fuzz_building_sealed,
     &fuzz_done,        &fuzz_checkpoint,
     &fuzz_config,      &fuzz_factory,
+    &fuzz_faiss,       &fuzz_floats,
 };
 
 const int fuzz_target_count = sizeof fuzz_targets / sizeof fuzz_targets[0];

@@ -15,6 +15,9 @@ extern const fuzz_target fuzz_fragment, fuzz_fragment_items, fuzz_model, fuzz_mo
 /* building.c */
 extern const fuzz_target fuzz_building, fuzz_building_sealed, fuzz_done, fuzz_checkpoint;
 
+/* interop.c */
+extern const fuzz_target fuzz_faiss, fuzz_floats;
+
 /* texts.c */
 extern const fuzz_target fuzz_config, fuzz_factory;
 
