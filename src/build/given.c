@@ -44,6 +44,7 @@ static int read_model(ivf_given *given)
     given->factory = model->factory;
     given->metric = model->metric;
     given->d_in = model->d_in;
+    given->residual = ivf_codec_is_residual(model->codec);
     given->way = model->way;
     given->shape = (ivf_tree){.levels = model->tree.levels, .d = model->d};
     memcpy(given->shape.count, model->tree.count, sizeof given->shape.count);

@@ -39,6 +39,7 @@ typedef struct ivf_given {
     ivf_factory factory;
     ivf_metric metric;
     int d_in;
+    bool residual;  /* codes are of what centroids leave of rows */
     ivf_tree shape; /* counts alone */
     ivf_nearest_way way;
     ivf_model *model; /* on rank 0, until training takes it; owned */

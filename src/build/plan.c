@@ -67,7 +67,7 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
     if (rc != MPIVF_OK)
         return rc;
     plan->code_size = ivf_codec_code_size(codec);
-    plan->residual = ivf_codec_is_residual(codec);
+    plan->residual = ivf_given_has_model(config->given) ? config->given->residual : ivf_codec_is_residual(codec);
     plan->codec_rows = ivf_given_has(config->given, IVF_GIVEN_CODEBOOKS) ? 0 : ivf_codec_training_rows(codec);
     plan->value_limit = plan->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
     int64_t wanted = wanted_sample(config, plan);
