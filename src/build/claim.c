@@ -52,7 +52,6 @@ static int adopt_version(void *arg, const ivf_manifest *m, bool *stop)
     ivf_build_state *build = arg;
     if (strcmp(m->build_id, build->plan.build_id) != 0)
         return MPIVF_OK;
-    ivf_free(build->all_records);
     build->all_records = ivf_new(ivf_to_size(m->fragment_count), sizeof *build->all_records);
     if (build->all_records == NULL)
         return MPIVF_FAILED;
@@ -73,6 +72,8 @@ static int look_for_version(ivf_build_state *build)
     char path[IVF_PATH_BYTES];
     int64_t damaged = 0;
     build->committed = false;
+    ivf_free(build->all_records); /* of another generation */
+    build->all_records = NULL;
     ivf_plan_fragment_id(&build->plan, 0, id);
     int rc = ivf_layout_fragment(build->config->index, id, path);
     if (rc != MPIVF_OK || (access(path, F_OK) != 0 && !build->config->train_only))

@@ -88,7 +88,7 @@ limit_time() {
     # shellcheck disable=SC2016 # expands inside
     launch env LD_PRELOAD="$failio" FAILIO="write,fragments/,1+,500" \
         bash -c '[ "$OMPI_COMM_WORLD_RANK" != 0 ] || sleep 1; exec "$@"' late "${build[@]}" --time-limit 8s
-    ended "stopped by --time-limit 8.0 s on rank [12] \([^ ]+\) in the phase [a-z]+"
+    ended "stopped by --time-limit 8.0 s" "on rank [12] \([^ ]+\) in the phase|in the phase [a-z]+;.* \(rank [12] "
     echo "lasted $((($(microseconds) - began) / 1000)) ms of 8 s" >>ledger
     complete
 }

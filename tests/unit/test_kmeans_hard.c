@@ -54,7 +54,7 @@ START_TEST(empty_cells_take_the_farthest_rows_of_the_worst_cells)
     int32_t order[N];
     int64_t start[K + 2];
     int64_t largest[K];
-    int64_t size[2 * K];
+    int64_t size[2 * K + 1];
     float direction[1];
     ivf_kmeans_params params = params_of(K, 1);
     ivf_kmeans_work work = {.params = &params,
