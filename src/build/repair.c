@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "build/assign.h"
 #include "build/prepare.h"
+#include "build/remerge.h"
 #include "build/state.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
@@ -258,13 +259,39 @@ static int make_again(const ivf_ctx *ctx, repair_state *s)
     return rc;
 }
 
+/* What a compaction made is merged again. */
+static int merge_again(const ivf_ctx *ctx, repair_state *s)
+{
+    ivf_remerge *remerge = NULL;
+    if (s->config->input.count > 0 || s->config->ids != NULL)
+        return ivf_fail(MPIVF_USAGE,
+                        "--%s has no effect: version %" PRId64 " is compacted, and its fragments are merged again from "
+                        "version %" PRId64,
+                        s->config->input.count > 0 ? "input" : "ids", s->manifest->version,
+                        s->manifest->compacted.version);
+    int rc = ivf_remerge_open(ctx, s->config->index, s->manifest, &remerge);
+    if (rc == MPIVF_OK && !s->config->dry_run)
+        rc = ivf_remerge_run(ctx, remerge, s->build.pending, s->build.pending_count, s->checksums);
+    ivf_remerge_close(remerge);
+    return rc;
+}
+
+static int encode_again(const ivf_ctx *ctx, repair_state *s)
+{
+    int rc = open_input(ctx, s);
+    return rc == MPIVF_OK && !s->config->dry_run ? make_again(ctx, s) : rc;
+}
+
 /* ---- what came of it ---- */
 
 static void describe_fragment(repair_state *s, const ivf_fragment_record *record)
 {
     uint64_t found = s->checksums[record->number];
-    ivf_text_add(&s->text, "fragment %" PRId64 " (rows %" PRId64 " to %" PRId64 "): ", record->number,
-                 record->first_row, record->first_row + record->rows - 1);
+    const bool by_lists = s->manifest->layout == IVF_LAYOUT_LISTS;
+    const int64_t first = by_lists ? record->first_list : record->first_row;
+    const int64_t count = by_lists ? record->lists : record->rows;
+    ivf_text_add(&s->text, "fragment %" PRId64 " (%s %" PRId64 " to %" PRId64 "): ", record->number,
+                 by_lists ? "lists" : "rows", first, first + count - 1);
     if (s->config->dry_run)
         ivf_text_add(&s->text, "would be made again\n");
     else if (found == record->checksum)
@@ -287,6 +314,12 @@ static int report_all(repair_state *s, ivf_repair_report *report)
         report->repaired++;
         report->bytes += m->fragments[f].bytes;
     }
+    if (report->repaired < report->damaged && m->layout == IVF_LAYOUT_LISTS)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "%s: %" PRId64 " of %" PRId64
+                        " damaged fragments came out otherwise than the manifest says and were left as they are; "
+                        "build again with --replace",
+                        s->config->index, report->damaged - report->repaired, report->damaged);
     if (report->repaired < report->damaged)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "%s: %" PRId64 " of %" PRId64
@@ -311,9 +344,7 @@ static int repair(const ivf_ctx *ctx, repair_state *s, ivf_repair_report *report
     if (rc != MPIVF_OK)
         return rc;
     if (s->build.pending_count > 0) {
-        rc = open_input(ctx, s);
-        if (rc == MPIVF_OK && !s->config->dry_run)
-            rc = make_again(ctx, s);
+        rc = s->manifest->layout == IVF_LAYOUT_LISTS ? merge_again(ctx, s) : encode_again(ctx, s);
         if (rc == MPIVF_OK)
             rc = ivf_agree(ctx, report_all(s, report));
     }

@@ -29,6 +29,8 @@ typedef struct {
  * (durably, by a rename) only when its file has the manifest's bytes and checksum, so what was sound or comes out
  * otherwise stays as it is.
  *
+ * Fragments of a compacted version are merged again from the version before (build/remerge.h), without the input.
+ *
  * With the report filled: MPIVF_CORRUPT, what is damaged cannot be made again (model, manifest); MPIVF_BAD_INPUT, the
  * input is not what was indexed (sizes; or a fragment came out otherwise). Without: MPIVF_BAD_INPUT, the input cannot
  * be read. */

@@ -18,6 +18,7 @@ int ivf_cmd_info(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_verify(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_vacuum(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_repair(const ivf_ctx *ctx, const ivf_options *options);
+int ivf_cmd_compact(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_generate(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_export(const ivf_ctx *ctx, const ivf_options *options);
 int ivf_cmd_import(const ivf_ctx *ctx, const ivf_options *options);

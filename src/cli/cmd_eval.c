@@ -3,6 +3,7 @@
  * queries, and on rank 0 the largest k of neighbours and the ground truth. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -195,11 +196,35 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
     return rc;
 }
 
+/* What this command holds beside the searcher: queries, twice for the cosine and rotations, and on rank 0 what is found
+ * and the ground truth, of which a file has two thirds at least. */
+static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
+{
+    const ivf_option_value *depths = ivf_options_value(options, IVF_OPTION_K_LIST);
+    struct stat truth = {0};
+    int64_t n = 0;
+    int64_t k = 0;
+    int d = 0;
+    searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
+    if (searcher->memory == 0)
+        return MPIVF_OK;
+    (void)stat(ivf_options_text(options, IVF_OPTION_GROUNDTRUTH), &truth);
+    for (int i = 0; i < depths->count; i++)
+        k = ivf_max_i64(k, depths->integers[i]);
+    int rc = ivf_load_count_queries(ctx, options, &n, &d);
+    if (rc == MPIVF_OK)
+        searcher->beside = n * (2 * (int64_t)d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) +
+                           3 * (int64_t)truth.st_size;
+    return rc;
+}
+
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)
 {
     eval_job job = {.options = options};
-    const ivf_searcher_options how = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
-    int rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
+    ivf_searcher_options searcher = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
+    int rc = plan_memory(ctx, options, &searcher);
+    if (rc == MPIVF_OK)
+        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &searcher, &job.searcher);
     if (rc == MPIVF_OK)
         rc = evaluate(ctx, &job);
     for (int i = 0; i < job.setting_count; i++)

@@ -132,12 +132,29 @@ static json_t *fragments_to_json(const ivf_manifest *m)
     json_t *list = json_array();
     for (int64_t i = 0; i < m->fragment_count; i++) {
         const ivf_fragment_record *f = &m->fragments[i];
-        json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:o, s:I}", "id", f->id, "first_row", (json_int_t)f->first_row,
-                                 "rows", (json_int_t)f->rows, "postings", (json_int_t)f->postings, "skipped",
-                                 skipped_to_json(f->skipped), "bytes", (json_int_t)f->bytes);
+        json_t *json =
+            json_pack("{s:s, s:I, s:I, s:o, s:I}", "id", f->id, "rows", (json_int_t)f->rows, "postings",
+                      (json_int_t)f->postings, "skipped", skipped_to_json(f->skipped), "bytes", (json_int_t)f->bytes);
+        json_t *range = m->layout == IVF_LAYOUT_LISTS
+                            ? json_pack("{s:i, s:i}", "first_list", (int)f->first_list, "lists", (int)f->lists)
+                            : json_pack("{s:I}", "first_row", (json_int_t)f->first_row);
+        if (json_object_update(json, range) != 0) {
+            json_decref(json);
+            json = NULL;
+        }
+        json_decref(range);
         ivf_output_append(&list, json);
     }
     return list;
+}
+
+/* NULL for a version that is as it was built. */
+static json_t *compacted_to_json(const ivf_manifest *m)
+{
+    return m->layout == IVF_LAYOUT_ROWS
+               ? NULL
+               : json_pack("{s:I, s:I, s:b}", "version", (json_int_t)m->compacted.version, "fragment_bytes",
+                           (json_int_t)m->compacted.fragment_bytes, "single_file", m->compacted.single_file);
 }
 
 static json_t *info_to_json(const char *index, const ivf_manifest *m, const ivf_model *model, const list_spread *spread)
@@ -145,11 +162,12 @@ static json_t *info_to_json(const char *index, const ivf_manifest *m, const ivf_
     json_t *lists = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "min", (json_int_t)spread->min, "p1",
                               (json_int_t)spread->p1, "p50", (json_int_t)spread->p50, "p99", (json_int_t)spread->p99,
                               "max", (json_int_t)spread->max, "mean", spread->mean, "imbalance", spread->imbalance);
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:o, s:o, s:O, s:O}", "index", index, "version",
-                     (json_int_t)m->version, "rows", (json_int_t)m->rows, "postings", (json_int_t)m->postings,
-                     "skipped", skipped_to_json(m->skipped), "model", model_to_json(m, model), "bytes",
-                     (json_int_t)bytes_of_fragments(m), "bytes_per_vector", bytes_per_vector(m), "list_sizes", lists,
-                     "fragments", fragments_to_json(m), "config", m->config, "build", m->build);
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:o, s:o, s:O, s:O, s:s, s:o*}", "index", index,
+                     "version", (json_int_t)m->version, "rows", (json_int_t)m->rows, "postings",
+                     (json_int_t)m->postings, "skipped", skipped_to_json(m->skipped), "model", model_to_json(m, model),
+                     "bytes", (json_int_t)bytes_of_fragments(m), "bytes_per_vector", bytes_per_vector(m), "list_sizes",
+                     lists, "fragments", fragments_to_json(m), "config", m->config, "build", m->build, "layout",
+                     m->layout == IVF_LAYOUT_LISTS ? "lists" : "rows", "compacted", compacted_to_json(m));
 }
 
 static void add_skipped(ivf_text *out, const ivf_manifest *m)
@@ -200,6 +218,10 @@ static void info_to_text(ivf_text *out, const char *index, const ivf_manifest *m
     add_model(out, m, model);
     ivf_text_add(out, "fragments     %" PRId64 ", %s\n", m->fragment_count,
                  ivf_text_bytes((double)bytes_of_fragments(m), bytes));
+    if (m->layout == IVF_LAYOUT_LISTS)
+        ivf_text_add(out,
+                     "layout        compacted from version %" PRId64 ": each fragment has all rows of some lists\n",
+                     m->compacted.version);
     ivf_text_add(out, "vector        %zu bytes of code, %.1f bytes on disk\n", m->code_size, bytes_per_vector(m));
     ivf_text_add(out,
                  "list sizes    min %" PRId64 ", p1 %" PRId64 ", p50 %" PRId64 ", p99 %" PRId64 ", max %" PRId64

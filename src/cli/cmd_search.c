@@ -105,6 +105,25 @@ static int search(const ivf_ctx *ctx, search_job *job)
     return rc;
 }
 
+/* What this command holds beside the searcher: batches of queries (search/feed.h), twice for the cosine and rotations,
+ * and on rank 0 what is found, twice while it is written. */
+static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
+{
+    enum { BATCH_BYTES = 8 << 20, BATCH_LEAST = 32, BATCHES = 6, WRITTEN = 12 }; /* bytes of a neighbour for a file */
+    int64_t n = 0;
+    int d = 0;
+    searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
+    if (searcher->memory == 0)
+        return MPIVF_OK;
+    int rc = ivf_load_count_queries(ctx, options, &n, &d);
+    if (rc == MPIVF_OK)
+        searcher->beside = ivf_min_i64(n * d * (int64_t)sizeof(float),
+                                       ivf_max_i64(BATCH_BYTES, (int64_t)BATCH_LEAST * d * (int64_t)sizeof(float))) *
+                               BATCHES +
+                           n * ivf_options_integer(options, IVF_OPTION_K) * ((int64_t)sizeof(ivf_neighbor) + WRITTEN);
+    return rc;
+}
+
 int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
 {
     const char *output = ivf_options_text(options, IVF_OPTION_RESULTS);
@@ -115,9 +134,11 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
         rc = ivf_probing_refine(options, &job.params);
     if (rc == MPIVF_OK && ivf_probing_is_tuned(options))
         rc = ivf_probing_tune(ctx, options, &job.params);
-    const ivf_searcher_options how = {.vectors = job.params.rerank > 0};
+    ivf_searcher_options searcher = {.vectors = job.params.rerank > 0};
     if (rc == MPIVF_OK)
-        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
+        rc = plan_memory(ctx, options, &searcher);
+    if (rc == MPIVF_OK)
+        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &searcher, &job.searcher);
     if (rc == MPIVF_OK)
         rc = search(ctx, &job);
     ivf_searcher_close(job.searcher);

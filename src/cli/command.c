@@ -69,6 +69,14 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
          "model that is there, and replaces each that comes out as the manifest says. The ranks share the work. A "
          "damaged model or manifest cannot be repaired; what can be done instead is said.",
          "mpirun -n 4 mpivf repair photos.ivf"},
+    [IVF_COMMAND_COMPACT] =
+        {"compact", "merge an index's fragments list by list",
+         "Makes a version of the index whose fragments have all rows of a range of lists each, so that a list lies in "
+         "one place, or with --single-file one fragment with all lists. Finds and holds the same as the version "
+         "before, "
+         "which stays until mpivf vacuum removes it. The ranks share the work; the result does not depend on their "
+         "number. Nothing is visible before the commit.",
+         "mpirun -n 4 mpivf compact photos.ivf"},
     [IVF_COMMAND_GENERATE] =
         {"generate", "make synthetic vectors",
          "Writes a mixture of clusters of unequal size, each spread over a few directions of its own with some noise "

@@ -85,22 +85,38 @@ int ivf_load_rows(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *mat
     return rc;
 }
 
-int ivf_load_open(const ivf_ctx *ctx, const ivf_options *options, ivf_option_id id, int d, ivf_dataset **dataset)
+static int open_file(const ivf_ctx *ctx, const ivf_options *options, ivf_option_id id, ivf_dataset **dataset)
 {
     const char *path = ivf_options_text(options, id);
     const ivf_dataset_spec spec = {
         .inputs = &path, .count = 1, .h5_path = ivf_options_text(options, IVF_OPTION_QUERIES_DATASET)};
     *dataset = NULL;
     int rc = check_dataset_name(options, id, IVF_OPTION_QUERIES_DATASET);
-    if (rc == MPIVF_OK)
-        rc = ivf_dataset_open(ctx, &spec, dataset);
+    return rc == MPIVF_OK ? ivf_dataset_open(ctx, &spec, dataset) : rc;
+}
+
+int ivf_load_open(const ivf_ctx *ctx, const ivf_options *options, ivf_option_id id, int d, ivf_dataset **dataset)
+{
+    int rc = open_file(ctx, options, id, dataset);
     if (rc != MPIVF_OK || ivf_dataset_d(*dataset) == d)
         return rc;
-    rc = ivf_fail(MPIVF_BAD_INPUT, "%s: queries of %d values; the rows to search have %d", path,
-                  ivf_dataset_d(*dataset), d);
+    rc = ivf_fail(MPIVF_BAD_INPUT, "%s: queries of %d values; the rows to search have %d",
+                  ivf_options_text(options, id), ivf_dataset_d(*dataset), d);
     ivf_dataset_close(*dataset);
     *dataset = NULL;
     return rc;
+}
+
+int ivf_load_count_queries(const ivf_ctx *ctx, const ivf_options *options, int64_t *n, int *d)
+{
+    ivf_dataset *dataset = NULL;
+    int rc = open_file(ctx, options, IVF_OPTION_QUERIES, &dataset);
+    if (rc != MPIVF_OK)
+        return rc;
+    *n = ivf_dataset_rows(dataset);
+    *d = ivf_dataset_d(dataset);
+    ivf_dataset_close(dataset);
+    return MPIVF_OK;
 }
 
 int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries)

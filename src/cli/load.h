@@ -36,6 +36,9 @@ int ivf_load_rows(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_load_matrix *mat
 
 /* Collective. Both, for --queries. */
 int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_load_matrix *queries);
+
+/* Collective. How many queries there are, for who plans before they are loaded; the file is only looked at. */
+int ivf_load_count_queries(const ivf_ctx *ctx, const ivf_options *options, int64_t *n, int *d);
 void ivf_load_free(ivf_load_matrix *matrix);
 
 #endif

@@ -41,6 +41,7 @@ static command_function *const commands[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_VERIFY] = ivf_cmd_verify,
     [IVF_COMMAND_VACUUM] = ivf_cmd_vacuum,
     [IVF_COMMAND_REPAIR] = ivf_cmd_repair,
+    [IVF_COMMAND_COMPACT] = ivf_cmd_compact,
     [IVF_COMMAND_GENERATE] = ivf_cmd_generate,
     [IVF_COMMAND_EXPORT] = ivf_cmd_export,
     [IVF_COMMAND_IMPORT] = ivf_cmd_import,

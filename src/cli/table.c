@@ -16,6 +16,7 @@ enum {
     VERIFY = BIT(VERIFY),
     VACUUM = BIT(VACUUM),
     REPAIR = BIT(REPAIR),
+    COMPACT = BIT(COMPACT),
     GENERATE = BIT(GENERATE),
     PLAN = BIT(PLAN),
     EXPORT = BIT(EXPORT),
@@ -44,8 +45,8 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
     [IVF_OPTION_INDEX] = {.name = "index",
                           .type = IVF_TYPE_PATH,
                           .flags = IVF_ROW_POSITIONAL | IVF_ROW_RUN,
-                          .commands =
-                              TRAINING | SEARCH | EVAL | TUNE | INFO | VERIFY | VACUUM | REPAIR | EXPORT | IMPORT,
+                          .commands = TRAINING | SEARCH | EVAL | TUNE | INFO | VERIFY | VACUUM | REPAIR | COMPACT |
+                                      EXPORT | IMPORT,
                           .required = true,
                           .argument = "INDEX",
                           .help = "Folder of the index."},
@@ -649,19 +650,49 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                             .commands = TUNE | REPAIR,
                             .fallback = "false",
                             .help = "Look at everything, say what would be done, and change nothing."},
+    [IVF_OPTION_FRAGMENT_BYTES] = {.name = "fragment-bytes",
+                                   .type = IVF_TYPE_BYTES,
+                                   .commands = COMPACT,
+                                   .argument = "BYTES",
+                                   .unit = "bytes",
+                                   .fallback = "64M",
+                                   .min = 4096,
+                                   .max = INT64_MAX,
+                                   .help =
+                                       "Postings of a fragment, at most, unless one list has more; a rank holds two "
+                                       "such fragments. With --single-file, what a rank merges at once. With units: "
+                                       "64M, 1GiB."},
+    [IVF_OPTION_SINGLE_FILE] = {.name = "single-file",
+                                .type = IVF_TYPE_FLAG,
+                                .commands = COMPACT,
+                                .fallback = "false",
+                                .help = "Write one fragment with all lists, all ranks into the same file."},
     [IVF_OPTION_MEMORY] = {.name = "memory",
                            .type = IVF_TYPE_BYTES,
                            .flags = IVF_ROW_RUN,
-                           .commands = TRAINING,
+                           .commands = TRAINING | COMPACT,
                            .has_auto = true,
                            .argument = "BYTES",
                            .fallback = "auto",
                            .min = 1,
                            .max = INT64_MAX,
-                           .help = "Memory of each rank, which is kept: a build that needs more is refused before it "
+                           .help = "Memory of each rank, which is kept: what needs more is refused before it "
                                    "begins, with what would fit. What ranks of a node hold together counts for each by "
                                    "its share. With units: 512M, 1.5GiB, 2GB. auto: no limit; the log still tells what "
                                    "each phase needs. It never changes the result."},
+    [IVF_OPTION_SEARCH_MEMORY] =
+        {.name = "memory",
+         .type = IVF_TYPE_BYTES,
+         .flags = IVF_ROW_RUN,
+         .commands = SEARCH | EVAL,
+         .has_auto = true,
+         .argument = "BYTES",
+         .fallback = "auto",
+         .min = 1,
+         .max = INT64_MAX,
+         .help = "Memory of each rank, which is kept: what does not fit of the index is read from its files as it is "
+                 "probed, and the results stay the same. Quickest after mpivf compact. With units: 512M, 1.5GiB, 2GB. "
+                 "auto: all of it is held in memory."},
     [IVF_OPTION_RANKS] = {.name = "ranks",
                           .letter = 'r',
                           .type = IVF_TYPE_INTEGERS,
@@ -783,7 +814,7 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
     [IVF_OPTION_TIME_LIMIT] = {.name = "time-limit",
                                .type = IVF_TYPE_DURATION,
                                .flags = IVF_ROW_RUN,
-                               .commands = TRAINING | REPAIR,
+                               .commands = TRAINING | COMPACT | REPAIR,
                                .argument = "DURATION",
                                .real_min = 1,
                                .real_max = LONGEST,
@@ -793,7 +824,7 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
     [IVF_OPTION_STALL_TIMEOUT] = {.name = "stall-timeout",
                                   .type = IVF_TYPE_DURATION,
                                   .flags = IVF_ROW_RUN,
-                                  .commands = TRAINING | REPAIR,
+                                  .commands = TRAINING | COMPACT | REPAIR,
                                   .argument = "DURATION",
                                   .fallback = "30m",
                                   .real_min = 0,

@@ -82,8 +82,26 @@ int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
 /* Local. Fills the record's postings, skipped and digest_out from the contents. */
 void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);
 
+/* Local. The file's size against the record's: MPIVF_CORRUPT when it is missing or of another size. */
+int ivf_fragment_check_size(const char *index, const ivf_fragment_record *record);
+
 /* Local. The layout's own attributes of a fragment's file against a record: MPIVF_CORRUPT when they differ. */
 int ivf_fragment_check_range(ivf_h5 *file, const char *path, const ivf_fragment_record *record);
+
+/* Where a fragment's datasets lie in its file, in bytes; -1: it is empty. Plain bytes: travels between ranks. */
+typedef struct {
+    int64_t offsets, checksums; /* the tables of lists */
+    int64_t columns[IVF_COLUMNS];
+    uint64_t skipped; /* digest of the ids that are in no list */
+} ivf_place;
+
+/* Local. XXH3-64 of each list, column after column, into checksums[nlist]. */
+int ivf_fragment_hash_lists(const ivf_fragment *fragment, uint64_t *checksums);
+
+/* Local. A new file at `path` with everything in it but postings and the checksums of lists, for which there is room at
+ * the places told: whoever puts them there calls ivf_h5_seal for each of these datasets and closes the file. */
+int ivf_fragment_begin(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path, ivf_h5 **file,
+                       ivf_place *place);
 
 /* Local. Publishes fragments/<id>.h5, with a checksum of each list, and fills the record's postings, skipped,
  * digest_out, bytes and checksum. The offsets must be right. Holds 8 bytes a list meanwhile. */

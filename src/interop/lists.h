@@ -23,8 +23,8 @@ int64_t ivf_lists_bytes(const ivf_lists *lists);
 int64_t ivf_lists_offset(const ivf_lists *lists, int32_t l);
 
 /* Collective. All lists into `file`, from `base` on, each rank groups of lists that it draws by ticket. Every list of
- * every fragment is held against its checksum, and all ids against the manifest's digest. Memory of a rank: twice a
- * group, which is at most 64 MiB, usually once; a list that is longer is copied in pieces. */
+ * every fragment is held against its checksum, and all ids against the manifest's digest. Memory of a rank: a
+ * group, which is at most 64 MiB, and 44 bytes a list of it; a list that is longer is copied in pieces. */
 int ivf_lists_write(const ivf_ctx *ctx, ivf_lists *lists, const ivf_outfile *file, int64_t base);
 
 #endif

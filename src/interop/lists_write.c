@@ -1,8 +1,5 @@
-/* A range of lists is one run of ids and one of codes in each fragment, and one run of bytes in FAISS's layout. So a
- * rank takes a group of neighbouring lists, reads its run from each fragment in turn, puts the pieces where they belong
- * in memory, and writes the group in one go: reads and writes are long, whatever the lists' sizes, and no rank needs
- * what another one has. Files are plain ones here; a rank keeps the first of them open, so that few descriptors are in
- * use. */
+/* A rank takes a group of neighbouring lists, has each read to its place in memory (index/reader.h), and writes the
+ * group in one go: reads and writes are long, whatever the lists' sizes, and no rank needs what another one has. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -30,83 +27,79 @@ typedef struct {
     const ivf_outfile *file;
 } group;
 
-/* A fragment's file, opened if need be. `spare` serves those that are not kept open. */
-static int take_file(ivf_lists *lists, int64_t f, ivf_rawfile *spare, ivf_rawfile **file)
+/* Ids need not be aligned where codes of any size stand before them. */
+static uint64_t digest_of(const uint8_t *ids, int64_t n)
 {
-    char path[IVF_PATH_BYTES];
-    *file = f < IVF_LISTS_HELD ? &lists->files[f] : spare;
-    if (f < IVF_LISTS_HELD && lists->files[f].fd >= 0)
-        return MPIVF_OK;
-    int rc = ivf_layout_fragment(lists->index, lists->manifest->fragments[f].id, path);
-    if (rc == MPIVF_OK)
-        rc = ivf_rawfile_open(path, *file);
-    (*file)->path = lists->manifest->fragments[f].id;
-    if (rc != MPIVF_OK)
-        (*file)->fd = -1;
-    return rc;
-}
-
-static void give_file(ivf_rawfile *file, const ivf_rawfile *spare)
-{
-    if (file == spare && file->fd >= 0)
-        ivf_rawfile_close(file);
-}
-
-static int grow(void **block, size_t *room, size_t wanted)
-{
-    if (wanted <= *room)
-        return MPIVF_OK;
-    ivf_free(*block);
-    *room = 0;
-    *block = ivf_new(wanted, 1);
-    if (*block == NULL)
-        return MPIVF_FAILED;
-    *room = wanted;
-    return MPIVF_OK;
+    enum { AT_ONCE = 512 };
+    uint64_t aligned[AT_ONCE];
+    uint64_t digest = 0;
+    for (int64_t first = 0; first < n; first += AT_ONCE) {
+        const int64_t some = ivf_min_i64(AT_ONCE, n - first);
+        memcpy(aligned, ids + first * (int64_t)sizeof *aligned, ivf_to_size(some) * sizeof *aligned);
+        digest += ivf_digest_ids(aligned, some);
+    }
+    return digest;
 }
 
 static int make_room(ivf_lists *lists, const group *g)
 {
     const int64_t n = (int64_t)g->end - g->first;
-    if (n > lists->table_room) {
-        ivf_free(lists->offsets);
-        ivf_free(lists->checksums);
-        ivf_free(lists->filled);
-        lists->table_room = n;
-        lists->offsets = ivf_new(ivf_to_size(n) + 1, sizeof *lists->offsets);
-        lists->checksums = ivf_new(ivf_to_size(n), sizeof *lists->checksums);
-        lists->filled = ivf_new(ivf_to_size(n), sizeof *lists->filled);
-        if (lists->offsets == NULL || lists->checksums == NULL || lists->filled == NULL) {
-            lists->table_room = 0;
+    const size_t bytes = ivf_to_size(lists->starts[g->end] - lists->starts[g->first]);
+    if (n > lists->room) {
+        ivf_free(lists->numbers);
+        ivf_free((void *)lists->to);
+        lists->room = 0;
+        lists->numbers = ivf_new(ivf_to_size(n), sizeof *lists->numbers);
+        lists->to = ivf_new(ivf_to_size(n), sizeof *lists->to);
+        if (lists->numbers == NULL || lists->to == NULL)
             return MPIVF_FAILED;
-        }
+        lists->room = n;
     }
-    memset(lists->filled, 0, ivf_to_size(n) * sizeof *lists->filled);
+    if (bytes > lists->group_room) {
+        ivf_free(lists->group);
+        lists->group_room = 0;
+        lists->group = ivf_new(bytes, 1);
+        if (lists->group == NULL)
+            return MPIVF_FAILED;
+        lists->group_room = bytes;
+    }
     return MPIVF_OK;
 }
 
-/* The group's part of a fragment's tables. They were found sound before; a file that changes meanwhile must not lead
- * astray. */
-static int read_group_tables(ivf_lists *lists, const group *g, int64_t f, const ivf_rawfile *file)
+static int64_t size_of(const ivf_lists *lists, int32_t l)
 {
-    const int64_t n = (int64_t)g->end - g->first;
-    const ivf_lists_place *p = &lists->places[f];
-    const int64_t *starts = lists->starts + g->first;
-    int rc = ivf_rawfile_read(file, p->offsets + g->first * (int64_t)sizeof(uint64_t),
-                              ivf_to_size(n + 1) * sizeof(uint64_t), lists->offsets);
-    if (rc == MPIVF_OK)
-        rc = ivf_rawfile_read(file, p->checksums + g->first * (int64_t)sizeof(uint64_t),
-                              ivf_to_size(n) * sizeof(uint64_t), lists->checksums);
-    bool sound = rc != MPIVF_OK || lists->offsets[n] <= (uint64_t)lists->manifest->fragments[f].postings;
-    for (int64_t i = 0; rc == MPIVF_OK && sound && i < n; i++) {
-        const int64_t room = (starts[i + 1] - starts[i]) / lists->posting_bytes - lists->filled[i];
-        sound =
-            lists->offsets[i] <= lists->offsets[i + 1] && lists->offsets[i + 1] - lists->offsets[i] <= (uint64_t)room;
-    }
-    return sound
-               ? rc
-               : ivf_fail(MPIVF_CORRUPT, "fragment %s has changed while it was read", lists->manifest->fragments[f].id);
+    return lists->manifest->list_sizes[l];
 }
+
+/* Each list is read to where it is going to stand. */
+static int read_group(ivf_lists *lists, const group *g)
+{
+    const int32_t n = g->end - g->first;
+    for (int32_t i = 0; i < n; i++) {
+        uint8_t *list = lists->group + (lists->starts[g->first + i] - lists->starts[g->first]);
+        lists->numbers[i] = g->first + i;
+        for (int c = 0; c < IVF_COLUMNS; c++)
+            lists->to[i][c] = NULL;
+        lists->to[i][IVF_COLUMN_CODES] = list;
+        lists->to[i][IVF_COLUMN_IDS] = list + ivf_to_size(size_of(lists, g->first + i)) * lists->manifest->code_size;
+    }
+    const ivf_reader_job job = {
+        .lists = lists->numbers, .count = n, .sizes = lists->manifest->list_sizes + g->first, .to = lists->to};
+    int rc = ivf_reader_run(lists->reader, &job);
+    for (int32_t i = 0; rc == MPIVF_OK && i < n; i++)
+        lists->digest += digest_of(lists->to[i][IVF_COLUMN_IDS], size_of(lists, g->first + i));
+    return rc;
+}
+
+/* ---- a list that is longer than a group ---- */
+
+/* One fragment's part of it. */
+typedef struct {
+    int64_t fragment;
+    uint64_t offsets[2]; /* postings of the fragment */
+    uint64_t checksum;
+    int64_t before; /* postings of earlier fragments */
+} long_part;
 
 static int refuse_list(const ivf_lists *lists, int64_t f, int64_t l)
 {
@@ -114,132 +107,109 @@ static int refuse_list(const ivf_lists *lists, int64_t f, int64_t l)
                     lists->manifest->fragments[f].id, l);
 }
 
-/* From a fragment's run of ids and codes to the lists in the group. */
-static int place_run(ivf_lists *lists, const group *g, int64_t f, const uint8_t *ids, const uint8_t *codes)
-{
-    const size_t size = lists->manifest->code_size;
-    const int64_t *starts = lists->starts + g->first;
-    for (int64_t i = 0; i < (int64_t)g->end - g->first; i++) {
-        const size_t n = lists->offsets[i + 1] - lists->offsets[i];
-        const size_t before = ivf_to_size(lists->filled[i]);
-        const size_t total = ivf_to_size((starts[i + 1] - starts[i]) / lists->posting_bytes);
-        uint8_t *list = lists->group + (starts[i] - starts[0]);
-        ivf_hasher_reset(lists->hasher);
-        ivf_hasher_add(lists->hasher, ids, n * sizeof(uint64_t));
-        ivf_hasher_add(lists->hasher, codes, n * size);
-        if (ivf_hasher_end(lists->hasher) != lists->checksums[i])
-            return refuse_list(lists, f, g->first + i);
-        memcpy(list + before * size, codes, n * size);
-        memcpy(list + total * size + before * sizeof(uint64_t), ids, n * sizeof(uint64_t));
-        lists->filled[i] += (int64_t)n;
-        ids += n * sizeof(uint64_t);
-        codes += n * size;
-    }
-    return MPIVF_OK;
-}
-
-static int read_run(ivf_lists *lists, const group *g, int64_t f, const ivf_rawfile *file)
-{
-    const ivf_lists_place *p = &lists->places[f];
-    int rc = read_group_tables(lists, g, f, file);
-    if (rc != MPIVF_OK)
-        return rc;
-    const int64_t first = (int64_t)lists->offsets[0];
-    const int64_t n = (int64_t)lists->offsets[g->end - g->first] - first;
-    if (n == 0)
-        return MPIVF_OK;
-    const size_t id_bytes = ivf_to_size(n) * sizeof(uint64_t);
-    const size_t code_bytes = ivf_to_size(n) * lists->manifest->code_size;
-    rc = grow((void **)&lists->run, &lists->run_room, id_bytes + code_bytes);
-    if (rc == MPIVF_OK)
-        rc = ivf_rawfile_read(file, p->ids + first * (int64_t)sizeof(uint64_t), id_bytes, lists->run);
-    if (rc == MPIVF_OK)
-        rc = ivf_rawfile_read(file, p->codes + first * (int64_t)lists->manifest->code_size, code_bytes,
-                              lists->run + id_bytes);
-    if (rc != MPIVF_OK)
-        return rc;
-    lists->digest += ivf_digest_ids((const uint64_t *)(const void *)lists->run, n);
-    return place_run(lists, g, f, lists->run, lists->run + id_bytes);
-}
-
-/* ---- a list that is longer than a group ---- */
-
 /* `bytes` from one file to the other, in pieces; also into the hasher, and as ids into the digest. */
 static int copy_pieces(ivf_lists *lists, const group *g, const ivf_rawfile *file, int64_t from, int64_t to,
                        int64_t bytes, bool ids)
 {
-    int rc = grow((void **)&lists->run, &lists->run_room, ivf_to_size(PIECE_BYTES));
+    int rc = MPIVF_OK;
     for (int64_t done = 0; rc == MPIVF_OK && done < bytes;) {
         const int64_t n = ivf_min_i64(PIECE_BYTES, bytes - done);
-        rc = ivf_rawfile_read(file, from + done, ivf_to_size(n), lists->run);
+        rc = ivf_rawfile_read(file, from + done, ivf_to_size(n), lists->piece);
         if (rc != MPIVF_OK)
             break;
-        ivf_hasher_add(lists->hasher, lists->run, ivf_to_size(n));
+        ivf_hasher_add(lists->hasher, lists->piece, ivf_to_size(n));
         if (ids)
-            lists->digest += ivf_digest_ids((const uint64_t *)(const void *)lists->run, n / (int64_t)sizeof(uint64_t));
-        rc = ivf_outfile_put(g->file, lists->run, ivf_to_size(n), to + done);
+            lists->digest += digest_of(lists->piece, n / (int64_t)sizeof(uint64_t));
+        rc = ivf_outfile_put(g->file, lists->piece, ivf_to_size(n), to + done);
         done += n;
     }
     return rc;
 }
 
-static int copy_run(ivf_lists *lists, const group *g, int64_t f, const ivf_rawfile *file)
+/* The list's line in the fragment's tables; none: offsets are equal. */
+static int read_part(const ivf_lists *lists, const group *g, const ivf_rawfile *file, long_part *part)
 {
-    const ivf_lists_place *p = &lists->places[f];
+    const ivf_fragment_record *record = &lists->manifest->fragments[part->fragment];
+    const ivf_place *p = &lists->places[part->fragment];
+    int32_t first = 0;
+    int32_t count = 0;
+    ivf_manifest_lists_of(lists->manifest, record, &first, &count);
+    part->offsets[0] = part->offsets[1] = 0;
+    if (g->first < first || g->first >= first + count)
+        return MPIVF_OK;
+    const int64_t at = 8 * ((int64_t)g->first - first);
+    int rc = ivf_rawfile_read(file, p->offsets + at, sizeof part->offsets, part->offsets);
+    if (rc == MPIVF_OK)
+        rc = ivf_rawfile_read(file, p->checksums + at, sizeof part->checksum, &part->checksum);
+    const uint64_t room = (uint64_t)(size_of(lists, g->first) - part->before);
+    if (rc == MPIVF_OK && (part->offsets[0] > part->offsets[1] || part->offsets[1] > (uint64_t)record->postings ||
+                           part->offsets[1] - part->offsets[0] > room))
+        rc = ivf_fail(MPIVF_CORRUPT, "fragment %s has changed while it was read", record->id);
+    return rc;
+}
+
+static int copy_part(ivf_lists *lists, const group *g, const ivf_rawfile *file, long_part *part)
+{
+    const ivf_place *p = &lists->places[part->fragment];
     const int64_t size = (int64_t)lists->manifest->code_size;
     const int64_t id_size = (int64_t)sizeof(uint64_t);
-    int rc = read_group_tables(lists, g, f, file);
-    if (rc != MPIVF_OK)
+    int rc = read_part(lists, g, file, part);
+    const int64_t n = (int64_t)(part->offsets[1] - part->offsets[0]);
+    const int64_t first = (int64_t)part->offsets[0];
+    const int64_t list = g->base + lists->starts[g->first];
+    if (rc != MPIVF_OK || n == 0)
         return rc;
-    const int64_t first = (int64_t)lists->offsets[0];
-    const int64_t n = (int64_t)lists->offsets[1] - first;
-    const int64_t total = (lists->starts[g->end] - lists->starts[g->first]) / lists->posting_bytes;
-    const int64_t codes_at = g->base + lists->starts[g->first] + lists->filled[0] * size;
-    const int64_t ids_at = g->base + lists->starts[g->first] + total * size + lists->filled[0] * id_size;
-    if (n == 0)
-        return MPIVF_OK;
     ivf_hasher_reset(lists->hasher);
-    rc = copy_pieces(lists, g, file, p->ids + first * id_size, ids_at, n * id_size, true);
+    rc = copy_pieces(lists, g, file, p->columns[IVF_COLUMN_IDS] + first * id_size,
+                     list + size_of(lists, g->first) * size + part->before * id_size, n * id_size, true);
     if (rc == MPIVF_OK)
-        rc = copy_pieces(lists, g, file, p->codes + first * size, codes_at, n * size, false);
-    if (rc == MPIVF_OK && ivf_hasher_end(lists->hasher) != lists->checksums[0])
-        rc = refuse_list(lists, f, g->first);
-    lists->filled[0] += n;
+        rc = copy_pieces(lists, g, file, p->columns[IVF_COLUMN_CODES] + first * size, list + part->before * size,
+                         n * size, false);
+    if (rc == MPIVF_OK && ivf_hasher_end(lists->hasher) != part->checksum)
+        rc = refuse_list(lists, part->fragment, g->first);
+    part->before += n;
+    return rc;
+}
+
+static int copy_list(ivf_lists *lists, const group *g)
+{
+    char path[IVF_PATH_BYTES];
+    long_part part = {0};
+    int rc = MPIVF_OK;
+    if (lists->piece == NULL)
+        lists->piece = ivf_new(ivf_to_size(PIECE_BYTES), 1);
+    if (lists->piece == NULL)
+        return MPIVF_FAILED;
+    for (; rc == MPIVF_OK && part.fragment < lists->manifest->fragment_count; part.fragment++) {
+        ivf_rawfile file = {.fd = -1};
+        if (lists->manifest->fragments[part.fragment].postings == 0)
+            continue;
+        rc = ivf_layout_fragment(lists->index, lists->manifest->fragments[part.fragment].id, path);
+        if (rc == MPIVF_OK)
+            rc = ivf_rawfile_open(path, &file);
+        if (rc == MPIVF_OK) {
+            rc = copy_part(lists, g, &file, &part);
+            ivf_rawfile_close(&file);
+        }
+    }
+    if (rc == MPIVF_OK && part.before != size_of(lists, g->first))
+        rc = ivf_fail(MPIVF_CORRUPT, "%s: list %d has changed while it was read", lists->index, g->first);
     return rc;
 }
 
 /* ---- all groups ---- */
 
-static int check_filled(const ivf_lists *lists, const group *g)
-{
-    for (int32_t l = g->first; l < g->end; l++)
-        if (lists->filled[l - g->first] != lists->manifest->list_sizes[l])
-            return ivf_fail(MPIVF_CORRUPT, "%s: list %d has changed while it was read", lists->index, l);
-    return MPIVF_OK;
-}
-
 static int write_group(ivf_lists *lists, const group *g)
 {
     const int64_t bytes = lists->starts[g->end] - lists->starts[g->first];
-    const bool whole = bytes <= GROUP_MOST;
+    if (bytes > GROUP_MOST)
+        return copy_list(lists, g);
     int rc = make_room(lists, g);
-    if (rc == MPIVF_OK && whole)
-        rc = grow((void **)&lists->group, &lists->group_room, ivf_to_size(bytes));
-    for (int64_t f = 0; rc == MPIVF_OK && f < lists->manifest->fragment_count; f++) {
-        ivf_rawfile spare = {.fd = -1};
-        ivf_rawfile *file = NULL;
-        if (lists->manifest->fragments[f].postings == 0)
-            continue;
-        rc = take_file(lists, f, &spare, &file);
-        if (rc == MPIVF_OK)
-            rc = whole ? read_run(lists, g, f, file) : copy_run(lists, g, f, file);
-        give_file(file, &spare);
-    }
     if (rc == MPIVF_OK)
-        rc = check_filled(lists, g);
-    if (rc == MPIVF_OK && whole)
-        rc = ivf_outfile_put(g->file, lists->group, ivf_to_size(bytes), g->base + lists->starts[g->first]);
-    return rc;
+        rc = read_group(lists, g);
+    return rc == MPIVF_OK
+               ? ivf_outfile_put(g->file, lists->group, ivf_to_size(bytes), g->base + lists->starts[g->first])
+               : rc;
 }
 
 /* Where groups of lists begin, into groups[nlist + 1]; returns how many there are. */

@@ -1,6 +1,7 @@
 #include "io/bytes.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -46,5 +47,40 @@ int ivf_bytes_read(int fd, void *data, size_t bytes, int64_t offset, size_t *got
         ivf_pulse_beat();
         *got += (size_t)n;
     }
+    return 0;
+}
+
+/* Takes n bytes off the pieces; returns how many pieces are used up. */
+static int advance(struct iovec *pieces, int count, size_t n)
+{
+    int done = 0;
+    while (done < count && n >= pieces[done].iov_len)
+        n -= pieces[done++].iov_len;
+    if (done < count) {
+        pieces[done].iov_base = (char *)pieces[done].iov_base + n;
+        pieces[done].iov_len -= n;
+    }
+    return done;
+}
+
+int ivf_bytes_scatter(int fd, struct iovec *pieces, int count, int64_t offset, size_t *missing)
+{
+    *missing = 0;
+    while (count > 0) {
+        ssize_t n = ivf_fault("read") ? -1 : preadv(fd, pieces, count < IOV_MAX ? count : IOV_MAX, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            break;
+        ivf_pulse_beat();
+        offset += n;
+        int done = advance(pieces, count, (size_t)n);
+        pieces += done;
+        count -= done;
+    }
+    for (int i = 0; i < count; i++)
+        *missing += pieces[i].iov_len;
     return 0;
 }

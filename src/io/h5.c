@@ -216,19 +216,32 @@ static int make_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *ch
     return rc;
 }
 
-int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
+/* A dataset, and where its bytes go: -1 when it has none. */
+static int place_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *checksum, int64_t *offset)
 {
     haddr_t place = HADDR_UNDEF;
-    size_t bytes = ivf_array_bytes(array);
-    uint64_t checksum = ivf_hash64(array->data, bytes);
+    const size_t bytes = ivf_array_bytes(array);
+    *offset = -1;
     ivf_h5_lock();
-    int rc = make_dataset(file, array, &checksum, &place);
+    int rc = make_dataset(file, array, checksum, &place);
     ivf_h5_unlock();
     if (rc != MPIVF_OK || bytes == 0)
         return rc;
     if (place == HADDR_UNDEF || place > (haddr_t)INT64_MAX - bytes)
         return ivf_fail(MPIVF_FAILED, "%s: HDF5 gave %s no place in the file", file->path, array->name);
-    file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, (int64_t)place);
+    *offset = (int64_t)place;
+    return MPIVF_OK;
+}
+
+int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
+{
+    int64_t place = -1;
+    const size_t bytes = ivf_array_bytes(array);
+    const uint64_t checksum = ivf_hash64(array->data, bytes);
+    int rc = place_dataset(file, array, &checksum, &place);
+    if (rc != MPIVF_OK || place < 0)
+        return rc;
+    file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, place);
     if (file->disk.wrong != 0)
         return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
     return MPIVF_OK;
@@ -236,17 +249,19 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
 
 int ivf_h5_reserve(ivf_h5 *file, const ivf_array *array, int64_t *offset)
 {
-    haddr_t place = HADDR_UNDEF;
-    *offset = -1;
+    return place_dataset(file, array, NULL, offset);
+}
+
+int ivf_h5_seal(ivf_h5 *file, const char *name, uint64_t checksum)
+{
     ivf_h5_lock();
-    int rc = make_dataset(file, array, NULL, &place);
+    hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    int rc = MPIVF_OK;
+    if (dataset < 0 || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
+        rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot note the checksum of", name);
+    (void)H5Dclose(dataset);
     ivf_h5_unlock();
-    if (rc != MPIVF_OK || ivf_array_bytes(array) == 0)
-        return rc;
-    if (place == HADDR_UNDEF || place > (haddr_t)INT64_MAX - ivf_array_bytes(array))
-        return ivf_fail(MPIVF_FAILED, "%s: HDF5 gave %s no place in the file", file->path, array->name);
-    *offset = (int64_t)place;
-    return MPIVF_OK;
+    return rc;
 }
 
 /* A scalar attribute of the root group; takes over `type`. */

@@ -22,8 +22,11 @@ int ivf_h5_create(const char *path, ivf_h5 **file);
 int ivf_h5_write(ivf_h5 *file, const ivf_array *array);
 
 /* Local. Makes a dataset of that name, type and dims, whose data is not looked at, without a checksum, and gives it a
- * place in the file (*offset; -1: it has no bytes), for those that write there once the file is closed. */
+ * place in the file (*offset; -1: it has no bytes), for those that write there past this file. */
 int ivf_h5_reserve(ivf_h5 *file, const ivf_array *array, int64_t *offset);
+
+/* Local. Notes the checksum of such a dataset, before the file is closed. */
+int ivf_h5_seal(ivf_h5 *file, const char *name, uint64_t checksum);
 
 /* Local. Attributes of the root group. */
 int ivf_h5_write_text(ivf_h5 *file, const char *name, const char *value);

@@ -136,6 +136,11 @@ int ivf_outfile_adopt(const ivf_ctx *ctx, const char *path, const char *temp, in
     return rc;
 }
 
+void ivf_outfile_hurry(const ivf_outfile *file, int64_t offset, int64_t bytes)
+{
+    (void)sync_file_range(file->fd, offset, bytes, SYNC_FILE_RANGE_WRITE);
+}
+
 int ivf_outfile_put(const ivf_outfile *file, const void *data, size_t bytes, int64_t offset)
 {
     int wrong = ivf_bytes_write(file->fd, data, bytes, offset);
@@ -170,14 +175,14 @@ static int close_own(ivf_outfile *file)
 }
 
 /* Gives the file its name, which ends the temporary one either way. */
-static int publish(ivf_outfile *file)
+static int publish(ivf_outfile *file, int64_t *bytes, uint64_t *checksum)
 {
-    int rc = ivf_publish_rename(file->temp, file->path, NULL, NULL);
+    int rc = ivf_publish_rename(file->temp, file->path, bytes, checksum);
     file->temp[0] = '\0';
     return rc;
 }
 
-int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc)
+int ivf_outfile_close_summed(const ivf_ctx *ctx, ivf_outfile *file, int rc, int64_t *bytes, uint64_t *checksum)
 {
     rc = ivf_outfile_sync(ctx, file, rc);
     if (file == NULL)
@@ -185,7 +190,18 @@ int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc)
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, close_own(file));
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? publish(file) : MPIVF_OK);
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? publish(file, bytes, checksum) : MPIVF_OK);
     discard(ctx, file);
     return rc;
+}
+
+int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc)
+{
+    return ivf_outfile_close_summed(ctx, file, rc, NULL, NULL);
+}
+
+void ivf_outfile_drop(const ivf_ctx *ctx, ivf_outfile *file)
+{
+    ivf_barrier(ctx); /* nobody writes any more */
+    discard(ctx, file);
 }

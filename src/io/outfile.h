@@ -18,6 +18,10 @@ int ivf_outfile_open(const ivf_ctx *ctx, const char *path, int64_t bytes, ivf_ou
  * in it stays. */
 int ivf_outfile_adopt(const ivf_ctx *ctx, const char *path, const char *temp, int64_t bytes, ivf_outfile **file);
 
+/* Local. Has what lies in a range written to disk from now on, without waiting, so that making it durable takes less.
+ */
+void ivf_outfile_hurry(const ivf_outfile *file, int64_t offset, int64_t bytes);
+
 /* Local, thread-safe. Bytes that nobody puts are zero. */
 int ivf_outfile_put(const ivf_outfile *file, const void *data, size_t bytes, int64_t offset);
 
@@ -31,5 +35,11 @@ int ivf_outfile_sync(const ivf_ctx *ctx, const ivf_outfile *file, int rc);
 /* Collective. Makes the file durable and gives it its name; or, when `rc` says that a rank failed, removes it. Returns
  * the agreed code, and frees `file`, which may be NULL (on every rank). */
 int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc);
+
+/* Collective. Removes the file, which nobody wants. */
+void ivf_outfile_drop(const ivf_ctx *ctx, ivf_outfile *file);
+
+/* Collective. The same as ivf_outfile_close, and tells rank 0 the file's size and XXH3-64 (io/publish.h). */
+int ivf_outfile_close_summed(const ivf_ctx *ctx, ivf_outfile *file, int rc, int64_t *bytes, uint64_t *checksum);
 
 #endif

@@ -67,6 +67,14 @@ void ivf_rawfile_close(ivf_rawfile *file)
     file->fd = -1;
 }
 
+static int refuse_end(const ivf_rawfile *file, int64_t end, size_t missing)
+{
+    return ivf_fail(MPIVF_BAD_INPUT,
+                    "input %s ends at byte %" PRId64 ", where %zu more are needed: it had %" PRId64
+                    " bytes when it was opened; do not change the input during a run",
+                    file->path, end, missing, file->bytes);
+}
+
 static int read_piece(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to)
 {
     size_t got = 0;
@@ -74,10 +82,7 @@ static int read_piece(const ivf_rawfile *file, int64_t offset, size_t bytes, voi
     if (error != 0)
         return ivf_fail_errno(error, "input %s: reading %zu bytes at %" PRId64, file->path, bytes, offset);
     if (got < bytes)
-        return ivf_fail(MPIVF_BAD_INPUT,
-                        "input %s ends at byte %" PRId64 ", where %zu more are needed: it had %" PRId64
-                        " bytes when it was opened; do not change the input during a run",
-                        file->path, offset + (int64_t)got, bytes - got, file->bytes);
+        return refuse_end(file, offset + (int64_t)got, bytes - got);
     return MPIVF_OK;
 }
 
@@ -91,4 +96,24 @@ int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void
             rc = read_piece(file, offset + (int64_t)done, piece, (char *)to + done);
     }
     return rc;
+}
+
+int ivf_rawfile_scatter(const ivf_rawfile *file, int64_t offset, struct iovec *pieces, int count)
+{
+    size_t missing = 0;
+    int rc = ivf_stop_check();
+    if (rc != MPIVF_OK)
+        return rc;
+    int error = ivf_bytes_scatter(file->fd, pieces, count, offset, &missing);
+    if (error != 0)
+        return ivf_fail_errno(error, "input %s: reading from byte %" PRId64, file->path, offset);
+    return missing == 0 ? MPIVF_OK : refuse_end(file, file->bytes, missing);
+}
+
+void ivf_rawfile_expect(const ivf_rawfile *file, int64_t offset, int64_t bytes)
+{
+    /* Linux reads no more ahead for one call than it does for a file that is read in order: 128 KiB, usually. */
+    enum { AHEAD = 128 << 10 };
+    for (int64_t done = 0; done < bytes; done += AHEAD)
+        (void)posix_fadvise(file->fd, offset + done, bytes - done < AHEAD ? bytes - done : AHEAD, POSIX_FADV_WILLNEED);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 typedef struct {
     const char *path; /* borrowed */
@@ -26,5 +27,11 @@ void ivf_rawfile_close(ivf_rawfile *file);
 /* Local, thread-safe. Exactly `bytes` bytes from `offset`: MPIVF_BAD_INPUT when the file ends before, MPIVF_FAILED for
  * an I/O error, MPIVF_INTERRUPTED when the run is to stop. */
 int ivf_rawfile_read(const ivf_rawfile *file, int64_t offset, size_t bytes, void *to);
+
+/* Local, thread-safe. The same into count pieces, one after the other in the file; their array is used up. */
+int ivf_rawfile_scatter(const ivf_rawfile *file, int64_t offset, struct iovec *pieces, int count);
+
+/* Local, thread-safe. Asks the system to read these bytes ahead; returns before they are there. */
+void ivf_rawfile_expect(const ivf_rawfile *file, int64_t offset, int64_t bytes);
 
 #endif

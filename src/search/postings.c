@@ -1,24 +1,18 @@
 /* A rank's share of an index's postings, for the searcher.
  *
  * A scan goes list by list, and a rank may hold hundreds of fragments, each with a few postings of a list: they are
- * merged into lists of whole blocks while fragments are read, one after the other. The offsets of all fragments are
- * read first, so that every posting has its place from the start; and what belongs to a posting alone (codec/scan.h) is
- * computed while its code is at hand. Memory: codes, ids and 4 bytes for each posting (L2), half a block more for each
- * list, and one fragment while it is read. No collectives. */
+ * merged into lists of whole blocks. Where everything lies is found first; then lists are read group by group
+ * (search/store.h), each put together from all fragments, and arranged in place. Memory: codes, ids and 4 bytes for
+ * each posting (L2), half a block more for each list; a store while lists are read, or as long as there are some that
+ * are not in memory. No collectives. */
 #include "search/postings.h"
-
-#include <inttypes.h>
-#include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/team.h"
 #include "codec/scan.h"
-#include "math/distance.h"
 
-enum { LISTS_OF_TASK = 16, ROWS_AT_ONCE = 32 };
+/* ---- shares ---- */
 
 /* The rank in whose share the middle of the bytes [before, before + bytes) lies. */
 static int owner_of(int64_t before, int64_t bytes, int64_t total, int size)
@@ -28,209 +22,188 @@ static int owner_of(int64_t before, int64_t bytes, int64_t total, int size)
     return owner < size ? (int)owner : size - 1;
 }
 
-void ivf_postings_share(const ivf_manifest *manifest, int rank, int size, int64_t *from, int64_t *to)
+/* What part i takes; parts follow each other. */
+typedef int64_t part_bytes(const ivf_manifest *manifest, int64_t i);
+
+static int64_t fragment_bytes(const ivf_manifest *manifest, int64_t i)
+{
+    return manifest->fragments[i].bytes;
+}
+
+static int64_t list_bytes(const ivf_manifest *manifest, int64_t i)
+{
+    return manifest->list_sizes[i];
+}
+
+static void share_out(const ivf_manifest *m, part_bytes *bytes_of, int64_t count, int rank, int size, int64_t *from,
+                      int64_t *to)
 {
     int64_t total = 0;
     int64_t before = 0;
     *from = 0;
     *to = 0;
-    for (int64_t f = 0; f < manifest->fragment_count; f++)
-        total += manifest->fragments[f].bytes;
-    for (int64_t f = 0; f < manifest->fragment_count; f++) {
-        int owner = owner_of(before, manifest->fragments[f].bytes, total, size);
+    for (int64_t i = 0; i < count; i++)
+        total += bytes_of(m, i);
+    for (int64_t i = 0; i < count; i++) {
+        int owner = owner_of(before, bytes_of(m, i), total, size);
         *from += owner < rank;
         *to += owner <= rank;
-        before += manifest->fragments[f].bytes;
+        before += bytes_of(m, i);
     }
 }
 
-/* While fragments are read. */
-typedef struct {
-    const char *index;
-    const ivf_manifest *manifest;
-    const ivf_model *model;
-    ivf_postings *postings;
-    bool residual;
-    bool l2;
-    int64_t *filled;              /* [nlist]: postings of each list that are in place */
-    float *rows;                  /* [workers][ROWS_AT_ONCE][d] */
-    float *shifted;               /* [workers][d]: c - o */
-    const ivf_fragment *fragment; /* the present one */
-} loading;
-
-/* lists[l].n: the postings of the list in all fragments. */
-static int count_postings(const loading *job, int64_t from, int64_t to)
+ivf_postings_share ivf_postings_share_of(const ivf_manifest *manifest, int rank, int size)
 {
-    ivf_postings *p = job->postings;
-    int rc = MPIVF_OK;
-    for (int64_t f = from; rc == MPIVF_OK && f < to; f++) {
-        ivf_fragment *fragment = NULL;
-        rc = ivf_fragment_skim(job->index, &job->manifest->fragments[f], p->nlist, job->manifest->code_size, &fragment);
-        for (int32_t l = 0; rc == MPIVF_OK && l < p->nlist; l++)
-            p->lists[l].n += ivf_to_i64(fragment->offsets[l + 1] - fragment->offsets[l]);
-        ivf_fragment_free(fragment);
+    ivf_postings_share share = {.end = manifest->factory.nlist};
+    int64_t first = 0;
+    int64_t end = 0;
+    if (manifest->layout == IVF_LAYOUT_ROWS) {
+        share_out(manifest, fragment_bytes, manifest->fragment_count, rank, size, &share.from, &share.to);
+        return share;
     }
-    return rc;
+    share_out(manifest, list_bytes, manifest->factory.nlist, rank, size, &first, &end);
+    share.first = ivf_to_i32(first);
+    share.end = ivf_to_i32(end);
+    for (int64_t f = 0; f < manifest->fragment_count; f++) {
+        const ivf_fragment_record *record = &manifest->fragments[f];
+        share.from += record->first_list + record->lists <= share.first;
+        share.to += record->first_list < share.end;
+    }
+    share.from = ivf_min_i64(share.from, share.to);
+    return share;
 }
 
-static int64_t slots_of(const ivf_list *list)
-{
-    return ivf_round_up(list->n, IVF_SCAN_BLOCK);
-}
-
-static int reserve(const loading *job)
-{
-    ivf_postings *p = job->postings;
-    int64_t slots = 0;
-    int64_t postings = 0;
-    for (int32_t l = 0; l < p->nlist; l++) {
-        slots += slots_of(&p->lists[l]);
-        postings += p->lists[l].n;
-    }
-    p->blocks = ivf_new_zero(ivf_to_size(slots / IVF_SCAN_BLOCK), p->block_size);
-    p->terms = ivf_new_zero(job->l2 ? ivf_to_size(slots) : 0, sizeof *p->terms);
-    p->ids = ivf_new(ivf_to_size(postings), sizeof *p->ids);
-    if (p->blocks == NULL || p->terms == NULL || p->ids == NULL)
-        return MPIVF_FAILED;
-    slots = 0;
-    postings = 0;
-    for (int32_t l = 0; l < p->nlist; l++) {
-        p->lists[l].blocks = p->blocks + ivf_to_size(slots / IVF_SCAN_BLOCK) * p->block_size;
-        p->lists[l].terms = job->l2 ? p->terms + slots : NULL;
-        p->lists[l].ids = p->ids + postings;
-        slots += slots_of(&p->lists[l]);
-        postings += p->lists[l].n;
-    }
-    return MPIVF_OK;
-}
+/* ---- where everything lies ---- */
 
 /* The mean of the centroids, where queries are compared with codes relative to them; else 0. */
-static int find_origin(const loading *job)
+static int find_origin(const ivf_model *model, ivf_postings *p)
 {
-    const ivf_model *model = job->model;
     const float *centroids = ivf_model_centroids(model);
-    job->postings->origin = ivf_new_zero((size_t)model->d, sizeof(float));
     double *sums = ivf_new_zero((size_t)model->d, sizeof *sums);
-    if (job->postings->origin != NULL && sums != NULL && job->residual && job->l2) {
+    p->origin = ivf_new_zero((size_t)model->d, sizeof(float));
+    if (p->origin != NULL && sums != NULL && ivf_codec_is_residual(model->codec) && model->metric == IVF_L2) {
         for (int32_t l = 0; l < model->nlist; l++)
             for (int j = 0; j < model->d; j++)
                 sums[j] += (double)centroids[(size_t)l * (size_t)model->d + (size_t)j];
         for (int j = 0; j < model->d; j++)
-            job->postings->origin[j] = (float)(sums[j] / model->nlist);
+            p->origin[j] = (float)(sums[j] / model->nlist);
     }
     ivf_free(sums);
-    return job->postings->origin == NULL || sums == NULL ? MPIVF_FAILED : MPIVF_OK;
+    return p->origin == NULL || sums == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
-/* What is known of some codes beside themselves; shifted is NULL where c - o is 0. */
-static void describe(const loading *job, const uint8_t *codes, int64_t n, const float *shifted, float *rows,
-                     ivf_list *list, int64_t first)
+static int find_lists(const char *index, const ivf_manifest *manifest, const ivf_postings_share *share, ivf_postings *p)
 {
-    const ivf_codec *codec = job->model->codec;
-    const int d = job->model->d;
-    ivf_codec_decode(codec, codes, n, rows);
-    for (int64_t i = 0; i < n; i++) {
-        const float *row = rows + i * d;
-        float square = ivf_dot(row, row, d);
-        list->radius = fmaxf(list->radius, sqrtf(square));
-        list->spread = fmaxf(list->spread, ivf_codec_spread(codec, codes + (size_t)i * ivf_codec_code_size(codec)));
-        if (list->terms != NULL)
-            list->terms[first + i] = shifted == NULL ? square : square + 2 * ivf_dot(shifted, row, d);
+    int64_t *sizes = ivf_new_zero((size_t)p->nlist, sizeof *sizes);
+    p->lists = ivf_new_zero((size_t)p->nlist, sizeof *p->lists);
+    p->places = ivf_new(ivf_to_size(share->to - share->from), sizeof *p->places);
+    int rc = sizes == NULL || p->lists == NULL || p->places == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int64_t f = share->from; rc == MPIVF_OK && f < share->to; f++)
+        rc = ivf_place_find(index, manifest, f, &p->places[f - share->from], sizes);
+    for (int32_t l = share->first; rc == MPIVF_OK && l < share->end; l++)
+        p->lists[l].n = sizes[l];
+    ivf_free(sizes);
+    return rc;
+}
+
+int ivf_postings_find(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+                      const ivf_postings_share *share, ivf_postings *postings)
+{
+    *postings = (ivf_postings){.nlist = model->nlist, .block_size = ivf_codec_block_size(model->codec)};
+    int rc = find_lists(index, manifest, share, postings);
+    if (rc == MPIVF_OK)
+        rc = find_origin(model, postings);
+    if (rc != MPIVF_OK)
+        ivf_postings_free(postings);
+    return rc;
+}
+
+/* ---- what is in memory ---- */
+
+int64_t ivf_postings_list_bytes(const ivf_model *model, int64_t n)
+{
+    return ivf_viewer_block_bytes(model, n) + ivf_viewer_term_bytes(model, n) + n * (int64_t)sizeof(uint64_t);
+}
+
+/* Room for the lists below `resident`, each in its place. */
+static int reserve(const ivf_model *model, int32_t resident, ivf_postings *p)
+{
+    int64_t blocks = 0;
+    int64_t terms = 0;
+    int64_t postings = 0;
+    for (int32_t l = 0; l < resident; l++) {
+        blocks += ivf_viewer_block_bytes(model, p->lists[l].n);
+        terms += ivf_viewer_term_bytes(model, p->lists[l].n);
+        postings += p->lists[l].n;
     }
-}
-
-static int refuse_change(const loading *job)
-{
-    return ivf_fail(MPIVF_CORRUPT, "%s: fragments changed while they were read; search again", job->index);
-}
-
-static int place_list(const loading *job, int32_t l, int worker)
-{
-    const ivf_fragment *f = job->fragment;
-    ivf_list *list = &job->postings->lists[l];
-    const int d = job->model->d;
-    const size_t at = f->offsets[l];
-    const int64_t n = ivf_to_i64(f->offsets[l + 1] - at);
-    float *rows = job->rows + (ptrdiff_t)worker * ROWS_AT_ONCE * d;
-    float *shifted = job->residual && job->l2 ? job->shifted + (ptrdiff_t)worker * d : NULL;
-    if (n == 0)
-        return MPIVF_OK;
-    if (n > list->n - job->filled[l])
-        return refuse_change(job);
-    if (shifted != NULL) {
-        const float *centroid = ivf_model_centroids(job->model) + (ptrdiff_t)l * d;
-        for (int j = 0; j < d; j++)
-            shifted[j] = centroid[j] - job->postings->origin[j];
-        list->shift = sqrtf(ivf_dot(shifted, shifted, d));
+    p->blocks = ivf_new_zero(ivf_to_size(blocks), 1);
+    p->terms = ivf_new_zero(ivf_to_size(terms), 1);
+    p->ids = ivf_new(ivf_to_size(postings), sizeof *p->ids);
+    if (p->blocks == NULL || p->terms == NULL || p->ids == NULL)
+        return MPIVF_FAILED;
+    blocks = terms = postings = 0;
+    for (int32_t l = 0; l < resident; l++) {
+        ivf_list *list = &p->lists[l];
+        list->blocks = p->blocks + blocks;
+        list->terms = model->metric == IVF_L2 ? p->terms + terms / (int64_t)sizeof(float) : NULL;
+        list->ids = p->ids + postings;
+        blocks += ivf_viewer_block_bytes(model, list->n);
+        terms += ivf_viewer_term_bytes(model, list->n);
+        postings += list->n;
     }
-    ivf_codec_blocks_put(job->model->codec, f->codes + at * f->code_size, n, job->filled[l], list->blocks);
-    memcpy(list->ids + job->filled[l], f->ids + at, ivf_to_size(n) * sizeof *f->ids);
-    for (int64_t first = 0; first < n; first += ROWS_AT_ONCE)
-        describe(job, f->codes + (at + (size_t)first) * f->code_size, ivf_min_i64(ROWS_AT_ONCE, n - first), shifted,
-                 rows, list, job->filled[l] + first);
-    job->filled[l] += n;
     return MPIVF_OK;
 }
 
-static int place_lists(void *arg, int64_t task, int worker)
+/* While lists are read. */
+typedef struct {
+    ivf_postings *postings;
+    ivf_list **views; /* [resident], owned */
+} loading;
+
+static int place_group(void *arg, ivf_store *store, const ivf_reader_job *group)
 {
     const loading *job = arg;
-    int64_t end = ivf_min_i64(job->postings->nlist, (task + 1) * LISTS_OF_TASK);
-    int rc = MPIVF_OK;
-    for (int64_t l = task * LISTS_OF_TASK; rc == MPIVF_OK && l < end; l++)
-        rc = place_list(job, (int32_t)l, worker);
+    for (int32_t i = 0; i < group->count; i++)
+        job->views[i] = &job->postings->lists[group->lists[i]];
+    return ivf_store_place(store, group, job->views);
+}
+
+static int read_resident(const ivf_store_source *source, const ivf_postings_room *room, ivf_postings *p)
+{
+    loading job = {.postings = p, .views = ivf_new((size_t)room->resident, sizeof *job.views)};
+    int32_t *wanted = ivf_new((size_t)room->resident, sizeof *wanted);
+    ivf_store *store = ivf_store_open(source, room->group_bytes, false);
+    int32_t count = 0;
+    int rc = job.views == NULL || wanted == NULL || store == NULL ? MPIVF_FAILED : MPIVF_OK;
+    for (int32_t l = 0; rc == MPIVF_OK && l < room->resident; l++)
+        if (p->lists[l].n > 0)
+            wanted[count++] = l;
+    if (rc == MPIVF_OK)
+        rc = ivf_store_read(store, wanted, count, place_group, &job);
+    ivf_store_close(store);
+    ivf_free(wanted);
+    ivf_free((void *)job.views);
     return rc;
 }
 
-static int place_fragment(loading *job, int64_t f)
+int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+                      const ivf_postings_share *share, const ivf_postings_room *room, ivf_postings *postings)
 {
-    ivf_fragment *fragment = NULL;
-    int rc = ivf_fragment_open(job->index, &job->manifest->fragments[f], job->postings->nlist, job->manifest->code_size,
-                               &fragment);
-    job->fragment = fragment;
+    const ivf_store_source source = {.index = index,
+                                     .manifest = manifest,
+                                     .model = model,
+                                     .places = postings->places,
+                                     .from = share->from,
+                                     .to = share->to,
+                                     .lists = postings->lists,
+                                     .origin = postings->origin};
+    int rc = reserve(model, room->resident, postings);
     if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(job->postings->nlist, LISTS_OF_TASK), place_lists, job);
-    ivf_fragment_free(fragment);
-    return rc;
-}
-
-static int load(loading *job, int64_t from, int64_t to)
-{
-    ivf_postings *p = job->postings;
-    size_t row = (size_t)job->model->d * (size_t)ivf_team_size();
-    p->lists = ivf_new_zero((size_t)p->nlist, sizeof *p->lists);
-    job->filled = ivf_new_zero((size_t)p->nlist, sizeof *job->filled);
-    job->rows = ivf_new(row * ROWS_AT_ONCE, sizeof *job->rows);
-    job->shifted = ivf_new(row, sizeof *job->shifted);
-    if (p->lists == NULL || job->filled == NULL || job->rows == NULL || job->shifted == NULL)
-        return MPIVF_FAILED;
-    int rc = count_postings(job, from, to);
-    if (rc == MPIVF_OK)
-        rc = reserve(job);
-    if (rc == MPIVF_OK)
-        rc = find_origin(job);
-    for (int64_t f = from; rc == MPIVF_OK && f < to; f++)
-        rc = place_fragment(job, f);
-    for (int32_t l = 0; rc == MPIVF_OK && l < p->nlist; l++)
-        if (job->filled[l] != p->lists[l].n)
-            rc = refuse_change(job);
-    return rc;
-}
-
-int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf_model *model, int64_t from, int64_t to,
-                      ivf_postings *postings)
-{
-    *postings = (ivf_postings){.nlist = model->nlist, .block_size = ivf_codec_block_size(model->codec)};
-    loading job = {.index = index,
-                   .manifest = manifest,
-                   .model = model,
-                   .postings = postings,
-                   .residual = ivf_codec_is_residual(model->codec),
-                   .l2 = model->metric == IVF_L2};
-    int rc = load(&job, from, to);
-    ivf_free(job.filled);
-    ivf_free(job.rows);
-    ivf_free(job.shifted);
+        rc = read_resident(&source, room, postings);
+    if (rc == MPIVF_OK && room->resident < share->end) {
+        postings->store = ivf_store_open(&source, room->group_bytes, true);
+        rc = postings->store == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
     if (rc != MPIVF_OK)
         ivf_postings_free(postings);
     return rc;
@@ -238,7 +211,9 @@ int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf
 
 void ivf_postings_free(ivf_postings *postings)
 {
+    ivf_store_close(postings->store);
     ivf_free(postings->lists);
+    ivf_free(postings->places);
     ivf_free(postings->origin);
     ivf_free(postings->blocks);
     ivf_free(postings->terms);

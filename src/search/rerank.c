@@ -17,7 +17,7 @@
 #include "math/distance.h"
 #include "math/rows.h"
 
-enum { PIECE_BYTES = 16 << 20, PAIRS_OF_TASK = 256, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
+enum { PAIRS_OF_TASK = 256, DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
 
 /* A candidate whose vector this rank reads. */
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
 static int make_rooms(const ivf_ctx *ctx, rerank_run *r)
 {
     const size_t n = ivf_to_size(r->n);
-    r->piece = ivf_max_i64(1, ivf_min_i64(r->n, PIECE_BYTES / (int64_t)sizeof(float) / r->job->d));
+    r->piece = ivf_max_i64(1, ivf_min_i64(r->n, IVF_RERANK_PIECE / (int64_t)sizeof(float) / r->job->d));
     r->places = ivf_new(n, sizeof *r->places);
     r->pairs = ivf_new(n, sizeof *r->pairs);
     r->spare = ivf_new(n, sizeof *r->spare);

@@ -23,9 +23,9 @@ typedef struct {
 /* Collective. Rank 0's candidates found[nq][width], which elsewhere are overwritten, with the keys of math/distance.h
  * for their vectors, and the k best in order of (key, id) to rank 0's out[nq][k] (not looked at elsewhere). A
  * candidate's key is its vector's and the query's alone, so the outcome does not depend on the ranks. Memory:
- * IVF_RERANK_BYTES for each candidate and two pieces of 16 MiB; communication: 16 bytes for each to every rank, 4
- * back, and what ivf_vectors_locate needs. */
-enum { IVF_RERANK_BYTES = 16 + 8 + 32 + 4 + 40 };
+ * IVF_RERANK_BYTES for each candidate and two pieces of IVF_RERANK_PIECE; communication: 16 bytes for each to every
+ * rank, 4 back, and what ivf_vectors_locate needs. */
+enum { IVF_RERANK_BYTES = 16 + 8 + 32 + 4 + 40, IVF_RERANK_PIECE = 16 << 20 };
 int ivf_rerank_run(const ivf_ctx *ctx, const ivf_rerank *job, ivf_neighbor *found, ivf_neighbor *out);
 
 #endif

@@ -6,6 +6,9 @@
  * the sake of the bounds again. What is read less often is the larger of the two, a list's codes or a query's probe,
  * which decides; and queries that are too few for the threads are scanned by list, because their lists are more.
  *
+ * Lists that are not in memory are scanned by list, after those that are: each is read once for all queries of the
+ * batch, in the order of the file, while the group before is scanned.
+ *
  * A heap belongs to its query. By list it is shared by threads: offers take a lock, of which there are few because
  * offers are rare, and the bound is read without it, since an old one only lets a few postings more pass. The k
  * smallest (key, id) of a set do not depend on the order in which they came. */
@@ -50,7 +53,8 @@ static int scan_query(void *arg, int64_t query, int worker)
     for (int probe = 0; probe < scan->probes->nprobe; probe++) {
         ivf_scan_pair pair = {(int32_t)query, probe};
         ivf_scan_part part = {.pairs = &pair, .count = 1};
-        part.end = list_at(scan, query, probe, &part.list)->n;
+        part.view = list_at(scan, query, probe, &part.list);
+        part.end = part.view->n;
         fetch(scan, query, probe + 1);
         if (part.end > 0)
             ivf_scan_list(s, &part, mine);
@@ -69,8 +73,14 @@ typedef struct {
     int64_t room;
 } sorted_scan;
 
-/* The pairs of probes from .. to - 1, sorted by list, within a list by query. */
-static void sort_pairs(const sorted_scan *sorted, int from, int to)
+static bool takes_part(const ivf_list *list, bool in_memory)
+{
+    return list->n > 0 && (list->blocks != NULL) == in_memory;
+}
+
+/* The pairs of probes from .. to - 1 with the lists that are in memory, or with the others, sorted by list, within a
+ * list by query. */
+static void sort_pairs(const sorted_scan *sorted, int from, int to, bool in_memory)
 {
     const ivf_scan *scan = sorted->state->scan;
     const int32_t nlist = scan->postings->nlist;
@@ -80,13 +90,13 @@ static void sort_pairs(const sorted_scan *sorted, int from, int to)
         start[i] = 0;
     for (int64_t q = 0; q < scan->nq; q++)
         for (int p = from; p < to; p++)
-            if (list_at(scan, q, p, &l)->n > 0)
+            if (takes_part(list_at(scan, q, p, &l), in_memory))
                 start[l + 1]++;
     for (int32_t i = 0; i < nlist; i++)
         start[i + 1] += start[i];
     for (int64_t q = 0; q < scan->nq; q++)
         for (int p = from; p < to; p++)
-            if (list_at(scan, q, p, &l)->n > 0)
+            if (takes_part(list_at(scan, q, p, &l), in_memory))
                 sorted->pairs[start[l]++] = (ivf_scan_pair){(int32_t)q, p};
     for (int32_t i = nlist; i > 0; i--)
         start[i] = start[i - 1];
@@ -108,19 +118,15 @@ static int add_part(sorted_scan *sorted, const ivf_scan_part *part)
 }
 
 /* Tasks of a size that the team can share: slices of long lists, some of a list's many queries. */
-static int make_parts(sorted_scan *sorted)
+static int add_list(sorted_scan *sorted, int32_t l, const ivf_list *view)
 {
-    const ivf_postings *postings = sorted->state->scan->postings;
     int rc = MPIVF_OK;
-    sorted->count = 0;
-    for (int32_t l = 0; l < postings->nlist; l++) {
-        for (int64_t pair = sorted->start[l]; pair < sorted->start[l + 1]; pair += IVF_SCAN_PAIRS) {
-            ivf_scan_part part = {.list = l, .pairs = sorted->pairs + pair};
-            part.count = (int)ivf_min_i64(IVF_SCAN_PAIRS, sorted->start[l + 1] - pair);
-            for (; rc == MPIVF_OK && part.first < postings->lists[l].n; part.first = part.end) {
-                part.end = ivf_min_i64(part.first + SLICE, postings->lists[l].n);
-                rc = add_part(sorted, &part);
-            }
+    for (int64_t pair = sorted->start[l]; pair < sorted->start[l + 1]; pair += IVF_SCAN_PAIRS) {
+        ivf_scan_part part = {.list = l, .view = view, .pairs = sorted->pairs + pair};
+        part.count = (int)ivf_min_i64(IVF_SCAN_PAIRS, sorted->start[l + 1] - pair);
+        for (; rc == MPIVF_OK && part.first < view->n; part.first = part.end) {
+            part.end = ivf_min_i64(part.first + SLICE, view->n);
+            rc = add_part(sorted, &part);
         }
     }
     return rc;
@@ -143,11 +149,44 @@ static int aim_queries(void *arg, int64_t task, int worker)
     return MPIVF_OK;
 }
 
+/* Lists in memory. */
 static int scan_probes(sorted_scan *sorted, int from, int to)
 {
-    sort_pairs(sorted, from, to);
-    int rc = make_parts(sorted);
+    const ivf_postings *postings = sorted->state->scan->postings;
+    int rc = MPIVF_OK;
+    sort_pairs(sorted, from, to, true);
+    sorted->count = 0;
+    for (int32_t l = 0; rc == MPIVF_OK && l < postings->nlist; l++)
+        rc = add_list(sorted, l, &postings->lists[l]);
     return rc == MPIVF_OK ? ivf_team_run(sorted->count, scan_part, sorted) : rc;
+}
+
+static int scan_group(void *arg, ivf_store *store, const ivf_reader_job *group)
+{
+    sorted_scan *sorted = arg;
+    const ivf_list *views = NULL;
+    int rc = ivf_store_arrange(store, group, &views);
+    sorted->count = 0;
+    for (int32_t i = 0; rc == MPIVF_OK && i < group->count; i++)
+        rc = add_list(sorted, group->lists[i], &views[i]);
+    return rc == MPIVF_OK ? ivf_team_run(sorted->count, scan_part, sorted) : rc;
+}
+
+/* Lists that are read for it: each once, for all of its queries. */
+static int scan_stored(sorted_scan *sorted)
+{
+    const ivf_postings *postings = sorted->state->scan->postings;
+    int32_t *wanted = ivf_new((size_t)postings->nlist, sizeof *wanted);
+    int32_t count = 0;
+    if (wanted == NULL)
+        return MPIVF_FAILED;
+    sort_pairs(sorted, 0, sorted->state->scan->probes->nprobe, false);
+    for (int32_t l = 0; l < postings->nlist; l++)
+        if (sorted->start[l + 1] > sorted->start[l])
+            wanted[count++] = l;
+    const int rc = ivf_store_read(postings->store, wanted, count, scan_group, sorted);
+    ivf_free(wanted);
+    return rc;
 }
 
 static int scan_by_list(ivf_scan_state *s)
@@ -169,6 +208,8 @@ static int scan_by_list(ivf_scan_state *s)
         rc = scan_probes(&sorted, 0, 1);
     if (rc == MPIVF_OK && nprobe > 1)
         rc = scan_probes(&sorted, 1, nprobe);
+    if (rc == MPIVF_OK && scan->postings->store != NULL)
+        rc = scan_stored(&sorted);
     for (int i = 0; i < IVF_SCAN_LOCKS; i++)
         (void)pthread_mutex_destroy(&locks[i]);
     s->locks = NULL;
@@ -235,6 +276,8 @@ static bool choose_by_list(const ivf_scan_state *s, int64_t scanned)
 {
     const ivf_scan *scan = s->scan;
     const int64_t pairs = scan->nq * scan->probes->nprobe;
+    if (scan->postings->store != NULL)
+        return true;
     if (scan->order != IVF_SCAN_AUTO)
         return scan->order == IVF_SCAN_BY_LIST;
     if (scan->nq < (int64_t)QUERIES_PER_WORKER * ivf_team_size() && ivf_team_size() > 1)

@@ -9,7 +9,7 @@
 #include "search/postings.h"
 #include "search/probe.h"
 
-/* In which order queries meet lists. */
+/* In which order queries meet lists; those that are not in memory meet them by list. */
 typedef enum {
     IVF_SCAN_AUTO,     /* whichever reads less memory */
     IVF_SCAN_BY_LIST,  /* a list is scanned for all queries that look into it */

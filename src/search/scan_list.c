@@ -62,17 +62,17 @@ static double distance_to_list(const ivf_scan_state *s, ivf_scan_pair pair, int3
     return (double)ivf_l2_sqr(query_of(s, pair.query), centroid, model->d);
 }
 
-static aim aim_at(const ivf_scan_state *s, ivf_scan_pair pair, int32_t list, const ivf_probe *probe)
+static aim aim_at(const ivf_scan_state *s, ivf_scan_pair pair, const ivf_scan_part *part, const ivf_probe *probe)
 {
     enum { DECODING = 16 };
-    const ivf_list *l = &s->scan->postings->lists[list];
+    const ivf_list *l = part->view;
     const double radius = (double)l->radius;
     const double norm = (double)probe->norm;
     const double shift = (double)l->shift;
     double rounding = 2 * norm * radius + (double)probe->size;
     double base = 0;
     if (s->scan->model->metric == IVF_L2) {
-        base = distance_to_list(s, pair, list, probe);
+        base = distance_to_list(s, pair, part->list, probe);
         rounding = s->epsilon * (rounding + base + radius * radius + 2 * shift * radius) +
                    DECODING * 0x1p-24 * s->extent * (sqrt(base) + radius + shift + norm);
     } else {
@@ -195,7 +195,7 @@ static void choose(choice *c, const float *low, int64_t n)
 static void scan_chunk(const ivf_scan_state *s, const ivf_scan_part *part, ivf_scan_worker *worker, const aim *aims,
                        int first_pair, int64_t first)
 {
-    const ivf_list *list = &s->scan->postings->lists[part->list];
+    const ivf_list *list = part->view;
     const int64_t n = ivf_min_i64(IVF_SCAN_CHUNK, part->end - first);
     const void *probes[IVF_SCAN_QUERIES];
     float base[IVF_SCAN_QUERIES];
@@ -231,7 +231,7 @@ void ivf_scan_list(const ivf_scan_state *state, const ivf_scan_part *part, ivf_s
 {
     aim aims[IVF_SCAN_PAIRS];
     for (int i = 0; i < part->count; i++)
-        aims[i] = aim_at(state, part->pairs[i], part->list, probe_of(state, part->pairs[i].query, worker));
+        aims[i] = aim_at(state, part->pairs[i], part, probe_of(state, part->pairs[i].query, worker));
     for (int64_t first = part->first; first < part->end; first += IVF_SCAN_CHUNK)
         for (int pair = 0; pair < part->count; pair += IVF_SCAN_QUERIES)
             scan_chunk(state, part, worker, aims, pair, first);

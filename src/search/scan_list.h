@@ -46,7 +46,8 @@ typedef struct {
 
 /* Postings first to end - 1 of a list (first a multiple of IVF_SCAN_BLOCK) against pairs[count]. */
 typedef struct {
-    int32_t list;
+    int32_t list;         /* its number */
+    const ivf_list *view; /* where it is, borrowed */
     int64_t first;
     int64_t end;
     const ivf_scan_pair *pairs;

@@ -1,9 +1,9 @@
 /* Searching a committed index, for the search command and for recall checks.
  *
- * Every rank holds the model and its share of the fragments (search/postings.h). Queries go through in batches whose
- * size depends on nprobe and k alone: the ranks rank the centroids of a part of the batch each and exchange the lists
- * (search/probe.h), every rank scans those lists in its own fragments (search/scan.h), and a tree over the ranks merges
- * what they found (search/merge.h).
+ * Every rank holds the model and its share of the postings, or what there is room for of it (search/postings.h).
+ * Queries go through in batches whose size depends on nprobe and k alone: the ranks rank the centroids of a part of the
+ * batch each and exchange the lists (search/probe.h), every rank scans those lists in its own fragments
+ * (search/scan.h), and a tree over the ranks merges what they found (search/merge.h).
  *
  * Why the bytes cannot depend on the number of ranks or threads: lists are ranked in fixed blocks of queries, a
  * posting's key depends on the query, the model and its code alone, and of all (key, id) the k smallest win.
@@ -13,16 +13,19 @@
  * batch those of its three steps; two sums of 8 bytes. */
 #include "search/searcher.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "math/panels.h"
+#include "search/budget.h"
 #include "search/descend.h"
 #include "search/merge.h"
 #include "search/postings.h"
@@ -31,15 +34,18 @@
 #include "search/rerank.h"
 #include "search/scan.h"
 
-enum { BATCH_BYTES = 64 << 20, BATCH_STEP = 32 };
+enum { BATCH_STEP = 32 };
 
 struct ivf_searcher {
     ivf_manifest *manifest;
     ivf_model *model;
     ivf_panels *centroids;
     ivf_descent *descent; /* NULL: the lists have no tree */
+    char *index;          /* its folder, owned */
     ivf_postings postings;
     ivf_vectors *vectors; /* NULL: not asked for */
+    bool is_limited;      /* its memory is */
+    int64_t batch_bytes;  /* of a batch of queries; the same on every rank */
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
@@ -56,26 +62,47 @@ static int check_model(const char *index, const ivf_manifest *manifest, const iv
                     ivf_metric_name(manifest->metric), manifest->code_size);
 }
 
-/* What the share takes in memory. */
-static int check_memory(const ivf_searcher *s, const ivf_searcher_options *options, int64_t from, int64_t to)
+static void say_budget(const ivf_budget *budget, const ivf_postings_share *share)
 {
     char needed[24];
-    char allowed[24];
-    int64_t bytes = ivf_memory_resident() + options->beside + BATCH_BYTES;
-    for (int64_t f = from; f < to; f++)
-        bytes += s->manifest->fragments[f].bytes;
-    if (bytes <= options->memory)
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_USAGE,
-                    "this rank's share of the index needs %s, --memory allows %s; use more ranks or memory",
-                    ivf_text_bytes((double)bytes, needed), ivf_text_bytes((double)options->memory, allowed));
+    if (budget->room.resident < share->end)
+        ivf_info(
+            "%d of %d lists are held in memory, the others are read as they are probed; memory of a rank, at most: %s",
+            budget->room.resident > share->first ? budget->room.resident - share->first : 0, share->end - share->first,
+            ivf_text_bytes((double)budget->needed, needed));
+    else
+        ivf_debug("memory of a rank, at most: %s", ivf_text_bytes((double)budget->needed, needed));
+}
+
+static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
+{
+    ivf_budget budget;
+    const ivf_postings_share share = ivf_postings_share_of(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx));
+    int rc = ivf_postings_find(index, s->manifest, s->model, &share, &s->postings);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_memory_trim();
+    ivf_budget_input in = {.manifest = s->manifest,
+                           .model = s->model,
+                           .share = &share,
+                           .postings = &s->postings,
+                           .memory = options->memory,
+                           .held = (options->held > 0 ? options->held : ivf_memory_resident()) + options->beside,
+                           .ranks = ivf_ctx_size(ctx)};
+    if (s->vectors != NULL)
+        in.held += (int64_t)2 * IVF_RERANK_PIECE;
+    rc = ivf_budget_find(&in, &budget);
+    if (rc != MPIVF_OK)
+        return rc;
+    s->is_limited = options->memory > 0;
+    s->batch_bytes = budget.batch_bytes;
+    say_budget(&budget, &share);
+    return ivf_postings_load(index, s->manifest, s->model, &share, &budget.room, &s->postings);
 }
 
 /* Local. What this rank needs of its own. */
 static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
 {
-    int64_t from = 0;
-    int64_t to = 0;
     int rc = check_model(index, s->manifest, s->model);
     if (rc == MPIVF_OK && s->manifest->rows == 0)
         rc = ivf_fail(MPIVF_USAGE, "%s holds a model and no rows; mpivf build --model makes an index with it", index);
@@ -86,12 +113,15 @@ static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_
         s->descent = ivf_descent_new(s->model, s->centroids);
     if (s->centroids == NULL || (s->model->tree.levels > 1 && s->descent == NULL))
         return MPIVF_FAILED;
-    ivf_postings_share(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx), &from, &to);
-    if (options->memory > 0)
-        rc = check_memory(s, options, from, to);
-    if (rc != MPIVF_OK)
-        return rc;
-    return ivf_postings_load(index, s->manifest, s->model, from, to, &s->postings);
+    return load_lists(ctx, index, options, s);
+}
+
+/* Collective. Ranks may have room for batches of different sizes. */
+static void agree_on_batches(const ivf_ctx *ctx, ivf_searcher *s)
+{
+    int64_t least = -s->batch_bytes;
+    ivf_allmax_i64(ctx, &least, 1);
+    s->batch_bytes = -least;
 }
 
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
@@ -105,13 +135,18 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
         ivf_free(s);
         return rc;
     }
-    rc = ivf_manifest_open(ctx, index, &s->manifest);
+    s->index = ivf_text_copy(index); /* lists are read from it as long as the searcher lives */
+    rc = ivf_agree(ctx, s->index == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_open(ctx, index, &s->manifest);
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
     if (rc == MPIVF_OK && options != NULL && options->vectors)
         rc = ivf_vectors_open(ctx, s->manifest, &s->vectors);
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, load_share(ctx, index, options == NULL ? &no_limit : options, s));
+        rc = ivf_agree(ctx, load_share(ctx, s->index, options == NULL ? &no_limit : options, s));
+    if (rc == MPIVF_OK)
+        agree_on_batches(ctx, s);
     if (rc == MPIVF_OK)
         *searcher = s;
     else
@@ -129,7 +164,17 @@ void ivf_searcher_close(ivf_searcher *searcher)
     ivf_panels_free(searcher->centroids);
     ivf_model_free(searcher->model);
     ivf_manifest_free(searcher->manifest);
+    ivf_free(searcher->index);
     ivf_free(searcher);
+}
+
+int32_t ivf_searcher_lists_on_disk(const ivf_searcher *searcher)
+{
+    const ivf_postings *p = &searcher->postings;
+    int32_t lists = 0;
+    for (int32_t l = 0; l < p->nlist; l++)
+        lists += p->lists[l].n > 0 && p->lists[l].blocks == NULL;
+    return lists;
 }
 
 const ivf_manifest *ivf_searcher_manifest(const ivf_searcher *searcher)
@@ -161,13 +206,22 @@ typedef struct {
     int64_t scanned;
 } search_run;
 
-static int64_t choose_batch(const ivf_model *model, int64_t nq, const ivf_search_params *params)
+static int choose_batch(const ivf_searcher *s, int64_t nq, const ivf_search_params *params, int64_t *batch)
 {
-    int64_t neighbors = ivf_max_i64(params->k, params->rerank) * 2 * (int64_t)sizeof(ivf_neighbor);
-    int64_t query_bytes = (int64_t)params->nprobe * 8 + neighbors + params->rerank * (int64_t)IVF_RERANK_BYTES +
-                          ivf_to_i64(ivf_scan_query_bytes(model, params->nprobe));
-    int64_t fitting = BATCH_BYTES / query_bytes / BATCH_STEP * BATCH_STEP;
-    return ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
+    const int64_t neighbors = ivf_max_i64(params->k, params->rerank) * 2 * (int64_t)sizeof(ivf_neighbor);
+    const int64_t query_bytes = (int64_t)params->nprobe * 8 + neighbors + params->rerank * (int64_t)IVF_RERANK_BYTES +
+                                ivf_to_i64(ivf_scan_query_bytes(s->model, params->nprobe));
+    const int64_t fitting = s->batch_bytes / query_bytes / BATCH_STEP * BATCH_STEP;
+    char least[24];
+    char room[24];
+    *batch = ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
+    if (!s->is_limited || *batch * query_bytes <= s->batch_bytes)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE,
+                    "%d neighbours from %d lists take %s for %" PRId64 " queries, for which --memory leaves %s; use a "
+                    "larger one, or a smaller --k or --nprobe",
+                    params->k, params->nprobe, ivf_text_bytes((double)(*batch * query_bytes), least), *batch,
+                    ivf_text_bytes((double)s->batch_bytes, room));
 }
 
 /* What the searcher was not opened for, or the index does not have. */
@@ -190,9 +244,10 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     const ivf_model *model = run->searcher->model;
     run->params = params;
     run->width = params->rerank > 0 ? params->rerank : params->k;
-    run->batch = choose_batch(model, nq, params);
     run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
     int rc = check_params(run->searcher, params);
+    if (rc == MPIVF_OK)
+        rc = choose_batch(run->searcher, nq, params, &run->batch);
     if (rc == MPIVF_OK)
         rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->queries);
     run->whole.x = run->queries.x;

@@ -34,15 +34,20 @@ typedef struct {
 typedef struct {
     int64_t memory; /* bytes that a rank may take, all of the process included; 0: no limit */
     int64_t beside; /* of them, what the caller will hold: queries, neighbours */
+    int64_t held;   /* of them, what the process holds before lists are read; 0: measured */
     bool vectors;   /* searches will ask for re-ranking */
 } ivf_searcher_options;
 
-/* Collective. Opens the newest version and loads this rank's share of it (spread by bytes). NULL options: no limit.
- * MPIVF_USAGE when the limit is less than what is needed; MPIVF_BAD_INPUT when vectors are wanted and their files are
- * not what was indexed (search/vectors.h). */
+/* Collective. Opens the newest version and loads this rank's share of it (spread by bytes); with a limit as much as it
+ * allows (search/budget.h), the rest is read as it is probed, from files that must stay. NULL options: no limit.
+ * MPIVF_USAGE, with what would fit, when the limit is less than what is needed; MPIVF_BAD_INPUT when vectors are wanted
+ * and their files are not what was indexed (search/vectors.h). */
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
                       ivf_searcher **searcher);
 void ivf_searcher_close(ivf_searcher *searcher);
+
+/* Local. Lists of this rank's share that are read when they are probed. */
+int32_t ivf_searcher_lists_on_disk(const ivf_searcher *searcher);
 
 /* Local. Borrowed from the searcher; the vectors NULL unless they were asked for. */
 ivf_vectors *ivf_searcher_vectors(const ivf_searcher *searcher);

@@ -28,7 +28,7 @@ reserved() {
 ^io/	(^|[^A-Za-z0-9_])(H5[A-Z]+[a-z_]|<hdf5[_a-z]*\.h>)	HDF5
 ^math/	(^|[^A-Za-z0-9_])(cblas_|openblas_|LAPACKE?_|[sd](gesdd|syevd)_|<cblas\.h>|<lapacke\.h>)	BLAS
 ^math/	(^|[^A-Za-z0-9_])(_mm[0-9]*_|__m(128|256|512)|<[a-z]+intrin\.h>)	SIMD
-^(base/team\.c:|io/stream\.c:|build/publisher\.c:|comm/watchdog\.c:)	(^|[^A-Za-z0-9_])pthread_create[ \t]*\(	threads
+^(base/team\.c:|io/stream\.c:|search/fetch\.c:|build/publisher\.c:|comm/watchdog\.c:)	(^|[^A-Za-z0-9_])pthread_create[ \t]*\(	threads
 ^cli/	(^|[^A-Za-z0-9_])(v?printf[ \t]*\(|puts[ \t]*\(|putchar|stdout)	printing to stdout
 ^(cli/|base/stop\.c:)	(^|[^A-Za-z0-9_])(_?exit|_Exit|quick_exit)[ \t]*\(	exit
 ^(cli/|base/numbers\.c:|comm/context\.c:)	(^|[^A-Za-z0-9_])abort[ \t]*\(	abort

@@ -72,7 +72,9 @@ def read_manifest(index):
     path = os.path.join(index, "manifests", names[-1])
     lines = open(path, encoding="utf-8").read()
     manifest = json.loads(lines)
-    assert manifest["format"] == "mpivf manifest" and manifest["format_version"] == 1
+    assert manifest["format"] == "mpivf manifest" and manifest["layout"] in ("rows", "lists")
+    assert manifest["format_version"] == (2 if manifest["layout"] == "lists" else 1)
+    assert ("compacted" in manifest) == (manifest["layout"] == "lists")
     assert names[-1] == "%06d.json" % manifest["version"], names
     # The checksum is that of the rest, without white space between the tokens.
     rest = re.sub(r'(?m)^ "checksum": "[0-9a-f]{16}",?\n', "", lines)
@@ -88,11 +90,16 @@ def check_conservation(m, rows):
     assert m["postings"] + sum(m["skipped"].values()) == m["rows"]
     assert set(m["skipped"]) == set(REASONS.values())
     assert len(m["list_sizes"]) == m["nlist"]
+    by_lists = m["layout"] == "lists"
     first = 0
     for number, fragment in enumerate(m["fragments"]):
-        assert fragment["number"] == number and fragment["first_row"] == first
+        assert fragment["number"] == number and fragment["first_list" if by_lists else "first_row"] == first
         assert fragment["postings"] + sum(fragment["skipped"].values()) == fragment["rows"]
-        first += fragment["rows"]
+        if by_lists:
+            assert fragment["lists"] >= 1 and (number == 0 or sum(fragment["skipped"].values()) == 0)
+            assert fragment["postings"] == sum(m["list_sizes"][first : first + fragment["lists"]])
+        first += fragment["lists" if by_lists else "rows"]
+    assert first == (m["nlist"] if by_lists else m["rows"])
     total = sum(int(f["digest_in"], 16) for f in m["fragments"]) % 2**64
     assert m["digest_in"] == m["digest_out"] == "%016x" % total
     assert "IVF%d" % m["nlist"] in m["factory"].split(",")
@@ -224,28 +231,34 @@ def check_codes(model, m, x, lists, codes):
 
 
 def check_fragment(index, m, model, record, rows, ids):
-    x = rows[record["first_row"] : record["first_row"] + record["rows"]]
-    own = ids[record["first_row"] : record["first_row"] + record["rows"]]
+    """The sizes of all lists in the fragment, and the numbers of its rows."""
+    by_lists = m["layout"] == "lists"
+    base = 0 if by_lists else record["first_row"]
+    first_list, count = (record["first_list"], record["lists"]) if by_lists else (0, m["nlist"])
+    x = rows if by_lists else rows[base : base + record["rows"]]
+    own = ids if by_lists else ids[base : base + record["rows"]]
     with open_file(index, "fragments", record["id"], record["bytes"], record["checksum"]) as file:
         assert text(file, "format") == "mpivf fragment" and file.attrs["format_version"] == 1
-        assert file.attrs["first_row"] == record["first_row"] and file.attrs["rows"] == record["rows"]
+        for name in ("first_list", "lists", "rows") if by_lists else ("first_row", "rows"):
+            assert file.attrs[name] == record[name]
         n, bad = record["postings"], sum(record["skipped"].values())
-        offsets = array(file, "list_offsets", "<u8", (m["nlist"] + 1,)).astype("i8")
+        offsets = array(file, "list_offsets", "<u8", (count + 1,)).astype("i8")
         listed = array(file, "ids", "<u8", (n,))
         codes = array(file, "codes", "u1", (n, m["code_size"]))
-        lost = array(file, "skipped/rows", "<u8", (bad,)).astype("i8") - record["first_row"]
+        lost = array(file, "skipped/rows", "<u8", (bad,)).astype("i8") - base
         lost_ids = array(file, "skipped/ids", "<u8", (bad,))
         reasons = array(file, "skipped/reasons", "u1", (bad,))
-        sums = array(file, "list_checksums", "<u8", (m["nlist"],))
+        sums = array(file, "list_checksums", "<u8", (count,))
     assert offsets[0] == 0 and offsets[-1] == n and (np.diff(offsets) >= 0).all()
-    assert digest(own) == record["digest_in"], "digest of the ids read"
+    assert by_lists or digest(own) == record["digest_in"], "digest of the ids read"
     assert digest(np.concatenate([listed, lost_ids])) == record["digest_out"] == record["digest_in"]
     position = {int(value): i for i, value in enumerate(own)}
     places = np.array([position[int(value)] for value in listed], "i8")
     assert (own[lost] == lost_ids).all()
-    assert sorted(np.concatenate([places, lost]).tolist()) == list(range(len(x))), "rows are lost or doubled"
-    lists = np.repeat(np.arange(m["nlist"]), np.diff(offsets))
-    for l in range(m["nlist"]):
+    held = sorted(np.concatenate([places, lost]).tolist())
+    assert by_lists or held == list(range(len(x))), "rows are lost or doubled"
+    lists = np.repeat(first_list + np.arange(count), np.diff(offsets))
+    for l in range(count):
         own_bytes = [part[offsets[l] : offsets[l + 1]].tobytes() for part in (listed, codes)]
         assert "%016x" % sums[l] == xxh3(b"".join(own_bytes)), f"list {l}: checksum"
         assert (np.diff(places[offsets[l] : offsets[l + 1]]) > 0).all(), f"list {l} is not in the order of the rows"
@@ -260,7 +273,9 @@ def check_fragment(index, m, model, record, rows, ids):
         usable = (usable.astype("f8") @ model["rotation"].T.astype("f8")).astype("f4")
     check_lists(model, m, usable, lists)
     check_codes(model, m, usable, lists, codes)
-    return np.diff(offsets)
+    sizes = np.zeros(m["nlist"], "i8")
+    sizes[first_list : first_list + count] = np.diff(offsets)
+    return sizes, [base + row for row in held]
 
 
 def main():
@@ -270,9 +285,11 @@ def main():
     check_conservation(m, rows)
     check_tuning(m)
     model = read_model(index, m)
-    sizes = sum(check_fragment(index, m, model, record, rows, ids) for record in m["fragments"])
-    assert sizes.tolist() == m["list_sizes"]
-    assert len(m["fragments"]) == len(glob.glob(os.path.join(index, "fragments", "*")))
+    found = [check_fragment(index, m, model, record, rows, ids) for record in m["fragments"]]
+    assert sum(sizes for sizes, _ in found).tolist() == m["list_sizes"]
+    assert sorted(row for _, held in found for row in held) == list(range(len(rows))), "rows are lost or doubled"
+    if m["layout"] == "rows":
+        assert len(m["fragments"]) == len(glob.glob(os.path.join(index, "fragments", "*")))
     print(f"{index}: {m['factory']}, {m['metric']}: {len(m['fragments'])} fragments, {m['postings']} postings: right")
 
 

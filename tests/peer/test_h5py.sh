@@ -37,6 +37,12 @@ ranks 3 "$MPIVF" build index.ids --quiet --input rows.fbin --ids ids.npy --facto
     >/dev/null 2>&1
 "${check[@]}" index.ids rows.fbin ids.npy
 
+# The same, compacted.
+ranks 2 "$MPIVF" compact index.ids --quiet --fragment-bytes 40000 >/dev/null
+"${check[@]}" index.ids rows.fbin ids.npy
+ranks 2 "$MPIVF" compact index.ids --quiet --single-file >/dev/null
+"${check[@]}" index.ids rows.fbin ids.npy
+
 # The checker finds damage, or the above would say nothing.
 "$python" - index.l2.IVF32,SQ8 <<'PY'
 import glob, h5py, sys

@@ -24,7 +24,9 @@ static void check_shares(const int64_t *bytes, int64_t count, int size)
         int64_t from = -1;
         int64_t to = -1;
         int64_t held = 0;
-        ivf_postings_share(&manifest, rank, size, &from, &to);
+        const ivf_postings_share share = ivf_postings_share_of(&manifest, rank, size);
+        from = share.from;
+        to = share.to;
         ck_assert_int_eq(from, next);
         ck_assert_int_ge(to, from);
         for (int64_t f = from; f < to; f++)
@@ -62,7 +64,9 @@ START_TEST(even_fragments_are_spread_evenly)
     for (int64_t rank = 0; rank < 4; rank++) {
         int64_t from = -1;
         int64_t to = -1;
-        ivf_postings_share(&manifest, (int)rank, 4, &from, &to);
+        const ivf_postings_share share = ivf_postings_share_of(&manifest, (int)rank, 4);
+        from = share.from;
+        to = share.to;
         ck_assert_int_eq(from, 3 * rank);
         ck_assert_int_eq(to, 3 * rank + 3);
     }

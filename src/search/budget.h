@@ -1,0 +1,28 @@
+/* How much of a rank's share of an index is held in memory, by formulas that stand beside what they count. */
+#ifndef IVF_SEARCH_BUDGET_H
+#define IVF_SEARCH_BUDGET_H
+
+#include "search/postings.h"
+
+typedef struct {
+    const ivf_manifest *manifest;
+    const ivf_model *model;
+    const ivf_postings_share *share;
+    const ivf_postings *postings; /* as ivf_postings_find leaves them */
+    int64_t memory;               /* bytes that the rank may take; 0: no limit */
+    int64_t held;                 /* that it takes now, and that the caller will take */
+    int ranks;
+} ivf_budget_input;
+
+typedef struct {
+    ivf_postings_room room;
+    int64_t batch_bytes; /* of a batch of queries */
+    int64_t needed;      /* bytes that the rank takes at most */
+} ivf_budget;
+
+/* Local. Without a limit, or where the share fits, all lists are in memory; else as many as a quarter for batches of
+ * queries and a quarter for what is read leave room for, the first ones. MPIVF_USAGE, with what would fit, where the
+ * limit does not even do for the longest list. */
+int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget);
+
+#endif
