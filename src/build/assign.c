@@ -36,6 +36,7 @@ typedef struct {
     uint64_t *ids;    /* [fragment_rows] */
     uint8_t *reasons; /* [fragment_rows] */
     uint8_t *codes;   /* [fragment_rows][code_size] */
+    uint8_t *vectors; /* [fragment_rows][bytes of a kept one] */
 } assign_state;
 
 static int open_work(assign_state *s)
@@ -46,7 +47,8 @@ static int open_work(assign_state *s)
     s->ids = ivf_new(rows, sizeof *s->ids);
     s->reasons = ivf_new(rows, 1);
     s->codes = ivf_new(rows, plan->code_size);
-    if (s->list == NULL || s->ids == NULL || s->reasons == NULL || s->codes == NULL)
+    s->vectors = ivf_new(rows, ivf_kept_bytes(plan->kept));
+    if (s->list == NULL || s->ids == NULL || s->reasons == NULL || s->codes == NULL || s->vectors == NULL)
         return MPIVF_FAILED;
     const ivf_needs_pieces *planned = &s->build->needs.pieces;
     s->block_rows = planned->block_rows;
@@ -58,8 +60,9 @@ static int open_work(assign_state *s)
     s->stream = ivf_stream_open(s->build->dataset, s->block_rows, s->depth);
     if (s->stream == NULL)
         return ivf_error_last()->code;
-    s->publisher = ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected,
-                                      &(ivf_publisher_room){plan->factory.nlist, plan->code_size, (int64_t)rows});
+    s->publisher =
+        ivf_publisher_open(s->build->config->index, s->build->folder, s->build->expected,
+                           &(ivf_publisher_room){plan->factory.nlist, plan->code_size, plan->kept, (int64_t)rows});
     return s->publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
@@ -107,6 +110,7 @@ static int close_work(assign_state *s, int rc, double worked)
     ivf_stream_close(s->stream);
     ivf_encoder_free(s->encoder);
     ivf_shared_free(s->packed);
+    ivf_free(s->vectors);
     ivf_free(s->codes);
     ivf_free(s->reasons);
     ivf_free(s->ids);
@@ -140,7 +144,10 @@ static int judge_rows(assign_state *s, int64_t first_row, const uint8_t *reasons
 static int take_block(assign_state *s, const ivf_stream_block *block, int64_t at)
 {
     size_t code_size = s->build->plan.code_size;
+    const ivf_keeping kept = s->build->plan.kept;
     int rc = ivf_ids_read(s->build->ids, block->first, block->n, s->ids + at);
+    if (rc == MPIVF_OK && kept.d > 0) /* before the encoder changes them */
+        ivf_kept_put(kept, block->x, block->n, s->vectors + (size_t)at * ivf_kept_bytes(kept));
     if (rc == MPIVF_OK)
         rc = ivf_encoder_run(s->encoder, block->x, block->n, s->list + at, s->reasons + at,
                              s->codes + (size_t)at * code_size);
@@ -181,6 +188,7 @@ static int64_t count_skipped(const assign_state *s, int64_t rows)
 /* A counting sort: offsets from counts, then each posting to its place; within a list the order of the rows stays. */
 static void sort_into_lists(const assign_state *s, int64_t first_row, int64_t rows, ivf_fragment *f)
 {
+    const size_t size = ivf_kept_bytes(f->kept);
     int64_t skipped = 0;
     for (int64_t i = 0; i < rows; i++)
         if (s->list[i] >= 0)
@@ -199,6 +207,8 @@ static void sort_into_lists(const assign_state *s, int64_t first_row, int64_t ro
         uint64_t at = f->offsets[s->list[i]]++;
         f->ids[at] = s->ids[i];
         memcpy(f->codes + at * f->code_size, s->codes + (size_t)i * f->code_size, f->code_size);
+        if (size > 0)
+            memcpy(f->vectors + at * size, s->vectors + (size_t)i * size, size);
     }
     /* Each offset has moved to its list's end, which is where the next list starts. */
     memmove(f->offsets + 1, f->offsets, (size_t)f->nlist * sizeof *f->offsets);
@@ -245,10 +255,11 @@ int64_t ivf_assign_block_rows(const ivf_plan *plan, const ivf_nearest_way *way, 
 
 int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows)
 {
-    const int64_t staged = rows * (int64_t)(sizeof(int32_t) + sizeof(uint64_t) + 1 + plan->code_size);
+    const int64_t kept = rows * (int64_t)ivf_kept_bytes(plan->kept);
+    const int64_t staged = rows * (int64_t)(sizeof(int32_t) + sizeof(uint64_t) + 1 + plan->code_size) + kept;
     const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
-    return staged + IVF_PUBLISHER_HELD * ivf_fragment_memory(plan->factory.nlist, plan->code_size, rows) + records +
-           8 * (int64_t)plan->factory.nlist;
+    const int64_t fragment = ivf_fragment_memory(plan->factory.nlist, plan->code_size, rows) + kept;
+    return staged + IVF_PUBLISHER_HELD * fragment + records + 8 * (int64_t)plan->factory.nlist;
 }
 
 int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build)

@@ -38,13 +38,15 @@ typedef struct {
     int32_t assign_probes[IVF_LEVELS]; /* of each upper level, for IVF_NEAREST_TREE; 0: the usual */
     double tolerance;
     double checkpoint_interval; /* seconds between checkpoints of training, at least; 0: after every step */
-    bool skip_bad_rows;         /* else the first one fails the build */
-    bool replace;               /* an index that exists gets a new version */
-    bool restart;               /* unfinished builds of the index are thrown away */
-    int64_t memory;             /* bytes that a rank may take; 0: no limit. Changes no byte of the result */
-    bool train_only;            /* the version is a model, without rows */
-    struct ivf_given *given;    /* what was trained elsewhere (build/given.h); borrowed, its model is taken; or NULL */
-    const json_t *config;       /* the effective options, for the manifest; borrowed; same on every rank */
+    bool keeps_vectors;         /* beside the codes, as keep_type: IVF_F32 or IVF_F16 */
+    ivf_element keep_type;
+    bool skip_bad_rows;      /* else the first one fails the build */
+    bool replace;            /* an index that exists gets a new version */
+    bool restart;            /* unfinished builds of the index are thrown away */
+    int64_t memory;          /* bytes that a rank may take; 0: no limit. Changes no byte of the result */
+    bool train_only;         /* the version is a model, without rows */
+    struct ivf_given *given; /* what was trained elsewhere (build/given.h); borrowed, its model is taken; or NULL */
+    const json_t *config;    /* the effective options, for the manifest; borrowed; same on every rank */
 } ivf_build_config;
 
 typedef struct {

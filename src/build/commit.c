@@ -139,6 +139,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
                       .metric = plan->metric,
                       .factory = plan->factory,
                       .code_size = plan->code_size,
+                      .kept = plan->kept,
                       .rows = build->config->train_only ? 0 : plan->rows,
                       .list_sizes = build->list_sizes,
                       .fragment_count = plan->fragments,

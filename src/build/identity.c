@@ -67,14 +67,15 @@ json_t *ivf_identity_describe(const ivf_build_state *build)
     char factory[64];
     ivf_factory_text(&plan->factory, factory);
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:i, s:s, s:s, s:[i, i], s:s?, s:s?, s:s?, s:o}", "program",
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:f, s:i, s:s, s:s, s:[i, i], s:s, s:s?, s:s?, s:s?, s:o}", "program",
         mpivf_version(), "factory", factory, "metric", ivf_metric_name(plan->metric), "seed", (json_int_t)config->seed,
         "sample", (json_int_t)plan->sample_rows, "fragment-rows", (json_int_t)plan->fragment_rows, "iterations",
         config->iterations, "pq-iterations", config->pq_iterations, "tolerance", config->tolerance, "levels",
         plan->levels, "train-mode", config->train_exact ? "exact" : "fast", "assign",
         config->assign == IVF_NEAREST_KINDS ? "auto" : ivf_nearest_name(config->assign), "assign-probes",
-        (int)config->assign_probes[2], (int)config->assign_probes[1], "dataset", config->input.h5_path, "ids",
-        config->ids, "ids-dataset", config->ids_h5, "input", describe_files(build));
+        (int)config->assign_probes[2], (int)config->assign_probes[1], "keep-vectors", ivf_kept_name(plan->kept),
+        "dataset", config->input.h5_path, "ids", config->ids, "ids-dataset", config->ids_h5, "input",
+        describe_files(build));
     if (json == NULL)
         (void)ivf_fail(MPIVF_FAILED,
                        "the build's settings cannot be put into JSON: out of memory, or a path is not UTF-8");

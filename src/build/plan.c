@@ -59,6 +59,12 @@ static int64_t wanted_sample(const ivf_build_config *config, const ivf_plan *pla
     return ivf_max_i64(SAMPLE_PER_LIST * plan->factory.nlist, plan->codec_rows);
 }
 
+float ivf_plan_value_limit(ivf_metric metric, const ivf_codec *codec, ivf_keeping kept)
+{
+    const float of_codec = metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
+    return fminf(of_codec, ivf_kept_limit(kept));
+}
+
 /* Decides what depends on the codec; the codec itself is made only to ask it. */
 static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
 {
@@ -69,7 +75,7 @@ static int plan_codec(const ivf_build_config *config, ivf_plan *plan)
     plan->code_size = ivf_codec_code_size(codec);
     plan->residual = ivf_given_has_model(config->given) ? config->given->residual : ivf_codec_is_residual(codec);
     plan->codec_rows = ivf_given_has(config->given, IVF_GIVEN_CODEBOOKS) ? 0 : ivf_codec_training_rows(codec);
-    plan->value_limit = plan->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(codec);
+    plan->value_limit = ivf_plan_value_limit(plan->metric, codec, plan->kept);
     int64_t wanted = wanted_sample(config, plan);
     if (config->sample_rows == 0)
         wanted = ivf_min_i64(wanted, MOST_SAMPLED);
@@ -140,6 +146,8 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
                        .rows = ivf_dataset_rows(dataset)};
     if (ivf_fault("plan"))
         return MPIVF_FAILED;
+    if (config->keeps_vectors)
+        plan->kept = (ivf_keeping){.d = plan->d, .type = config->keep_type};
     plan->d_rotated = ivf_factory_rotated(&plan->factory, plan->d);
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);
@@ -149,9 +157,10 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
         rc = plan_codec(config, plan);
     if (rc != MPIVF_OK)
         return rc;
-    plan->fragment_rows = config->fragment_rows > 0
-                              ? config->fragment_rows
-                              : ivf_fragment_usual_rows(plan->rows, plan->factory.nlist, plan->code_size);
+    plan->fragment_rows =
+        config->fragment_rows > 0
+            ? config->fragment_rows
+            : ivf_fragment_usual_rows(plan->rows, plan->factory.nlist, plan->code_size + ivf_kept_bytes(plan->kept));
     plan->fragments = config->train_only ? 0 : ivf_ceil_div(plan->rows, plan->fragment_rows);
     rc = check_sizes(config, plan);
     if (rc == MPIVF_OK)
@@ -188,8 +197,8 @@ void ivf_plan_print(const ivf_plan *plan, const ivf_dataset *dataset)
         return;
     }
     ivf_info("plan: %s, metric %s, %d level%s of centroids, sample of %" PRId64 " rows, %" PRId64
-             " fragments of %" PRId64 " rows, %zu bytes a code, about %s on disk",
+             " fragments of %" PRId64 " rows, %zu bytes a code, vectors kept: %s, about %s on disk",
              factory, ivf_metric_name(plan->metric), plan->levels, plan->levels == 1 ? "" : "s", plan->sample_rows,
-             plan->fragments, plan->fragment_rows, plan->code_size,
-             ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
+             plan->fragments, plan->fragment_rows, plan->code_size, ivf_kept_name(plan->kept),
+             ivf_text_bytes((double)plan->rows * (double)(plan->code_size + ivf_kept_bytes(plan->kept) + 8), bytes));
 }

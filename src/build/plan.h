@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "build/build.h"
+#include "index/kept.h"
 #include "index/layout.h"
 
 enum { IVF_PLAN_MOST_FRAGMENTS = 1000000 }; /* a record of each is held by every rank, and by the manifest */
@@ -24,6 +25,7 @@ typedef struct {
     int64_t fragment_rows;
     int64_t fragments;
     size_t code_size;
+    ivf_keeping kept;   /* vectors beside the codes */
     bool residual;      /* codes are of what the lists' centroids leave of rows */
     int64_t codec_rows; /* of the sample, that the codec trains on at most */
     float value_limit;  /* of the codec, for rows as they are read; none for cosine, which codes them at norm 1 */
@@ -37,6 +39,9 @@ int32_t ivf_plan_nlist(int64_t rows);
 /* Local. Decides everything for one dataset and `version`. MPIVF_BAD_INPUT: fewer rows than lists, a codec that d does
  * not fit. MPIVF_USAGE: a sample smaller than nlist or beyond 2^32 - 1 rows, more than a million fragments. */
 int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, int64_t version, ivf_plan *plan);
+
+/* Local. The largest |value| of a row as it is read that codec and kept vectors can hold. */
+float ivf_plan_value_limit(ivf_metric metric, const ivf_codec *codec, ivf_keeping kept);
 
 /* Local. Rows of fragment `number`. */
 int64_t ivf_plan_fragment_first(const ivf_plan *plan, int64_t number);

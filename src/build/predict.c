@@ -159,7 +159,8 @@ static double fragments_take(const ivf_prediction_input *in, const links *l)
     const ivf_plan *plan = in->plan;
     double count = (double)plan->fragments;
     double rows = (double)plan->rows / count;
-    double bytes = rows * (double)(plan->code_size + sizeof(uint64_t)) + 8.0 * (plan->factory.nlist + 1);
+    double bytes = rows * (double)(plan->code_size + ivf_kept_bytes(plan->kept) + sizeof(uint64_t)) +
+                   8.0 * (plan->factory.nlist + 1);
     double at_once = fmin(l->ranks, count);
     double read_row = in->rates.read_row;
     double write_byte = in->rates.write_byte;

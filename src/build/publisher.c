@@ -86,6 +86,12 @@ static void release(ivf_publisher *p)
     ivf_free(p);
 }
 
+static int make_room(const ivf_publisher_room *room, ivf_fragment **fragment)
+{
+    int rc = ivf_fragment_new(room->nlist, room->code_size, room->most, 0, fragment);
+    return rc == MPIVF_OK && room->kept.d > 0 ? ivf_fragment_keep(*fragment, room->kept) : rc;
+}
+
 ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
                                   const ivf_publisher_room *room)
 {
@@ -99,7 +105,7 @@ ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const i
     p->done = expected == NULL ? ivf_done_open(folder) : NULL;
     int rc = expected == NULL && p->done == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int i = 0; i < IVF_PUBLISHER_HELD && rc == MPIVF_OK; i++)
-        rc = ivf_fragment_new(room->nlist, room->code_size, room->most, 0, &p->held[i]);
+        rc = make_room(room, &p->held[i]);
     int failed = 0;
     if (rc == MPIVF_OK)
         failed = ivf_fault("publishing-thread") ? EAGAIN : pthread_create(&p->thread, NULL, publish, p);

@@ -13,6 +13,7 @@ enum { IVF_PUBLISHER_HELD = 2 }; /* fragments in memory: they are made once and 
 typedef struct {
     int32_t nlist;
     size_t code_size;
+    ivf_keeping kept;
     int64_t most;
 } ivf_publisher_room;
 

@@ -201,7 +201,8 @@ static int recall_plan(repair_state *s)
                        .fragment_rows = m->fragments[0].rows,
                        .fragments = m->fragment_count,
                        .code_size = m->code_size,
-                       .value_limit = m->metric == IVF_COSINE ? INFINITY : ivf_codec_value_limit(model->codec)};
+                       .kept = m->kept,
+                       .value_limit = ivf_plan_value_limit(m->metric, model->codec, m->kept)};
     memcpy(plan->build_id, m->build_id, sizeof plan->build_id);
     for (int64_t f = 0; f < m->fragment_count; f++) {
         const ivf_fragment_record *record = &m->fragments[f];

@@ -76,6 +76,8 @@ static int read_config(const ivf_options *options, ivf_build_config *config)
         .pq_iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_PQ_ITERATIONS)),
         .tolerance = ivf_options_real(options, IVF_OPTION_TOLERANCE),
         .checkpoint_interval = ivf_options_real(options, IVF_OPTION_CHECKPOINT_INTERVAL),
+        .keeps_vectors = strcmp(ivf_options_text(options, IVF_OPTION_KEEP_VECTORS), "none") != 0,
+        .keep_type = strcmp(ivf_options_text(options, IVF_OPTION_KEEP_VECTORS), "f16") == 0 ? IVF_F16 : IVF_F32,
         .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
         .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
         .restart = ivf_options_flag(options, IVF_OPTION_RESTART),

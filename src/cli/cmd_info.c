@@ -121,10 +121,11 @@ static json_t *model_to_json(const ivf_manifest *m, const ivf_model *model)
 {
     char factory[64];
     ivf_factory_text(&m->factory, factory);
-    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:o, s:o}", "id", m->model_id, "factory", factory, "d",
-                     m->d, "metric", ivf_metric_name(m->metric), "nlist", (int)m->factory.nlist, "levels",
-                     model->tree.levels, "code_bytes", (json_int_t)m->code_size, "bytes", (json_int_t)m->model_bytes,
-                     "training", training_to_json(&model->training), "assign", assign_to_json(model));
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:s, s:I, s:o, s:o}", "id", m->model_id, "factory", factory,
+                     "d", m->d, "metric", ivf_metric_name(m->metric), "nlist", (int)m->factory.nlist, "levels",
+                     model->tree.levels, "code_bytes", (json_int_t)m->code_size, "vectors", ivf_kept_name(m->kept),
+                     "bytes", (json_int_t)m->model_bytes, "training", training_to_json(&model->training), "assign",
+                     assign_to_json(model));
 }
 
 static json_t *fragments_to_json(const ivf_manifest *m)
@@ -222,7 +223,8 @@ static void info_to_text(ivf_text *out, const char *index, const ivf_manifest *m
         ivf_text_add(out,
                      "layout        compacted from version %" PRId64 ": each fragment has all rows of some lists\n",
                      m->compacted.version);
-    ivf_text_add(out, "vector        %zu bytes of code, %.1f bytes on disk\n", m->code_size, bytes_per_vector(m));
+    ivf_text_add(out, "vector        %zu bytes of code, %zu kept of the vector, %.1f bytes on disk\n", m->code_size,
+                 ivf_kept_bytes(m->kept), bytes_per_vector(m));
     ivf_text_add(out,
                  "list sizes    min %" PRId64 ", p1 %" PRId64 ", p50 %" PRId64 ", p99 %" PRId64 ", max %" PRId64
                  ", mean %.1f, imbalance %.3f\n",

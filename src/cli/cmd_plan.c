@@ -37,13 +37,13 @@ static json_t *plan_to_json(const ivf_options *options, const ivf_probe *probe)
     char factory[64];
     const ivf_plan *plan = &probe->plan;
     ivf_factory_text(&plan->factory, factory);
-    return json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:i, s:i, s:I, s:I, s:I, s:I}", "index",
+    return json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:i, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:s}", "index",
                      ivf_options_text(options, IVF_OPTION_INDEX), "version", (json_int_t)plan->version, "factory",
                      factory, "metric", ivf_metric_name(plan->metric), "shards", probe->shards, "rows",
                      (json_int_t)plan->rows, "d", plan->d, "type", ivf_element_name(probe->element), "nlist",
                      (int)plan->factory.nlist, "levels", plan->levels, "sample_rows", (json_int_t)plan->sample_rows,
                      "fragments", (json_int_t)plan->fragments, "fragment_rows", (json_int_t)plan->fragment_rows,
-                     "code_bytes", (json_int_t)plan->code_size);
+                     "code_bytes", (json_int_t)plan->code_size, "vectors", ivf_kept_name(plan->kept));
 }
 
 /* {key: seconds}; NULL when memory runs out. */
@@ -167,8 +167,9 @@ static void add_plan(ivf_text *out, const ivf_probe *probe)
     ivf_text_add(out, "sample        %" PRId64 " rows, %s\n", plan->sample_rows,
                  ivf_text_bytes((double)plan->sample_rows * plan->d * 4, bytes));
     ivf_text_add(out, "fragments     %" PRId64 " of %" PRId64 " rows\n", plan->fragments, plan->fragment_rows);
-    ivf_text_add(out, "vector        %zu bytes of code, about %s in all\n", plan->code_size,
-                 ivf_text_bytes((double)plan->rows * (double)(plan->code_size + 8), bytes));
+    const size_t kept = ivf_kept_bytes(plan->kept);
+    ivf_text_add(out, "vector        %zu bytes of code, %zu kept of the vector, about %s in all\n", plan->code_size,
+                 kept, ivf_text_bytes((double)plan->rows * (double)(plan->code_size + kept + 8), bytes));
 }
 
 static void add_memory(ivf_text *out, const ivf_probe *probe)

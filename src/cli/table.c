@@ -257,10 +257,10 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                            .fallback = "0",
                            .min = 0,
                            .max = LARGEST_K,
-                           .help = "Compare the best so many candidates of each query exactly, by their vectors in the "
-                                   "files that were indexed, which must be where they were and unchanged; results "
-                                   "then have exact distances. At least --k; 0: results are by the codec's "
-                                   "distances."},
+                           .help = "Compare the best so many candidates of each query exactly, by the vectors that the "
+                                   "index keeps (build --keep-vectors), else by those in the files that were indexed, "
+                                   "which must be where they were and unchanged; results then have exact distances. "
+                                   "At least --k; 0: results are by the codec's distances."},
     [IVF_OPTION_RESULTS] = {.name = "output",
                             .letter = 'o',
                             .type = IVF_TYPE_PATH,
@@ -576,6 +576,15 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                   .max = LARGEST_ROWS,
                                   .help = "Input rows of one fragment, the unit of work that a rank takes; auto: "
                                           "chosen from the number of rows and the codec."},
+    [IVF_OPTION_KEEP_VECTORS] = {.name = "keep-vectors",
+                                 .type = IVF_TYPE_CHOICE,
+                                 .commands = BUILDING,
+                                 .argument = "TYPE",
+                                 .fallback = "none",
+                                 .choices = "none,f32,f16",
+                                 .help = "Keep the vectors of rows beside their codes, so that search --rerank and "
+                                         "--ids need no input files: f32 as they were read, f16 at half the size, "
+                                         "rounded (values beyond 65504 make a row bad)."},
     [IVF_OPTION_ON_BAD_ROW] = {.name = "on-bad-row",
                                .type = IVF_TYPE_CHOICE,
                                .commands = TRAINING,

@@ -52,6 +52,7 @@ typedef struct {
     const ivf_fragment_record *record;
     ivf_findings *findings;
     ivf_h5 *file;
+    ivf_keeping kept;
     int32_t first_list; /* of the fragment */
     int32_t nlist;      /* that it has */
     int64_t postings;
@@ -355,6 +356,8 @@ static int inspect_datasets(inspection *s, int64_t *list_sizes)
     if (s->offsets == NULL || s->sums == NULL || s->list == NULL)
         return MPIVF_FAILED;
     int rc = inspect_lists(s);
+    if (rc == MPIVF_OK && s->kept.d > 0 && s->findings->count == before)
+        rc = note(s, ivf_kept_inspect(s->file, s->path, s->kept, s->offsets, s->first_list, s->nlist));
     if (rc == MPIVF_OK)
         rc = inspect_skipped(s);
     if (rc != MPIVF_OK || s->findings->count > before)
@@ -370,6 +373,7 @@ int ivf_contents_inspect(const char *path, const char *what, const ivf_manifest 
     inspection s = {.path = path, .what = what, .record = record, .findings = findings};
     ivf_manifest_lists_of(manifest, record, &s.first_list, &s.nlist);
     s.postings = record->postings;
+    s.kept = manifest->kept;
     ivf_fragment_columns(manifest->code_size, s.columns);
     int rc = ivf_h5_open(path, &s.file);
     if (rc == MPIVF_OK)

@@ -53,6 +53,13 @@ int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t 
     return MPIVF_OK;
 }
 
+int ivf_fragment_keep(ivf_fragment *fragment, ivf_keeping kept)
+{
+    fragment->kept = kept;
+    fragment->vectors = ivf_new(ivf_to_size(fragment->postings), ivf_kept_bytes(kept));
+    return fragment->vectors == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
 void ivf_fragment_free(ivf_fragment *fragment)
 {
     if (fragment == NULL)
@@ -60,6 +67,7 @@ void ivf_fragment_free(ivf_fragment *fragment)
     ivf_free(fragment->offsets);
     ivf_free(fragment->ids);
     ivf_free(fragment->codes);
+    ivf_free(fragment->vectors);
     ivf_free(fragment->skipped_rows);
     ivf_free(fragment->skipped_ids);
     ivf_free(fragment->skipped_reasons);
@@ -176,7 +184,11 @@ static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_
     int rc = write_head(file, record);
     for (int i = 0; rc == MPIVF_OK && i < IVF_FRAGMENT_ARRAYS; i++)
         rc = ivf_h5_write(file, &arrays[i]);
-    return rc == MPIVF_OK ? write_list_checksums(file, fragment) : rc;
+    if (rc == MPIVF_OK)
+        rc = write_list_checksums(file, fragment);
+    if (rc == MPIVF_OK && fragment->kept.d > 0)
+        rc = ivf_kept_write(file, fragment->kept, fragment->offsets, fragment->nlist, fragment->vectors);
+    return rc;
 }
 
 int ivf_fragment_begin(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path, ivf_h5 **file,

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "index/kept.h"
 #include "index/layout.h"
 #include "io/h5.h"
 #include "math/rows.h"
@@ -39,6 +40,8 @@ typedef struct {
     uint64_t *offsets;        /* [nlist + 1]: list l is postings offsets[l] .. offsets[l + 1] - 1 */
     uint64_t *ids;            /* [postings]; ascending by input row within a list */
     uint8_t *codes;           /* [postings][code_size] */
+    ivf_keeping kept;         /* beside them; none in what was read from a file */
+    uint8_t *vectors;         /* [postings][ivf_kept_bytes] */
     int64_t skipped;          /* rows that could not be indexed */
     uint64_t *skipped_rows;   /* [skipped], global, ascending */
     uint64_t *skipped_ids;    /* [skipped] */
@@ -69,6 +72,9 @@ int64_t ivf_fragment_usual_rows(int64_t rows, int32_t nlist, size_t code_size);
 /* Local. Arrays for `postings` postings and `skipped` rows, not filled. */
 int ivf_fragment_new(int32_t nlist, size_t code_size, int64_t postings, int64_t skipped, ivf_fragment **fragment);
 void ivf_fragment_free(ivf_fragment *fragment);
+
+/* Local. Has it keep vectors as well: room for those of as many postings as it was made for, not filled. */
+int ivf_fragment_keep(ivf_fragment *fragment, ivf_keeping kept);
 
 /* Local. Makes it one of at most as many postings as it was made for, offsets zero, the rest not filled. */
 int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped);

@@ -38,6 +38,7 @@ typedef struct {
     ivf_metric metric;
     ivf_factory factory; /* nlist as chosen */
     size_t code_size;
+    ivf_keeping kept; /* vectors in the fragments */
     int64_t rows;     /* read */
     int64_t postings; /* indexed */
     int64_t skipped[IVF_ROW_REASONS];

@@ -97,7 +97,7 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
     ivf_factory_text(&m->factory, factory);
     json_t *json = json_pack(
         "{s:s, s:I, s:s, s:I, s:s, s:{s:s, s:I, s:o}, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:O?, s:O?, s:s, s:o*, s:O*}",
+        "s:O?, s:O?, s:s, s:o*, s:O*, s:s*}",
         "format", FORMAT, "format_version", (json_int_t)format_version_of(m->layout), "program_version",
         mpivf_version(), "version", (json_int_t)m->version, "build_id", m->build_id, "model", "id", m->model_id,
         "bytes", (json_int_t)m->model_bytes, "checksum", ivf_json_hash(m->model_checksum), "factory", factory, "metric",
@@ -105,7 +105,8 @@ json_t *ivf_manifest_to_json(const ivf_manifest *m)
         "rows", (json_int_t)m->rows, "postings", (json_int_t)m->postings, "skipped", skipped_json(m->skipped),
         "digest_in", ivf_json_hash(m->digest_in), "digest_out", ivf_json_hash(m->digest_out), "list_sizes",
         list_sizes_json(m), "fragments", fragments_json(m), "input", shards_json(m), "config", m->config, "build",
-        m->build, "layout", layout_names[m->layout], "compacted", origin_json(&m->compacted), "tuning", m->tuning);
+        m->build, "layout", layout_names[m->layout], "compacted", origin_json(&m->compacted), "tuning", m->tuning,
+        "vectors", m->kept.d > 0 ? ivf_kept_name(m->kept) : NULL);
     if (json == NULL) {
         (void)ivf_fail(MPIVF_FAILED, "the manifest cannot be put into JSON: out of memory, or a path is not UTF-8");
         return NULL;
@@ -277,6 +278,17 @@ static int read_identity(json_t *json, const char *path, ivf_manifest *m)
     return MPIVF_OK;
 }
 
+/* A manifest tells of vectors only where they are kept. */
+static int read_kept(const json_t *json, const char *path, ivf_manifest *m)
+{
+    const json_t *vectors = json_object_get(json, "vectors");
+    if (vectors == NULL)
+        return MPIVF_OK;
+    if (!json_is_string(vectors) || !ivf_kept_parse(json_string_value(vectors), m->d, &m->kept) || m->kept.d == 0)
+        return broken(path, "\"vectors\" is neither f32 nor f16");
+    return MPIVF_OK;
+}
+
 /* A manifest of an older program tells no layout: rows. */
 static int read_layout(const json_t *json, const char *path, ivf_manifest *m)
 {
@@ -342,6 +354,8 @@ int ivf_manifest_from_json(const json_t *json, const char *path, ivf_manifest **
     if (m == NULL)
         return MPIVF_FAILED;
     rc = read_identity((json_t *)json, path, m);
+    if (rc == MPIVF_OK)
+        rc = read_kept(json, path, m);
     if (rc == MPIVF_OK)
         rc = read_layout(json, path, m);
     if (rc == MPIVF_OK)

@@ -130,19 +130,18 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     static const ivf_searcher_options no_limit = {0};
     ivf_searcher *s = ivf_new_zero(1, sizeof *s);
     *searcher = NULL;
-    int rc = ivf_agree(ctx, s == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (s != NULL)
+        s->index = ivf_text_copy(index);
+    int rc = ivf_agree(ctx, s == NULL || s->index == NULL ? MPIVF_FAILED : MPIVF_OK);
     if (rc != MPIVF_OK || s == NULL) {
-        ivf_free(s);
+        ivf_searcher_close(s);
         return rc;
     }
-    s->index = ivf_text_copy(index); /* lists are read from it as long as the searcher lives */
-    rc = ivf_agree(ctx, s->index == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc == MPIVF_OK)
-        rc = ivf_manifest_open(ctx, index, &s->manifest);
+    rc = ivf_manifest_open(ctx, index, &s->manifest);
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
     if (rc == MPIVF_OK && options != NULL && options->vectors)
-        rc = ivf_vectors_open(ctx, s->manifest, &s->vectors);
+        rc = ivf_vectors_open(ctx, s->index, s->manifest, &s->vectors);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, load_share(ctx, s->index, options == NULL ? &no_limit : options, s));
     if (rc == MPIVF_OK)

@@ -1,8 +1,10 @@
-/* Vectors from the shards that were indexed.
+/* Where vectors come from: search/kept.h, or the shards that were indexed.
  *
- * Without a file of ids an id is a row's number. With one, the distinct ids of a batch are put into a hash, and the
- * ranks read the file through once, a share each; what it holds is compared with the digest of the ids that were
- * indexed. Rows are dealt to the ranks in blocks, so that each rank reads what lies together and all read as much.
+ * Kept vectors are read by the rank whose share they are in; their places are found by their ids in the lists that the
+ * candidates were found in. Of shards: without a file of ids an id is a row's number. With one, the distinct ids of a
+ * batch are put into a hash, and the ranks read the file through once, a share each; what it holds is compared with the
+ * digest of the ids that were indexed. Rows are dealt to the ranks in blocks, so that each rank reads what lies
+ * together and all read as much.
  *
  * Memory: the list of shards; for a batch 16 bytes a candidate and what vectors.h says. Collectives: agreements; with a
  * file of ids, 8 bytes for each distinct id are reduced. */
@@ -21,6 +23,7 @@
 #include "io/ids.h"
 #include "io/stamps.h"
 #include "search/idmap.h"
+#include "search/kept.h"
 
 enum {
     BLOCK_ROWS = 1024,   /* that follow each other and have one reader */
@@ -32,6 +35,7 @@ static const char remedy[] = "search without --rerank and --ids, or put back wha
 
 struct ivf_vectors {
     const ivf_manifest *manifest; /* borrowed */
+    ivf_kept_share *kept;         /* NULL: from the shards */
     ivf_dataset *dataset;
     ivf_ids *ids; /* NULL: ids are row numbers */
 };
@@ -98,7 +102,16 @@ static int open_shards(const ivf_ctx *ctx, ivf_vectors *v)
     return rc;
 }
 
-int ivf_vectors_open(const ivf_ctx *ctx, const ivf_manifest *manifest, ivf_vectors **vectors)
+static int open_kept(const ivf_ctx *ctx, const char *index, ivf_vectors *v)
+{
+    const int64_t count = v->manifest->fragment_count;
+    const int64_t rank = ivf_ctx_rank(ctx);
+    const int64_t size = ivf_ctx_size(ctx);
+    v->kept = ivf_kept_share_open(index, v->manifest, count * rank / size, count * (rank + 1) / size);
+    return ivf_agree(ctx, v->kept == NULL ? ivf_error_last()->code : MPIVF_OK);
+}
+
+int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_vectors **vectors)
 {
     ivf_vectors *v = ivf_new_zero(1, sizeof *v);
     *vectors = NULL;
@@ -108,9 +121,13 @@ int ivf_vectors_open(const ivf_ctx *ctx, const ivf_manifest *manifest, ivf_vecto
         return rc;
     }
     v->manifest = manifest;
-    rc = compare_stamps(ctx, manifest);
-    if (rc == MPIVF_OK)
-        rc = open_shards(ctx, v);
+    if (manifest->kept.d > 0) {
+        rc = open_kept(ctx, index, v);
+    } else {
+        rc = compare_stamps(ctx, manifest);
+        if (rc == MPIVF_OK)
+            rc = open_shards(ctx, v);
+    }
     if (rc == MPIVF_OK)
         *vectors = v;
     else
@@ -122,6 +139,7 @@ void ivf_vectors_close(ivf_vectors *vectors)
 {
     if (vectors == NULL)
         return;
+    ivf_kept_share_close(vectors->kept);
     ivf_ids_close(vectors->ids);
     ivf_dataset_close(vectors->dataset);
     ivf_free(vectors);
@@ -175,12 +193,38 @@ static int find_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, i
                     option(v->manifest, "ids"), remedy);
 }
 
+/* Collective. Kept vectors: places of ids by number, -1 for those of other ranks; every id has one. */
+static int find_kept(const ivf_ctx *ctx, const ivf_vectors *v, const ivf_idmap *map, const int32_t *lists,
+                     int64_t *places)
+{
+    int64_t found = 0;
+    memset(places, 0xff, ivf_to_size(map->count) * sizeof *places);
+    int rc = ivf_agree(ctx, ivf_kept_share_find(v->kept, map, lists, places));
+    if (rc != MPIVF_OK)
+        return rc;
+    for (int64_t i = 0; i < map->count; i++)
+        found += places[i] >= 0;
+    ivf_allsum_i64(ctx, &found, 1);
+    if (found == map->count)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_CORRUPT,
+                    "version %" PRId64 ": of %" PRId64 " candidates %" PRId64 " have vectors; see mpivf verify",
+                    v->manifest->version, map->count, found);
+}
+
 static int refuse_unknown(const ivf_vectors *v, uint64_t id)
 {
     return ivf_fail(MPIVF_CORRUPT,
                     "version %" PRId64 " has a posting of id %" PRIu64 ", which is no row's of its input; see mpivf "
                     "verify",
                     v->manifest->version, id);
+}
+
+static void place_kept(const ivf_neighbor *found, int64_t n, const ivf_idmap *map, const int64_t *by_number,
+                       int64_t *places)
+{
+    for (int64_t i = 0; i < n; i++)
+        places[i] = found[i].id == UINT64_MAX ? -1 : by_number[ivf_idmap_find(map, found[i].id)];
 }
 
 static int deal_out(const ivf_ctx *ctx, const ivf_vectors *v, const ivf_neighbor *found, int64_t n,
@@ -202,23 +246,29 @@ static int deal_out(const ivf_ctx *ctx, const ivf_vectors *v, const ivf_neighbor
 int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neighbor *found, int64_t n, int64_t *places)
 {
     ivf_idmap map;
-    int64_t *rows = ivf_new(ivf_to_size(n), sizeof *rows);
+    int64_t *by_number = ivf_new(ivf_to_size(n), sizeof *by_number); /* of the map: rows, or places */
+    int32_t *lists = ivf_new(ivf_to_size(n), sizeof *lists);
     int rc = ivf_idmap_new(&map, n);
-    rc = ivf_agree(ctx, rows == NULL ? MPIVF_FAILED : rc);
-    if (rc == MPIVF_OK && rows != NULL) {
+    rc = ivf_agree(ctx, by_number == NULL || lists == NULL ? MPIVF_FAILED : rc);
+    if (rc == MPIVF_OK && by_number != NULL && lists != NULL) {
         for (int64_t i = 0; i < n; i++)
             if (found[i].id != UINT64_MAX)
-                (void)ivf_idmap_add(&map, found[i].id);
-        rc = find_rows(ctx, vectors, &map, rows);
-        if (rc == MPIVF_OK)
-            rc = ivf_agree(ctx, deal_out(ctx, vectors, found, n, &map, rows, places));
+                lists[ivf_idmap_add(&map, found[i].id)] = found[i].list;
+        rc = vectors->kept != NULL ? find_kept(ctx, vectors, &map, lists, by_number)
+                                   : find_rows(ctx, vectors, &map, by_number);
+        if (rc == MPIVF_OK && vectors->kept != NULL)
+            place_kept(found, n, &map, by_number, places);
+        else if (rc == MPIVF_OK)
+            rc = ivf_agree(ctx, deal_out(ctx, vectors, found, n, &map, by_number, places));
     }
     ivf_idmap_free(&map);
-    ivf_free(rows);
+    ivf_free(lists);
+    ivf_free(by_number);
     return rc;
 }
 
 int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, float *x)
 {
-    return ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
+    return vectors->kept != NULL ? ivf_kept_share_read(vectors->kept, places, n, x)
+                                 : ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
 }

@@ -1,5 +1,5 @@
-/* The vectors of indexed rows as they were read, for exact distances and for searches by id: from the original shards.
- */
+/* The vectors of indexed rows as they were read, for exact distances and for searches by id: those that the index
+ * keeps, else from the original shards. */
 #ifndef IVF_SEARCH_VECTORS_H
 #define IVF_SEARCH_VECTORS_H
 
@@ -11,14 +11,16 @@
 
 typedef struct ivf_vectors ivf_vectors;
 
-/* Collective. The shards, and the file of ids if there was one, must be what was indexed (io/stamps.h): MPIVF_BAD_INPUT
- * names the file that is missing or changed and what to do. The manifest is borrowed. */
-int ivf_vectors_open(const ivf_ctx *ctx, const ivf_manifest *manifest, ivf_vectors **vectors);
+/* Collective. Unless the index keeps vectors the shards, and the file of ids if there was one, must be what was indexed
+ * (io/stamps.h): MPIVF_BAD_INPUT names the file that is missing or changed and what to do. `index` and manifest are
+ * borrowed. */
+int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_vectors **vectors);
 void ivf_vectors_close(ivf_vectors *vectors);
 
 /* Collective. Who reads which of found[n] (the same on every rank): places[i] >= 0 is where this rank finds the vector,
  * -1 that another rank does, or that there is no entry. Every entry has one reader; MPIVF_CORRUPT when one has none.
- * Memory: 40 bytes for each distinct id while a file of ids is read through, once, in shares. */
+ * Memory: 44 bytes for each distinct id while the ids of their lists are read, or a file of ids is read through, once,
+ * in shares. */
 int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neighbor *found, int64_t n, int64_t *places);
 
 /* Local, uses the team. The vectors at ascending distinct places into x[n][d], d as rows are read. Those that lie close

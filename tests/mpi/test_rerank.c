@@ -13,7 +13,11 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "build/build.h"
+#include "build/repair.h"
 #include "comm/transfer.h"
+#include "index/kept.h"
+#include "index/verify.h"
+#include "math/convert.h"
 #include "math/distance.h"
 #include "math/rows.h"
 #include "mpi_suite.h"
@@ -32,6 +36,7 @@ static float rows[ROWS * D];
 static float queries[QUERIES * D];
 static ivf_metric metric;
 static bool with_ids;
+static ivf_keeping kept; /* by the index that is built */
 
 static uint64_t id_of(int64_t row)
 {
@@ -58,6 +63,7 @@ static void setup(void)
     for (int64_t i = 0; i < (int64_t)QUERIES * D; i++)
         queries[i] = 0.3F + (float)ivf_rng_normal(4, IVF_RNG_TEST, (uint64_t)i);
     rows[(ptrdiff_t)BAD_ROW * D] = NAN;
+    kept = (ivf_keeping){0};
     with_ids = true;
     for (int64_t i = 0; i < ROWS; i++)
         ids[i] = id_of(i);
@@ -92,6 +98,8 @@ static void build(const char *factory)
                                .iterations = 3,
                                .pq_iterations = 3,
                                .assign = IVF_NEAREST_KINDS,
+                               .keeps_vectors = kept.d > 0,
+                               .keep_type = kept.type,
                                .skip_bad_rows = true,
                                .replace = true,
                                .config = options};
@@ -115,6 +123,11 @@ static float exact_key(int64_t query, int64_t row)
     float key = 0;
     memcpy(q, queries + query * D, sizeof q);
     memcpy(x, rows + row * D, sizeof x);
+    if (kept.d > 0 && kept.type == IVF_F16) {
+        uint16_t half[D];
+        ivf_f32_to_f16(x, D, half);
+        ivf_f16_to_f32(half, D, x);
+    }
     if (metric == IVF_COSINE) {
         ivf_rows_normalise(q, 1, D);
         ivf_rows_normalise(x, 1, D);
@@ -188,11 +201,14 @@ static void check_search(ivf_searcher *searcher, int nprobe, int candidates, int
     test_all(right);
 }
 
+/* Collective. Without its input, if it keeps vectors. */
 static void check_index(const char *factory, int nlist)
 {
     const ivf_searcher_options options = {.vectors = true};
     ivf_searcher *searcher = NULL;
     build(factory);
+    if (kept.d > 0)
+        test_all(!ivf_ctx_is_root(test_ctx) || (unlink(shards[0]) == 0 && unlink(ids_path) == 0));
     test_all(ivf_searcher_open(test_ctx, index_path, &options, &searcher) == MPIVF_OK);
     check_search(searcher, 3, 50, 10, false);
     check_search(searcher, 1, 400, 400, false);
@@ -201,19 +217,63 @@ static void check_index(const char *factory, int nlist)
     ivf_searcher_close(searcher);
 }
 
+/* Of rows that are rotated, as they were read. */
 START_TEST(the_nearest_of_the_candidates_by_their_vectors)
 {
     metric = (ivf_metric)_i;
     with_ids = _i != IVF_IP;
-    check_index("IVF8,PQ4", 8);
+    check_index(_i == IVF_L2 ? "OPQ4_8,IVF8,PQ4" : "IVF8,PQ4", 8);
 }
 END_TEST
 
-START_TEST(rotated_rows_are_compared_as_they_were_read)
+START_TEST(kept_vectors_need_no_input)
 {
+    metric = (ivf_metric)_i;
+    with_ids = _i != IVF_COSINE;
+    kept = (ivf_keeping){.d = D, .type = _i == IVF_IP ? IVF_F16 : IVF_F32};
+    check_index(_i == IVF_L2 ? "OPQ4,IVF8,PQ4" : "IVF8,PQ4", 8);
+}
+END_TEST
+
+/* Rank 0. The file of a fragment, and where its vectors lie in it. */
+static int64_t locate_vectors(char path[IVF_PATH_BYTES])
+{
+    ivf_manifest *m = NULL;
+    ivf_h5 *file = NULL;
+    int64_t offset = 0;
+    ck_assert_int_eq(ivf_manifest_read(index_path, &m), MPIVF_OK);
+    ck_assert(m->kept.d == D && m->kept.type == IVF_F32);
+    ck_assert_int_eq(ivf_layout_fragment(index_path, m->fragments[1].id, path), MPIVF_OK);
+    ck_assert_int_eq(ivf_h5_open(path, &file), MPIVF_OK);
+    ck_assert_int_eq(ivf_kept_locate(file, m->kept, m->fragments[1].postings, &offset), MPIVF_OK);
+    ivf_h5_release(file);
+    ivf_manifest_free(m);
+    return offset;
+}
+
+static void change(const char *path, off_t at, bool same_time);
+
+START_TEST(changed_vectors_are_found_and_made_again)
+{
+    char path[IVF_PATH_BYTES];
+    ivf_verify_report found;
+    ivf_repair_report repaired;
     metric = IVF_L2;
-    with_ids = false;
-    check_index("OPQ4_8,IVF8,PQ4", 8);
+    with_ids = true;
+    kept = (ivf_keeping){.d = D, .type = IVF_F32};
+    build("IVF8,PQ4");
+    test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_OK && found.findings == 0);
+    if (ivf_ctx_is_root(test_ctx))
+        change(path, locate_vectors(path) + 1000, true);
+    ivf_barrier(test_ctx);
+    test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_CORRUPT && found.findings > 0);
+    test_all(!ivf_ctx_is_root(test_ctx) || strstr(found.text, ": vectors of list 0 were changed") != NULL);
+    ivf_free(found.text);
+    const ivf_repair_config config = {.index = index_path};
+    test_all(ivf_repair(test_ctx, &config, &repaired) == MPIVF_OK && repaired.repaired == 1);
+    ivf_free(repaired.text);
+    test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_OK);
+    ivf_free(found.text);
 }
 END_TEST
 
@@ -257,7 +317,7 @@ static void change(const char *path, off_t at, bool same_time)
 START_TEST(other_input_is_refused_by_name)
 {
     const bool root = ivf_ctx_is_root(test_ctx);
-    char kept[PATH + 8];
+    char aside[PATH + 8];
     metric = IVF_L2;
     with_ids = true;
     build("IVF8,PQ4");
@@ -267,10 +327,10 @@ START_TEST(other_input_is_refused_by_name)
     if (root)
         change(shards[1], 5000, false);
     check_refused("/1.fbin changed since it was indexed: last changed", "");
-    (void)snprintf(kept, sizeof kept, "%s.kept", shards[0]);
-    test_all(!root || rename(shards[0], kept) == 0);
+    (void)snprintf(aside, sizeof aside, "%s.aside", shards[0]);
+    test_all(!root || rename(shards[0], aside) == 0);
     check_refused("/0.fbin", "No such file");
-    test_all(!root || (rename(kept, shards[0]) == 0));
+    test_all(!root || (rename(aside, shards[0]) == 0));
     if (root)
         write_shard(1);
     build("IVF8,PQ4");
@@ -287,7 +347,8 @@ int main(void)
     TCase *tests = tcase_create("rerank");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, the_nearest_of_the_candidates_by_their_vectors, 0, 3);
-    tcase_add_test(tests, rotated_rows_are_compared_as_they_were_read);
+    tcase_add_loop_test(tests, kept_vectors_need_no_input, 0, 3);
+    tcase_add_test(tests, changed_vectors_are_found_and_made_again);
     tcase_add_test(tests, other_input_is_refused_by_name);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 PAGE = 4096
+KEPT = {"f32": "<f4", "f16": "<f2"}
 REASONS = {1: "not_finite", 2: "norm_overflow", 3: "zero_norm", 4: "out_of_range"}
 
 
@@ -249,6 +250,10 @@ def check_fragment(index, m, model, record, rows, ids):
         lost_ids = array(file, "skipped/ids", "<u8", (bad,))
         reasons = array(file, "skipped/reasons", "u1", (bad,))
         sums = array(file, "list_checksums", "<u8", (count,))
+        assert ("vectors" in file) == ("vectors" in m)
+        if "vectors" in m:
+            vectors = array(file, "vectors", KEPT[m["vectors"]], (n, m["d"]))
+            vector_sums = array(file, "vector_checksums", "<u8", (count,))
     assert offsets[0] == 0 and offsets[-1] == n and (np.diff(offsets) >= 0).all()
     assert by_lists or digest(own) == record["digest_in"], "digest of the ids read"
     assert digest(np.concatenate([listed, lost_ids])) == record["digest_out"] == record["digest_in"]
@@ -267,6 +272,10 @@ def check_fragment(index, m, model, record, rows, ids):
     assert not np.isfinite(x[lost[reasons == 1]]).all(axis=1).any()
     usable = x[places]
     assert np.isfinite(usable).all()
+    if "vectors" in m:
+        assert (vectors == usable.astype("f4").astype(KEPT[m["vectors"]])).all(), "vectors are not the rows"
+        for l in range(count):
+            assert "%016x" % vector_sums[l] == xxh3(vectors[offsets[l] : offsets[l + 1]].tobytes()), f"list {l}: vectors"
     if m["metric"] == "cosine":
         usable = (usable / np.linalg.norm(usable.astype("f8"), axis=1, keepdims=True)).astype("f4")
     if "rotation" in model:

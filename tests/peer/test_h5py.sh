@@ -24,7 +24,7 @@ for shape in "OPQ16,IVF64,PQ16 --levels 2" "OPQ8_32,IVF64,SQ8 --levels 3 --assig
     read -r factory options <<<"$shape"
     # shellcheck disable=SC2086
     ranks 2 "$MPIVF" build "index.$factory" --quiet --input "$photosift/base.u8bin" --factory "$factory" $options \
-        --fragment-rows 3000 >/dev/null
+        --fragment-rows 3000 --keep-vectors f32 >/dev/null
     "${check[@]}" "index.$factory" "$photosift/base.u8bin"
 done
 
@@ -34,7 +34,7 @@ printf '\x00\x00\xc0\x7f' | patch rows.fbin $((8 + 77 * 96 + 4))
 printf '\x00\x00\x80\x7f' | patch rows.fbin $((8 + 1999 * 96))
 "$python" -c "import numpy; numpy.save('ids.npy', numpy.arange(2000, dtype='u8')[::-1] * 10**12 + 5)"
 ranks 3 "$MPIVF" build index.ids --quiet --input rows.fbin --ids ids.npy --factory IVF16,Flat --on-bad-row skip --fragment-rows 300 \
-    >/dev/null 2>&1
+    --keep-vectors f16 >/dev/null 2>&1
 "${check[@]}" index.ids rows.fbin ids.npy
 
 # The same, compacted.

@@ -1,0 +1,26 @@
+/* Vectors that an index keeps in its fragments, each rank those of its share. For search/vectors. */
+#ifndef IVF_SEARCH_KEPT_H
+#define IVF_SEARCH_KEPT_H
+
+#include <stdint.h>
+
+#include "index/manifest.h"
+#include "search/idmap.h"
+
+typedef struct ivf_kept_share ivf_kept_share;
+
+/* Local. The vectors of fragments from .. to - 1 of a manifest that says there are some; index and manifest are
+ * borrowed. Holds 8 bytes for each list of each fragment. NULL with a failure recorded. */
+ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to);
+void ivf_kept_share_close(ivf_kept_share *share);
+
+/* Local, uses the team. Where the share has the ids of the map: places[number], left as it is for ids that it has not.
+ * lists[number] is the list of an id, -1 when that is not known and all ids are read: 8 bytes for each posting of
+ * the lists that are named. */
+int ivf_kept_share_find(const ivf_kept_share *share, const ivf_idmap *map, const int32_t *lists, int64_t *places);
+
+/* Local, uses the team. The vectors at ascending distinct places into x[n][d], those that lie close together at once.
+ */
+int ivf_kept_share_read(const ivf_kept_share *share, const int64_t *places, int64_t n, float *x);
+
+#endif
