@@ -76,11 +76,11 @@ int ivf_remerge_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *
         r->manifest = manifest;
         rc = ivf_manifest_share(ctx, index, MPIVF_OK, &r->source);
     }
-    if (rc == MPIVF_OK) {
+    if (rc == MPIVF_OK && r != NULL) {
         r->places = ivf_new(ivf_to_size(r->source->fragment_count), sizeof *r->places);
         rc = ivf_agree(ctx, r->places == NULL ? MPIVF_FAILED : MPIVF_OK);
     }
-    if (rc == MPIVF_OK)
+    if (rc == MPIVF_OK && r != NULL)
         rc = ivf_place_find_all(ctx, index, r->source, r->places);
     if (rc == MPIVF_OK)
         *remerge = r;

@@ -170,7 +170,7 @@ static int place_group(void *arg, ivf_store *store, const ivf_reader_job *group)
 
 static int read_resident(const ivf_store_source *source, const ivf_postings_room *room, ivf_postings *p)
 {
-    loading job = {.postings = p, .views = ivf_new((size_t)room->resident, sizeof *job.views)};
+    loading job = {.postings = p, .views = ivf_new((size_t)room->resident, sizeof(ivf_list *))};
     int32_t *wanted = ivf_new((size_t)room->resident, sizeof *wanted);
     ivf_store *store = ivf_store_open(source, room->group_bytes, false);
     int32_t count = 0;

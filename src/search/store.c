@@ -60,7 +60,7 @@ static int prepare(ivf_store *s, bool sparse)
     const size_t most = (size_t)s->most;
     s->sizes = ivf_new(most, sizeof *s->sizes);
     s->views = ivf_new_zero(most, sizeof *s->views);
-    s->pointers = ivf_new(most, sizeof *s->pointers);
+    s->pointers = ivf_new(most, sizeof(ivf_list *));
     s->room = sparse ? ivf_new(ivf_to_size(s->bytes), 1) : NULL;
     if (s->sizes == NULL || s->views == NULL || s->pointers == NULL || (sparse && s->room == NULL))
         return MPIVF_FAILED;
