@@ -63,6 +63,7 @@ static int read_level_nodes(const ivf_options *options, ivf_build_config *config
 /* Borrows from the options. */
 static int read_config(const ivf_options *options, ivf_build_config *config)
 {
+    const char *kept = ivf_options_text(options, IVF_OPTION_KEEP_VECTORS); /* train has none to keep */
     *config = (ivf_build_config){
         .index = ivf_options_text(options, IVF_OPTION_INDEX),
         .ids = ivf_options_text(options, IVF_OPTION_IDS),
@@ -76,8 +77,8 @@ static int read_config(const ivf_options *options, ivf_build_config *config)
         .pq_iterations = ivf_to_int(ivf_options_integer(options, IVF_OPTION_PQ_ITERATIONS)),
         .tolerance = ivf_options_real(options, IVF_OPTION_TOLERANCE),
         .checkpoint_interval = ivf_options_real(options, IVF_OPTION_CHECKPOINT_INTERVAL),
-        .keeps_vectors = strcmp(ivf_options_text(options, IVF_OPTION_KEEP_VECTORS), "none") != 0,
-        .keep_type = strcmp(ivf_options_text(options, IVF_OPTION_KEEP_VECTORS), "f16") == 0 ? IVF_F16 : IVF_F32,
+        .keeps_vectors = kept != NULL && strcmp(kept, "none") != 0,
+        .keep_type = kept != NULL && strcmp(kept, "f16") == 0 ? IVF_F16 : IVF_F32,
         .skip_bad_rows = strcmp(ivf_options_text(options, IVF_OPTION_ON_BAD_ROW), "skip") == 0,
         .replace = ivf_options_flag(options, IVF_OPTION_REPLACE),
         .restart = ivf_options_flag(options, IVF_OPTION_RESTART),
