@@ -9,18 +9,23 @@
  * Lists that are not in memory are scanned by list, after those that are: each is read once for all queries of the
  * batch, in the order of the file, while the group before is scanned.
  *
+ * Ranks share a query's bound after its nearest list: who does not hold that list would else compute the keys of many
+ * postings that another rank's neighbours beat.
+ *
  * A heap belongs to its query. By list it is shared by threads: offers take a lock, of which there are few because
  * offers are rare, and the bound is read without it, since an old one only lets a few postings more pass. The k
  * smallest (key, id) of a set do not depend on the order in which they came. */
 #include "search/scan.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
 #include "codec/scan.h"
+#include "comm/transfer.h"
 #include "search/scan_list.h"
 
 enum { QUERIES_PER_WORKER = 4, SLICE = 16 * IVF_SCAN_CHUNK, QUERIES_OF_TASK = 16 };
@@ -44,22 +49,54 @@ static void fetch(const ivf_scan *scan, int64_t query, int64_t probe)
         __builtin_prefetch(list->blocks + line * LINE, 0, 2);
 }
 
+/* Whether this rank holds postings of a list that the query looks into. */
+static bool looks_here(const ivf_scan *scan, int64_t query)
+{
+    int32_t number = 0;
+    for (int probe = 0; probe < scan->probes->nprobe; probe++)
+        if (list_at(scan, query, probe, &number)->n > 0)
+            return true;
+    return false;
+}
+
+/* Probes from .. to - 1 of all queries. */
+typedef struct {
+    ivf_scan_state *state;
+    int from;
+    int to;
+} query_scan;
+
+static void *probe_room(const ivf_scan_state *s, int64_t query, ivf_scan_worker *worker)
+{
+    return s->probes == NULL ? worker->probe : s->probes + ivf_to_size(query) * s->probe_size;
+}
+
 static int scan_query(void *arg, int64_t query, int worker)
 {
-    const ivf_scan_state *s = arg;
+    const query_scan *part = arg;
+    const ivf_scan_state *s = part->state;
     const ivf_scan *scan = s->scan;
     ivf_scan_worker *mine = &s->workers[worker];
-    ivf_scan_aim(s, query, mine->probe, mine);
-    for (int probe = 0; probe < scan->probes->nprobe; probe++) {
+    if (!looks_here(scan, query))
+        return MPIVF_OK;
+    if (part->from == 0)
+        ivf_scan_aim(s, query, probe_room(s, query, mine), mine);
+    for (int probe = part->from; probe < part->to; probe++) {
         ivf_scan_pair pair = {(int32_t)query, probe};
-        ivf_scan_part part = {.pairs = &pair, .count = 1};
-        part.view = list_at(scan, query, probe, &part.list);
-        part.end = part.view->n;
+        ivf_scan_part list = {.pairs = &pair, .count = 1};
+        list.view = list_at(scan, query, probe, &list.list);
+        list.end = list.view->n;
         fetch(scan, query, probe + 1);
-        if (part.end > 0)
-            ivf_scan_list(s, &part, mine);
+        if (list.end > 0)
+            ivf_scan_list(s, &list, mine);
     }
     return MPIVF_OK;
+}
+
+static int scan_by_query(ivf_scan_state *s, int from, int to)
+{
+    query_scan part = {.state = s, .from = from, .to = to};
+    return ivf_team_run(s->scan->nq, scan_query, &part);
 }
 
 /* By list. */
@@ -145,7 +182,8 @@ static int aim_queries(void *arg, int64_t task, int worker)
     const ivf_scan_state *s = sorted->state;
     int64_t end = ivf_min_i64(s->scan->nq, (task + 1) * QUERIES_OF_TASK);
     for (int64_t q = task * QUERIES_OF_TASK; q < end; q++)
-        ivf_scan_aim(s, q, s->probes + ivf_to_size(q) * s->probe_size, &s->workers[worker]);
+        if (looks_here(s->scan, q))
+            ivf_scan_aim(s, q, s->probes + ivf_to_size(q) * s->probe_size, &s->workers[worker]);
     return MPIVF_OK;
 }
 
@@ -189,43 +227,37 @@ static int scan_stored(sorted_scan *sorted)
     return rc;
 }
 
-static int scan_by_list(ivf_scan_state *s)
+static int sorted_new(sorted_scan *sorted)
 {
-    const ivf_scan *scan = s->scan;
-    const int nprobe = scan->probes->nprobe;
-    pthread_mutex_t locks[IVF_SCAN_LOCKS];
-    sorted_scan sorted = {.state = s};
-    sorted.pairs = ivf_new(ivf_to_size(scan->nq), (size_t)nprobe * sizeof *sorted.pairs);
-    sorted.start = ivf_new((size_t)scan->postings->nlist + 1, sizeof *sorted.start);
-    s->probes = ivf_new(ivf_to_size(scan->nq), s->probe_size);
-    int rc = sorted.pairs == NULL || sorted.start == NULL || s->probes == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int i = 0; i < IVF_SCAN_LOCKS; i++)
-        (void)pthread_mutex_init(&locks[i], NULL);
-    s->locks = locks;
-    if (rc == MPIVF_OK)
-        rc = ivf_team_run(ivf_ceil_div(scan->nq, QUERIES_OF_TASK), aim_queries, &sorted);
-    if (rc == MPIVF_OK)
-        rc = scan_probes(&sorted, 0, 1);
-    if (rc == MPIVF_OK && nprobe > 1)
-        rc = scan_probes(&sorted, 1, nprobe);
-    if (rc == MPIVF_OK && scan->postings->store != NULL)
-        rc = scan_stored(&sorted);
-    for (int i = 0; i < IVF_SCAN_LOCKS; i++)
-        (void)pthread_mutex_destroy(&locks[i]);
+    ivf_scan_state *s = sorted->state;
+    sorted->pairs = ivf_new(ivf_to_size(s->scan->nq), (size_t)s->scan->probes->nprobe * sizeof *sorted->pairs);
+    sorted->start = ivf_new((size_t)s->scan->postings->nlist + 1, sizeof *sorted->start);
+    s->locks = ivf_new(IVF_SCAN_LOCKS, sizeof(pthread_mutex_t));
+    for (int i = 0; s->locks != NULL && i < IVF_SCAN_LOCKS; i++)
+        (void)pthread_mutex_init(&s->locks[i], NULL);
+    if (sorted->pairs == NULL || sorted->start == NULL || s->locks == NULL)
+        return MPIVF_FAILED;
+    return ivf_team_run(ivf_ceil_div(s->scan->nq, QUERIES_OF_TASK), aim_queries, sorted);
+}
+
+static void sorted_free(sorted_scan *sorted)
+{
+    ivf_scan_state *s = sorted->state;
+    for (int i = 0; s->locks != NULL && i < IVF_SCAN_LOCKS; i++)
+        (void)pthread_mutex_destroy(&s->locks[i]);
+    ivf_free(s->locks);
     s->locks = NULL;
-    ivf_free(sorted.pairs);
-    ivf_free(sorted.start);
-    ivf_free(sorted.parts);
-    ivf_free(s->probes);
-    s->probes = NULL;
-    return rc;
+    ivf_free(sorted->pairs);
+    ivf_free(sorted->start);
+    ivf_free(sorted->parts);
 }
 
 /* Both. */
 
 size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe)
 {
-    return ivf_codec_probe_size(model->codec) + (size_t)nprobe * sizeof(ivf_scan_pair) + sizeof(float);
+    return ivf_codec_probe_size(model->codec) + (size_t)nprobe * sizeof(ivf_scan_pair) + sizeof(float) +
+           sizeof(int64_t);
 }
 
 static void workers_free(ivf_scan_state *s)
@@ -260,30 +292,37 @@ static int workers_new(ivf_scan_state *s)
     return s->workers == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
-/* How many postings all queries are compared with. */
-static int64_t count_scanned(const ivf_scan *scan)
+/* How many postings of how many pairs all queries are compared with. */
+static void count_scanned(const ivf_scan *scan, int64_t *postings, int64_t *pairs)
 {
-    int64_t scanned = 0;
     int32_t l = 0;
+    *postings = 0;
+    *pairs = 0;
     for (int64_t q = 0; q < scan->nq; q++)
-        for (int p = 0; p < scan->probes->nprobe; p++)
-            scanned += list_at(scan, q, p, &l)->n;
-    return scanned;
+        for (int p = 0; p < scan->probes->nprobe; p++) {
+            const int64_t n = list_at(scan, q, p, &l)->n;
+            *postings += n;
+            *pairs += n > 0;
+        }
 }
 
 /* Measured: for PQ32 lists of 700 codes are scanned 1.2 times as fast by list as by query, for SQ8 2 to 5 times. */
-static bool choose_by_list(const ivf_scan_state *s, int64_t scanned)
+static bool choose_by_list(const ivf_scan_state *s, int64_t scanned, int64_t pairs)
 {
     const ivf_scan *scan = s->scan;
-    const int64_t pairs = scan->nq * scan->probes->nprobe;
+    int64_t lists = 0;
     if (scan->postings->store != NULL)
         return true;
     if (scan->order != IVF_SCAN_AUTO)
         return scan->order == IVF_SCAN_BY_LIST;
     if (scan->nq < (int64_t)QUERIES_PER_WORKER * ivf_team_size() && ivf_team_size() > 1)
         return true;
+    for (int32_t l = 0; l < scan->postings->nlist; l++)
+        lists += scan->postings->lists[l].n > 0;
+    if (pairs == 0 || pairs < 2 * lists)
+        return false;
     double list_bytes = (double)scanned / (double)pairs / IVF_SCAN_BLOCK * (double)scan->postings->block_size;
-    return pairs >= 2 * (int64_t)scan->postings->nlist && list_bytes > (double)s->probe_size;
+    return list_bytes > (double)s->probe_size;
 }
 
 static void start_heaps(const ivf_scan_state *s)
@@ -303,9 +342,107 @@ static int finish_query(void *arg, int64_t query, int worker)
     return MPIVF_OK;
 }
 
-int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
+/* A bound as an integer of the same order. */
+static int64_t order_of(float bound)
+{
+    int32_t bits = 0;
+    memcpy(&bits, &bound, sizeof bits);
+    return bits < 0 ? -(int64_t)(bits & INT32_MAX) : bits;
+}
+
+static float bound_of(int64_t order)
+{
+    int32_t bits = (int32_t)(order < 0 ? -order : order);
+    float bound = 0;
+    memcpy(&bound, &bits, sizeof bound);
+    return order < 0 ? -bound : bound;
+}
+
+/* Collective. The k-th key that any rank has found bounds those of all. */
+static void share_bounds(const ivf_ctx *ctx, const ivf_scan_state *s)
+{
+    for (int64_t q = 0; q < s->scan->nq; q++)
+        s->shared[q] = -order_of(atomic_load_explicit(&s->bounds[q], memory_order_relaxed));
+    ivf_allmax_i64(ctx, s->shared, s->scan->nq);
+    for (int64_t q = 0; q < s->scan->nq; q++)
+        atomic_store_explicit(&s->bounds[q], bound_of(-s->shared[q]), memory_order_relaxed);
+}
+
+static int state_new(const ivf_ctx *ctx, ivf_scan_state *s)
+{
+    const size_t nq = ivf_to_size(s->scan->nq);
+    s->bounds = ivf_new(nq, sizeof *s->bounds);
+    if (s->bounds == NULL)
+        return MPIVF_FAILED;
+    start_heaps(s);
+    if (ivf_ctx_size(ctx) > 1) {
+        s->shared = ivf_new(nq, sizeof *s->shared);
+        if (s->shared == NULL)
+            return MPIVF_FAILED;
+    }
+    return workers_new(s);
+}
+
+static void state_free(ivf_scan_state *s)
+{
+    workers_free(s);
+    ivf_free(s->probes);
+    ivf_free(s->shared);
+    ivf_free(s->bounds);
+}
+
+/* Where the pass that begins with probe `from` ends: by list, and where ranks share bounds, nearer lists come first. */
+static int end_of_pass(const ivf_scan_state *s, bool by_list, int from)
+{
+    const int nprobe = s->scan->probes->nprobe;
+    if (s->shared == NULL && !by_list)
+        return nprobe;
+    return from == 0 ? 1 : nprobe;
+}
+
+/* Collective. Pass by pass, each with what all ranks know by then. `rc`: whether this rank is ready. */
+static int scan_passes(const ivf_ctx *ctx, sorted_scan *sorted, bool by_list, int rc)
+{
+    ivf_scan_state *s = sorted->state;
+    const int nprobe = s->scan->probes->nprobe;
+    for (int from = 0, to = 0; from < nprobe; from = to) {
+        to = end_of_pass(s, by_list, from);
+        if (rc == MPIVF_OK)
+            rc = by_list ? scan_probes(sorted, from, to) : scan_by_query(s, from, to);
+        if (s->shared != NULL && to < nprobe) {
+            rc = ivf_agree(ctx, rc);
+            if (rc == MPIVF_OK)
+                share_bounds(ctx, s);
+        }
+        if (rc != MPIVF_OK)
+            break;
+    }
+    return rc;
+}
+
+/* Collective. */
+static int scan_all(const ivf_ctx *ctx, ivf_scan_state *s, bool by_list)
+{
+    sorted_scan sorted = {.state = s};
+    int rc = MPIVF_OK;
+    if (by_list || s->shared != NULL) {
+        s->probes = ivf_new(ivf_to_size(s->scan->nq), s->probe_size);
+        rc = s->probes == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
+    if (rc == MPIVF_OK && by_list)
+        rc = sorted_new(&sorted);
+    rc = scan_passes(ctx, &sorted, by_list, rc);
+    if (rc == MPIVF_OK && by_list && s->scan->postings->store != NULL)
+        rc = scan_stored(&sorted);
+    sorted_free(&sorted);
+    return rc;
+}
+
+int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
 {
     const ivf_codec *codec = scan->model->codec;
+    int64_t compared = 0;
+    int64_t pairs = 0;
     if (scan->nq == 0)
         return MPIVF_OK;
     ivf_scan_state s = {.scan = scan,
@@ -314,18 +451,14 @@ int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
                         .extent = (double)ivf_codec_extent(codec),
                         .epsilon = (2.0 * scan->model->d + 64) * 0x1p-23,
                         .out = out};
-    s.bounds = ivf_new(ivf_to_size(scan->nq), sizeof *s.bounds);
-    int rc = s.bounds == NULL ? MPIVF_FAILED : workers_new(&s);
-    const int64_t compared = count_scanned(scan);
+    int rc = ivf_agree(ctx, state_new(ctx, &s));
     if (rc == MPIVF_OK) {
-        start_heaps(&s);
-        rc = choose_by_list(&s, compared) ? scan_by_list(&s) : ivf_team_run(scan->nq, scan_query, &s);
+        count_scanned(scan, &compared, &pairs);
+        rc = scan_all(ctx, &s, choose_by_list(&s, compared, pairs));
     }
     if (rc == MPIVF_OK)
         rc = ivf_team_run(scan->nq, finish_query, &s);
-    if (rc == MPIVF_OK)
-        *scanned += compared;
-    workers_free(&s);
-    ivf_free(s.bounds);
-    return rc;
+    *scanned += compared;
+    state_free(&s);
+    return ivf_agree(ctx, rc);
 }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "comm/context.h"
 #include "index/model.h"
 #include "math/topk.h"
 #include "search/postings.h"
@@ -27,10 +28,11 @@ typedef struct {
     ivf_scan_order order;
 } ivf_scan;
 
-/* Local, uses the team. out[nq][k], each row sorted by (key, id); *scanned grows by the postings compared. A posting's
- * key depends on the query, the model and its code alone. Memory: for each thread 100 KiB, a table of the codec and 64
- * codes; by list also ivf_scan_query_bytes for each query. */
-int ivf_scan_run(const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned);
+/* Collective, uses the team. out[nq][k], each row sorted by (key, id): the nearest that this rank holds, but for those
+ * that k postings of another rank beat; *scanned grows by the postings compared here. A posting's key depends on the
+ * query, the model and its code alone. Memory: for each thread 100 KiB, a table of the codec and 64 codes; by list, or
+ * with several ranks, also ivf_scan_query_bytes for each query. Between ranks, once: 8 bytes for each query. */
+int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned);
 size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe);
 
 #endif

@@ -130,7 +130,8 @@ static float offer(const ivf_scan_state *s, int64_t query, int32_t list, const f
     if (lock != NULL)
         (void)pthread_mutex_lock(lock);
     ivf_topk_offer(&top, keys, ids, n);
-    const float bound = ivf_topk_bound(&top);
+    /* Other ranks may have found nearer ones than this heap holds. */
+    const float bound = fminf(ivf_topk_bound(&top), atomic_load_explicit(&s->bounds[query], memory_order_relaxed));
     atomic_store_explicit(&s->bounds[query], bound, memory_order_relaxed);
     if (lock != NULL)
         (void)pthread_mutex_unlock(lock);

@@ -37,7 +37,8 @@ typedef struct {
     size_t probe_size;
     double extent;          /* of the codec */
     double epsilon;         /* of rounding */
-    char *probes;           /* [nq][probe_size]; NULL where tasks are queries */
+    char *probes;           /* [nq][probe_size]; NULL where a task begins and ends a query */
+    int64_t *shared;        /* [nq]: bounds on their way between ranks; NULL: there is one rank */
     ivf_neighbor *out;      /* [nq][k]: heaps */
     _Atomic float *bounds;  /* [nq]: keys above are not wanted any more */
     pthread_mutex_t *locks; /* [IVF_SCAN_LOCKS]; NULL where a query belongs to one task */

@@ -299,7 +299,7 @@ static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int6
                      .order = run->params->order};
     int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_scan_run(&scan, found, &run->scanned));
+        rc = ivf_scan_run(ctx, &scan, found, &run->scanned);
     if (rc == MPIVF_OK)
         rc = ivf_neighbors_merge(ctx, found, nq, run->width);
     if (rc == MPIVF_OK && reranks)
