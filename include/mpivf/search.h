@@ -29,7 +29,8 @@ typedef struct mpivf_index mpivf_index;
 typedef struct {
     size_t size;    /* sizeof(mpivf_open_options) */
     int64_t memory; /* bytes that it may take beside what the process (each rank) holds already; 0: no limit */
-    int vectors;    /* 1: searches will re-rank, with vectors that must be where they were when the index was built */
+    int vectors; /* 1: searches will re-rank, with the vectors that the index keeps, or else the files it was built of
+                  */
 } mpivf_open_options;
 
 /* Opens the newest version of the index in a folder. options NULL: all defaults. MPIVF_BAD_INPUT: there is none;

@@ -145,14 +145,33 @@ static void *use_library(void *arg)
     return NULL;
 }
 
+/* With about as little memory as it can be opened with, so that lists are read as they are probed. */
+static mpivf_index *open_with_least_memory(void)
+{
+    mpivf_open_options options = {.size = sizeof options, .memory = (int64_t)1 << 30};
+    mpivf_index *index = NULL;
+    ck_assert_int_eq(mpivf_open(folder, &options, &index), MPIVF_OK);
+    for (int64_t step = options.memory / 2; step > 1 << 14; step /= 2) {
+        mpivf_index *smaller = NULL;
+        options.memory -= step;
+        if (mpivf_open(folder, &options, &smaller) == MPIVF_OK) {
+            mpivf_close(index);
+            index = smaller;
+        } else {
+            options.memory += step;
+        }
+    }
+    return index;
+}
+
 START_TEST(threads_search_at_once)
 {
-    static const char *const factories[] = {"IVF24,Flat", "IVF24,SQ8", "IVF24,PQ4", "IVF24,PQ8x4fs"};
+    static const char *const factories[] = {"IVF24,Flat", "IVF24,SQ8", "IVF24,PQ4", "IVF24,PQ8x4fs", "IVF24,SQ8"};
     pthread_t threads[THREADS];
     concurrent shared = {0};
     make_index(factories[_i], IVF_L2);
     ck_assert_int_eq(mpivf_set_threads(2), MPIVF_OK);
-    mpivf_index *index = open_index();
+    mpivf_index *index = _i < 4 ? open_index() : open_with_least_memory();
     shared.index = index;
     for (int s = 0; s < 3; s++)
         shared.expected[s] = small_walk(&small, queries, QUERIES, nprobes[s], K);
@@ -249,7 +268,7 @@ int main(void)
     tcase_add_loop_test(tests, finds_what_a_walk_finds, 0, 3);
     tcase_add_test(tests, mpi_is_not_called);
     tcase_add_loop_test(tests, what_is_not_there_is_said, 0, 3);
-    tcase_add_loop_test(tests, threads_search_at_once, 0, 4);
+    tcase_add_loop_test(tests, threads_search_at_once, 0, 5);
     tcase_add_test(tests, what_is_wrong_is_told);
     tcase_add_test(tests, options_of_other_versions);
     suite_add_tcase(suite, tests);
