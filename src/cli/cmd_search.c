@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "cli/byid.h"
 #include "cli/cmd.h"
 #include "cli/found.h"
 #include "cli/load.h"
@@ -20,7 +21,8 @@
 typedef struct {
     const ivf_options *options;
     ivf_searcher *searcher;
-    ivf_dataset *file; /* of the queries */
+    ivf_byid rows;     /* that are the queries, with --ids */
+    ivf_dataset *file; /* of the queries, without */
     int64_t queries;
     ivf_search_params params;
     ivf_search_stats stats;
@@ -72,11 +74,21 @@ static int deliver(const search_job *job)
 {
     const char *output = ivf_options_text(job->options, IVF_OPTION_RESULTS);
     const ivf_found found = {.neighbors = job->neighbors,
+                             .ids = job->rows.ids,
                              .queries = job->queries,
                              .k = job->params.k,
                              .metric = ivf_searcher_manifest(job->searcher)->metric};
     int rc = output != NULL ? ivf_found_write(&found, output) : MPIVF_OK;
     return rc == MPIVF_OK ? print_job(job, &found, output) : rc;
+}
+
+/* One more is looked for than is wanted: the row itself. */
+static void leave_out(const ivf_ctx *ctx, search_job *job)
+{
+    job->params.k--;
+    job->params.rerank -= job->params.rerank > 0;
+    if (ivf_ctx_is_root(ctx))
+        ivf_byid_leave_out(&job->rows, job->neighbors, job->params.k);
 }
 
 static int search(const ivf_ctx *ctx, search_job *job)
@@ -85,19 +97,23 @@ static int search(const ivf_ctx *ctx, search_job *job)
     int rc = MPIVF_OK;
     if (!ivf_probing_is_tuned(job->options))
         rc = ivf_agree(ctx, ivf_probing_set(ivf_options_value(job->options, IVF_OPTION_NPROBE), model, &job->params));
-    if (rc == MPIVF_OK)
+    if (rc == MPIVF_OK && job->rows.n > 0)
+        rc = ivf_byid_fetch(ctx, job->searcher, &job->rows);
+    else if (rc == MPIVF_OK)
         rc = ivf_load_open(ctx, job->options, IVF_OPTION_QUERIES, model->d_in, &job->file);
     if (rc != MPIVF_OK)
         return rc;
-    job->queries = ivf_dataset_rows(job->file);
+    job->queries = job->rows.n > 0 ? job->rows.n : ivf_dataset_rows(job->file);
     if (ivf_ctx_is_root(ctx)) {
         job->neighbors = ivf_new(ivf_to_size(job->queries) * (size_t)job->params.k, sizeof *job->neighbors);
         rc = job->neighbors == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     rc = ivf_agree(ctx, rc);
-    const ivf_feed feed = {.count = job->queries, .dataset = job->file};
+    const ivf_feed feed = {.count = job->queries, .array = job->rows.x, .dataset = job->file};
     if (rc == MPIVF_OK)
         rc = ivf_search_feed(ctx, job->searcher, &feed, &job->params, job->neighbors, &job->stats);
+    if (rc == MPIVF_OK && job->rows.n > 0)
+        leave_out(ctx, job);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? deliver(job) : MPIVF_OK);
     ivf_free(job->neighbors);
@@ -115,7 +131,9 @@ static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searc
     searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
     if (searcher->memory == 0)
         return MPIVF_OK;
-    int rc = ivf_load_count_queries(ctx, options, &n, &d);
+    int rc = MPIVF_OK;
+    if (!ivf_byid_is_asked(options))
+        rc = ivf_load_count_queries(ctx, options, &n, &d);
     if (rc == MPIVF_OK)
         searcher->beside = ivf_min_i64(n * d * (int64_t)sizeof(float),
                                        ivf_max_i64(BATCH_BYTES, (int64_t)BATCH_LEAST * d * (int64_t)sizeof(float))) *
@@ -134,7 +152,11 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
         rc = ivf_probing_refine(options, &job.params);
     if (rc == MPIVF_OK && ivf_probing_is_tuned(options))
         rc = ivf_probing_tune(ctx, options, &job.params);
-    ivf_searcher_options searcher = {.vectors = job.params.rerank > 0};
+    if (rc == MPIVF_OK && ivf_byid_is_asked(options))
+        rc = ivf_byid_read(ctx, options, &job.rows);
+    job.params.k += job.rows.n > 0;
+    job.params.rerank += job.rows.n > 0 && job.params.rerank > 0;
+    ivf_searcher_options searcher = {.vectors = job.params.rerank > 0 || job.rows.n > 0};
     if (rc == MPIVF_OK)
         rc = plan_memory(ctx, options, &searcher);
     if (rc == MPIVF_OK)
@@ -142,5 +164,6 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
     if (rc == MPIVF_OK)
         rc = search(ctx, &job);
     ivf_searcher_close(job.searcher);
+    ivf_byid_free(&job.rows);
     return rc;
 }

@@ -45,13 +45,19 @@ static int shown(const ivf_found *found, const ivf_neighbor *row)
     return n;
 }
 
+/* A query's number, or its id. */
+static int64_t name_of(const ivf_found *found, int64_t query)
+{
+    return found->ids == NULL ? query : (int64_t)found->ids[query];
+}
+
 void ivf_found_print(const ivf_found *found, ivf_text *out)
 {
     ivf_text_add(out, "%8s %5s %20s %14s\n", "query", "rank", "id", "distance");
     for (int64_t q = 0; q < found->queries && q < SHOWN_QUERIES; q++) {
         const ivf_neighbor *row = found->neighbors + q * found->k;
         for (int i = 0; i < shown(found, row); i++)
-            ivf_text_add(out, "%8" PRId64 " %5d %20" PRIu64 " %14.7g\n", q, i + 1, row[i].id,
+            ivf_text_add(out, "%8" PRId64 " %5d %20" PRIu64 " %14.7g\n", name_of(found, q), i + 1, row[i].id,
                          (double)ivf_metric_distance(found->metric, row[i].key));
     }
 }
@@ -67,7 +73,8 @@ json_t *ivf_found_to_json(const ivf_found *found)
             ivf_output_append(&ids, json_integer((json_int_t)row[i].id));
             ivf_output_append(&distances, ivf_output_real((double)ivf_metric_distance(found->metric, row[i].key)));
         }
-        json_t *entry = json_pack("{s:I, s:o, s:o}", "query", (json_int_t)q, "ids", ids, "distances", distances);
+        json_t *entry =
+            json_pack("{s:I, s:o, s:o}", "query", (json_int_t)name_of(found, q), "ids", ids, "distances", distances);
         ivf_output_append(&list, entry);
     }
     return list;

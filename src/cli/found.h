@@ -11,6 +11,7 @@
 
 typedef struct {
     const ivf_neighbor *neighbors; /* [queries][k], borrowed */
+    const uint64_t *ids;           /* [queries] where queries are rows of the index, borrowed; else NULL */
     int64_t queries;
     int k;
     ivf_metric metric;

@@ -243,6 +243,13 @@ int ivf_options_set(ivf_options *options, ivf_option_id id, ivf_option_source so
 static int check_required(const ivf_options *options, ivf_option_id id)
 {
     const ivf_option *option = ivf_option_get(id);
+    const ivf_option_value *instead = &options->values[option->instead];
+    if (option->instead != IVF_OPTION_NONE && instead->source != IVF_SOURCE_NONE) {
+        if (options->values[id].source == IVF_SOURCE_NONE)
+            return MPIVF_OK;
+        return ivf_fail(MPIVF_USAGE, "--%s and --%s exclude each other", option->name,
+                        ivf_option_get(option->instead)->name);
+    }
     if (!option->required || options->values[id].source != IVF_SOURCE_NONE)
         return MPIVF_OK;
     if ((option->flags & IVF_ROW_POSITIONAL) != 0)

@@ -46,6 +46,7 @@ typedef enum {
     IVF_OPTION_CODEBOOKS,
     IVF_OPTION_ROTATION,
     IVF_OPTION_QUERIES,
+    IVF_OPTION_SEARCH_IDS,
     IVF_OPTION_QUERIES_DATASET,
     IVF_OPTION_GROUNDTRUTH,
     IVF_OPTION_TUNE_QUERIES,
@@ -161,6 +162,7 @@ typedef struct {
     ivf_option_id needs;       /* has no effect without this one */
     char letter;               /* 0: none */
     bool required;             /* by each of its commands */
+    ivf_option_id instead;     /* of those that have this one too, either is required and excludes the other */
     bool has_auto;             /* "auto" is accepted and stands for 0 */
     const char *argument;      /* what the value is called in help; NULL for a flag */
     const char *unit;          /* of the value, or NULL */

@@ -133,8 +133,17 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                             .type = IVF_TYPE_PATH,
                             .commands = SEARCH | EVAL | EXACT,
                             .required = true,
+                            .instead = IVF_OPTION_SEARCH_IDS,
                             .argument = "FILE",
                             .help = "Query vectors, in any format that --input takes."},
+    [IVF_OPTION_SEARCH_IDS] = {.name = "ids",
+                               .type = IVF_TYPE_TEXT,
+                               .commands = SEARCH,
+                               .argument = "IDS",
+                               .help = "In place of --queries, rows that are in the index, by their ids: 17,42, or a "
+                                       "file of ids as build takes it. Their vectors come from the index (build "
+                                       "--keep-vectors) or from the files that were indexed; a row is not among its "
+                                       "own neighbours."},
     [IVF_OPTION_QUERIES_DATASET] = {.name = "queries-dataset",
                                     .type = IVF_TYPE_TEXT,
                                     .commands = SEARCH | EVAL | TUNE | EXACT,

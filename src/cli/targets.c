@@ -91,6 +91,9 @@ static int check_results(const ivf_options *options, const char *output)
             continue;
         const ivf_option_value *ids = ivf_options_value(options, IVF_OPTION_IDS);
         rc = check_paths(&found, output, ids->texts, ids->count);
+        const ivf_option_value *rows = ivf_options_value(options, IVF_OPTION_SEARCH_IDS);
+        if (rc == MPIVF_OK)
+            rc = check_paths(&found, output, rows->texts, rows->count);
         if (rc == MPIVF_OK)
             rc = check_source(&found, output, ivf_options_value(options, IVF_OPTION_INPUT));
         if (rc == MPIVF_OK)

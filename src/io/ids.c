@@ -186,6 +186,25 @@ void ivf_ids_close(ivf_ids *ids)
     ivf_free(ids);
 }
 
+int ivf_ids_load(const char *path, const char *h5_path, uint64_t **values, int64_t *n)
+{
+    ivf_ids ids = {0};
+    ivf_rawfile file;
+    *values = NULL;
+    int rc = copy_names(&ids, path, h5_path);
+    if (rc == MPIVF_OK)
+        rc = ivf_source_probe(ids.path, ids.h5_path, IVF_ID_LIST, &ids.layout, &file);
+    if (rc == MPIVF_OK)
+        rc = ivf_source_open(ids.path, ids.h5_path, &ids.layout, &ids.source);
+    *n = ids.rows = ids.layout.rows;
+    if (rc == MPIVF_OK)
+        rc = read_slice(&ids, (slice){.first = 0, .n = ids.rows}, values);
+    ivf_source_close(ids.source);
+    ivf_free(ids.path);
+    ivf_free(ids.h5_path);
+    return rc;
+}
+
 bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp)
 {
     if (ids->path == NULL)

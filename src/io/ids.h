@@ -21,6 +21,9 @@ int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int6
 int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
 void ivf_ids_close(ivf_ids *ids);
 
+/* Local. All ids of a file, through ivf_new, whatever there are; each at most 2^63 - 1. */
+int ivf_ids_load(const char *path, const char *h5_path, uint64_t **values, int64_t *n);
+
 /* Local. The file of ids, without checksum; false when ids are row numbers. */
 bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp);
 

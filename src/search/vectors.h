@@ -27,4 +27,9 @@ int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neigh
  * together are read in one go. */
 int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, float *x);
 
+/* Collective. The vectors of the rows with ids[n] (the same on every rank) into x[n][d] on every rank. MPIVF_BAD_INPUT
+ * names ids that no row in the index has. All ids of the index, or of the file of ids, are read once, in shares.
+ * Memory: 60 bytes and a vector, twice, for each distinct id. */
+int ivf_vectors_of_ids(const ivf_ctx *ctx, ivf_vectors *vectors, const uint64_t *ids, int64_t n, float *x);
+
 #endif

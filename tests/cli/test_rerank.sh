@@ -55,5 +55,27 @@ same kept.ids.npy three.ids.npy
 same kept.distances.npy three.distances.npy
 expect 0 "$MPIVF" search f32.ivf --queries "$queries" --nprobe 64 --k 5 --rerank 200 --max-distance 1
 prints '^200 of them have fewer than 5: there are no more rows within --max-distance 1 in the lists probed$'
+
+# By id: a row is not among its own neighbours, and the vectors come from the index or the files, with the same results.
+expect 0 ranks 3 "$MPIVF" search f32.ivf --ids 17,42,17 --nprobe 64 --k 5 --rerank 10000 --json
+json '[q["query"] for q in d["first_results"]] == [17, 42, 17] and d["k"] == 5 and d["rerank"] == 10000'
+json 'all(q["query"] not in q["ids"] and len(q["ids"]) == 5 and q["distances"] == sorted(q["distances"]) for q in d["first_results"])'
+json 'd["first_results"][0]["ids"] == d["first_results"][2]["ids"] and d["queries_with_fewer"] == 0'
+expect 0 "$MPIVF" search f32.ivf --ids 17,42,17 --nprobe 64 --k 5 --rerank 10000 --output kept.npy
+mv away.u8bin base.u8bin
+expect 0 ranks 2 "$MPIVF" search pq.ivf --ids 17,42,17 --nprobe 64 --k 5 --rerank 10000 --output shards.npy
+same kept.ids.npy shards.ids.npy
+same kept.distances.npy shards.distances.npy
+{ u32 17 0 42 0 17 0; } >ids.bin
+expect 0 "$MPIVF" search pq.ivf --ids ids.bin --nprobe 64 --k 5 --rerank 10000 --output file.npy
+same file.ids.npy shards.ids.npy
+expect 3 "$MPIVF" search pq.ivf --ids 17,10000,4000000000
+complains "search: 2 of the ids asked for are no row of pq.ivf: 10000, 4000000000"
+expect 3 "$MPIVF" search f32.ivf --ids 10000
+complains "search: 1 of the ids asked for is no row of f32.ivf: 10000"
+expect 2 "$MPIVF" search f32.ivf --ids 1, --k 2
+complains "search: --ids: '' is no id; ids are whole numbers from 0 to 2^63 - 1"
+expect 2 "$MPIVF" search f32.ivf --ids 1 --queries "$queries"
+complains_of '--queries and --ids exclude each other'
 expect 2 ranks 2 "$MPIVF" compact f32.ivf
 grep -q '^mpivf: compact: version 1 keeps the vectors of its rows (f32), which are not merged' err || fail "no such error"
