@@ -37,9 +37,9 @@ ivf_ctx *ivf_ctx_open_over(MPI_Comm comm)
     MPI_Allreduce(MPI_IN_PLACE, &made, 1, MPI_INT, MPI_MIN, own);
     if (ctx == NULL || !made) {
         MPI_Comm_free(&own);
-        ivf_free(ctx);
         if (ctx != NULL)
             (void)ivf_fail(MPIVF_FAILED, "out of memory on another rank");
+        ivf_free(ctx);
         return NULL;
     }
     ctx->comm = own;

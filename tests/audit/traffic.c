@@ -94,6 +94,12 @@ int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
     return PMPI_Ibarrier(comm, request);
 }
 
+int MPI_Allreduce(const void *data, void *result, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+{
+    count(COLLECTIVE, __func__, size_of(n, type));
+    return PMPI_Allreduce(data, result, n, type, op, comm);
+}
+
 int MPI_Ibcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
     count(COLLECTIVE, __func__, size_of(n, type));
