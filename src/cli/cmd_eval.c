@@ -196,7 +196,7 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
     return rc;
 }
 
-/* What this command holds beside the searcher: queries, twice for the cosine and rotations, and on rank 0 what is found
+/* What this command holds beside the searcher: queries, and on rank 0 what is found
  * and the ground truth, of which a file has two thirds at least. */
 static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
 {
@@ -212,10 +212,12 @@ static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searc
     for (int i = 0; i < depths->count; i++)
         k = ivf_max_i64(k, depths->integers[i]);
     int rc = ivf_load_count_queries(ctx, options, &n, &d);
-    if (rc == MPIVF_OK)
-        searcher->beside = n * (2 * (int64_t)d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) +
-                           3 * (int64_t)truth.st_size;
-    return rc;
+    if (rc != MPIVF_OK)
+        return rc;
+    searcher->queries = n;
+    searcher->beside =
+        n * (d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) + 3 * (int64_t)truth.st_size;
+    return MPIVF_OK;
 }
 
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)

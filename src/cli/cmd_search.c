@@ -32,14 +32,14 @@ typedef struct {
 static json_t *job_to_json(const search_job *job, const ivf_found *found, const char *output)
 {
     const ivf_manifest *m = ivf_searcher_manifest(job->searcher);
-    json_t *json = json_pack("{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:i, s:o, s:f, s:I, s:I}", "index",
-                             ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version,
-                             "metric", ivf_metric_name(m->metric), "queries", (json_int_t)job->queries, "k",
-                             job->params.k, "nprobe", job->params.nprobe, "nprobe_nodes",
-                             ivf_probing_nodes_json(&job->params), "rerank", job->params.rerank, "max_distance",
-                             job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
-                             job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned,
-                             "queries_with_fewer", (json_int_t)ivf_found_short(found));
+    json_t *json = json_pack(
+        "{s:s, s:I, s:s, s:I, s:i, s:i, s:o, s:i, s:o, s:f, s:I, s:I, s:I}", "index",
+        ivf_options_text(job->options, IVF_OPTION_INDEX), "version", (json_int_t)m->version, "metric",
+        ivf_metric_name(m->metric), "queries", (json_int_t)job->queries, "k", job->params.k, "nprobe",
+        job->params.nprobe, "nprobe_nodes", ivf_probing_nodes_json(&job->params), "rerank", job->params.rerank,
+        "max_distance", job->params.limited ? json_real(job->params.max_distance) : json_null(), "seconds",
+        job->stats.seconds, "postings_scanned", (json_int_t)job->stats.postings_scanned, "bytes_read",
+        (json_int_t)job->stats.bytes_read, "queries_with_fewer", (json_int_t)ivf_found_short(found));
     int failed = output != NULL ? json_object_set_new(json, "output", json_string(output))
                                 : json_object_set_new(json, "first_results", ivf_found_to_json(found));
     if (failed == 0)
@@ -121,25 +121,23 @@ static int search(const ivf_ctx *ctx, search_job *job)
     return rc;
 }
 
-/* What this command holds beside the searcher: batches of queries (search/feed.h), twice for the cosine and rotations,
- * and on rank 0 what is found, twice while it is written. */
+/* What this command holds beside the searcher: batches of queries, and on rank 0 what is found, twice while it is
+ * written. */
 static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
 {
-    enum { BATCH_BYTES = 8 << 20, BATCH_LEAST = 32, BATCHES = 6, WRITTEN = 12 }; /* bytes of a neighbour for a file */
+    enum { WRITTEN = 12 }; /* bytes of a neighbour on its way to a file */
     int64_t n = 0;
     int d = 0;
     searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
-    if (searcher->memory == 0)
+    if (searcher->memory == 0 || ivf_byid_is_asked(options))
         return MPIVF_OK;
-    int rc = MPIVF_OK;
-    if (!ivf_byid_is_asked(options))
-        rc = ivf_load_count_queries(ctx, options, &n, &d);
-    if (rc == MPIVF_OK)
-        searcher->beside = ivf_min_i64(n * d * (int64_t)sizeof(float),
-                                       ivf_max_i64(BATCH_BYTES, (int64_t)BATCH_LEAST * d * (int64_t)sizeof(float))) *
-                               BATCHES +
-                           n * ivf_options_integer(options, IVF_OPTION_K) * ((int64_t)sizeof(ivf_neighbor) + WRITTEN);
-    return rc;
+    int rc = ivf_load_count_queries(ctx, options, &n, &d);
+    if (rc != MPIVF_OK)
+        return rc;
+    searcher->queries = ivf_feed_batch(n, d);
+    searcher->beside = ivf_feed_memory(n, d) +
+                       n * ivf_options_integer(options, IVF_OPTION_K) * ((int64_t)sizeof(ivf_neighbor) + WRITTEN);
+    return MPIVF_OK;
 }
 
 int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)

@@ -18,7 +18,7 @@
 #include "io/h5lock.h"
 #include "io/h5types.h"
 
-enum { ALIGNMENT = 4096 };
+enum { ALIGNMENT = 4096, HURRY_BYTES = 1 << 20 };
 
 ivf_h5 *ivf_h5_internal_new(const char *path, int fd)
 {
@@ -244,6 +244,8 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
     file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, place);
     if (file->disk.wrong != 0)
         return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
+    if (bytes >= HURRY_BYTES) /* on its way to the disk while the rest is prepared: it will be made durable */
+        (void)sync_file_range(file->disk.fd, place, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
     return MPIVF_OK;
 }
 

@@ -32,6 +32,18 @@ static int64_t choose_batch(int d)
     return ivf_max_i64(BATCH_STEP, ivf_min_i64(BATCH_MOST, fitting));
 }
 
+int64_t ivf_feed_batch(int64_t count, int d)
+{
+    return ivf_min_i64(count, choose_batch(d));
+}
+
+int64_t ivf_feed_memory(int64_t count, int d)
+{
+    const int64_t batch = ivf_feed_batch(count, d);
+    const int64_t rooms = count > batch ? BATCHES : 1; /* what is not used takes nothing */
+    return 2 * rooms * batch * d * (int64_t)sizeof(float);
+}
+
 /* Local. */
 static int prepare(const ivf_ctx *ctx, feed_run *run)
 {
@@ -92,7 +104,7 @@ static int send_ahead(const ivf_ctx *ctx, feed_run *run, int64_t first)
 }
 
 static int search_all(const ivf_ctx *ctx, feed_run *run, ivf_searcher *searcher, ivf_search_params params,
-                      ivf_neighbor *out, int64_t *scanned)
+                      ivf_neighbor *out, ivf_search_stats *sum)
 {
     int rc = send_ahead(ctx, run, 0);
     for (int64_t first = 0; rc == MPIVF_OK && first < run->feed->count; first += run->batch) {
@@ -103,8 +115,10 @@ static int search_all(const ivf_ctx *ctx, feed_run *run, ivf_searcher *searcher,
         if (rc == MPIVF_OK)
             rc = ivf_search(ctx, searcher, room_of(run, first), size_of(run, first), &params,
                             ivf_ctx_is_root(ctx) ? out + first * params.k : NULL, &stats);
-        if (rc == MPIVF_OK)
-            *scanned += stats.postings_scanned;
+        if (rc != MPIVF_OK)
+            break;
+        sum->postings_scanned += stats.postings_scanned;
+        sum->bytes_read += stats.bytes_read;
     }
     return rc;
 }
@@ -114,19 +128,19 @@ static int search_streamed(const ivf_ctx *ctx, ivf_searcher *searcher, const ivf
 {
     const double started = ivf_clock();
     feed_run run = {.feed = feed, .d = ivf_searcher_manifest(searcher)->d};
-    int64_t scanned = 0;
+    *stats = (ivf_search_stats){0};
     run.batch = choose_batch(run.d);
     int rc = ivf_agree(ctx, prepare(ctx, &run));
     if (rc == MPIVF_OK)
         rc = ivf_ahead_open(ctx, &run.ahead);
     if (rc == MPIVF_OK)
-        rc = search_all(ctx, &run, searcher, *params, out, &scanned);
+        rc = search_all(ctx, &run, searcher, *params, out, stats);
     release(ctx, &run);
     if (rc != MPIVF_OK)
         return rc;
     int64_t nanoseconds = (int64_t)((ivf_clock() - started) * 1e9);
     ivf_allmax_i64(ctx, &nanoseconds, 1);
-    *stats = (ivf_search_stats){.seconds = (double)nanoseconds * 1e-9, .postings_scanned = scanned};
+    stats->seconds = (double)nanoseconds * 1e-9;
     return MPIVF_OK;
 }
 

@@ -21,4 +21,8 @@ typedef struct {
 int ivf_search_feed(const ivf_ctx *ctx, ivf_searcher *searcher, const ivf_feed *feed, const ivf_search_params *params,
                     ivf_neighbor *out, ivf_search_stats *stats);
 
+/* Local. Queries of a batch, of `count` in all; and the bytes that they take on rank 0, where a dataset is read. */
+int64_t ivf_feed_batch(int64_t count, int d);
+int64_t ivf_feed_memory(int64_t count, int d);
+
 #endif

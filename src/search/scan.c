@@ -211,7 +211,7 @@ static int scan_group(void *arg, ivf_store *store, const ivf_reader_job *group)
 }
 
 /* Lists that are read for it: each once, for all of its queries. */
-static int scan_stored(sorted_scan *sorted)
+static int scan_stored(sorted_scan *sorted, int64_t *bytes_read)
 {
     const ivf_postings *postings = sorted->state->scan->postings;
     int32_t *wanted = ivf_new((size_t)postings->nlist, sizeof *wanted);
@@ -219,9 +219,12 @@ static int scan_stored(sorted_scan *sorted)
     if (wanted == NULL)
         return MPIVF_FAILED;
     sort_pairs(sorted, 0, sorted->state->scan->probes->nprobe, false);
-    for (int32_t l = 0; l < postings->nlist; l++)
-        if (sorted->start[l + 1] > sorted->start[l])
-            wanted[count++] = l;
+    for (int32_t l = 0; l < postings->nlist; l++) {
+        if (sorted->start[l + 1] == sorted->start[l])
+            continue;
+        wanted[count++] = l;
+        *bytes_read += postings->lists[l].n * ivf_store_posting_bytes(postings->store);
+    }
     const int rc = ivf_store_read(postings->store, wanted, count, scan_group, sorted);
     ivf_free(wanted);
     return rc;
@@ -421,7 +424,7 @@ static int scan_passes(const ivf_ctx *ctx, sorted_scan *sorted, bool by_list, in
 }
 
 /* Collective. */
-static int scan_all(const ivf_ctx *ctx, ivf_scan_state *s, bool by_list)
+static int scan_all(const ivf_ctx *ctx, ivf_scan_state *s, bool by_list, int64_t *bytes_read)
 {
     sorted_scan sorted = {.state = s};
     int rc = MPIVF_OK;
@@ -433,12 +436,12 @@ static int scan_all(const ivf_ctx *ctx, ivf_scan_state *s, bool by_list)
         rc = sorted_new(&sorted);
     rc = scan_passes(ctx, &sorted, by_list, rc);
     if (rc == MPIVF_OK && by_list && s->scan->postings->store != NULL)
-        rc = scan_stored(&sorted);
+        rc = scan_stored(&sorted, bytes_read);
     sorted_free(&sorted);
     return rc;
 }
 
-int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, int64_t *scanned)
+int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, ivf_scan_counts *counts)
 {
     const ivf_codec *codec = scan->model->codec;
     int64_t compared = 0;
@@ -454,11 +457,11 @@ int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, in
     int rc = ivf_agree(ctx, state_new(ctx, &s));
     if (rc == MPIVF_OK) {
         count_scanned(scan, &compared, &pairs);
-        rc = scan_all(ctx, &s, choose_by_list(&s, compared, pairs));
+        rc = scan_all(ctx, &s, choose_by_list(&s, compared, pairs), &counts->bytes_read);
     }
     if (rc == MPIVF_OK)
         rc = ivf_team_run(scan->nq, finish_query, &s);
-    *scanned += compared;
+    counts->postings += compared;
     state_free(&s);
     return ivf_agree(ctx, rc);
 }

@@ -74,6 +74,21 @@ static void say_budget(const ivf_budget *budget, const ivf_postings_share *share
         ivf_debug("memory of a rank, at most: %s", ivf_text_bytes((double)budget->needed, needed));
 }
 
+/* What searches hold of their queries, and of candidates that are re-ranked. */
+static int64_t search_bytes(const ivf_searcher *s, const ivf_searcher_options *options)
+{
+    const ivf_model *model = s->model;
+    int64_t values = 0;
+    if (model->metric == IVF_COSINE)
+        values += model->d_in;
+    if (model->rotation != NULL)
+        values += model->d;
+    if (s->vectors != NULL && model->rotation != NULL && model->metric == IVF_COSINE)
+        values += model->d_in;
+    return options->queries * values * (int64_t)sizeof(float) +
+           (s->vectors != NULL ? (int64_t)2 * IVF_RERANK_PIECE : 0);
+}
+
 static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
 {
     ivf_budget budget;
@@ -89,8 +104,7 @@ static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_
                            .memory = options->memory,
                            .held = (options->held > 0 ? options->held : ivf_memory_resident()) + options->beside,
                            .ranks = ivf_ctx_size(ctx)};
-    if (s->vectors != NULL)
-        in.held += (int64_t)2 * IVF_RERANK_PIECE;
+    in.held += search_bytes(s, options);
     rc = ivf_budget_find(&in, &budget);
     if (rc != MPIVF_OK)
         return rc;
@@ -202,7 +216,7 @@ typedef struct {
     ivf_probes probes;
     ivf_neighbor *found; /* [batch][width]; NULL on rank 0 without re-ranking: it finds into the caller's rows */
     int64_t batch;       /* queries, at most */
-    int64_t scanned;
+    ivf_scan_counts counts;
 } search_run;
 
 static int choose_batch(const ivf_searcher *s, int64_t nq, const ivf_search_params *params, int64_t *batch)
@@ -299,7 +313,7 @@ static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int6
                      .order = run->params->order};
     int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
     if (rc == MPIVF_OK)
-        rc = ivf_scan_run(ctx, &scan, found, &run->scanned);
+        rc = ivf_scan_run(ctx, &scan, found, &run->counts);
     if (rc == MPIVF_OK)
         rc = ivf_neighbors_merge(ctx, found, nq, run->width);
     if (rc == MPIVF_OK && reranks)
@@ -307,12 +321,14 @@ static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int6
     return rc;
 }
 
-static void fill_stats(const ivf_ctx *ctx, int64_t scanned, double started, ivf_search_stats *stats)
+static void fill_stats(const ivf_ctx *ctx, const ivf_scan_counts *counts, double started, ivf_search_stats *stats)
 {
     int64_t nanoseconds = (int64_t)((ivf_clock() - started) * 1e9);
-    ivf_allsum_i64(ctx, &scanned, 1);
+    int64_t sums[2] = {counts->postings, counts->bytes_read};
+    ivf_allsum_i64(ctx, sums, 2);
     ivf_allmax_i64(ctx, &nanoseconds, 1);
-    *stats = (ivf_search_stats){.seconds = (double)nanoseconds * 1e-9, .postings_scanned = scanned};
+    *stats =
+        (ivf_search_stats){.seconds = (double)nanoseconds * 1e-9, .postings_scanned = sums[0], .bytes_read = sums[1]};
 }
 
 int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries, int64_t nq,
@@ -329,6 +345,6 @@ int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries,
     ivf_queries_close(&run.whole);
     ivf_queries_close(&run.queries);
     if (rc == MPIVF_OK)
-        fill_stats(ctx, run.scanned, started, stats);
+        fill_stats(ctx, &run.counts, started, stats);
     return rc;
 }

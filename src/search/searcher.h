@@ -29,13 +29,15 @@ typedef struct {
 typedef struct {
     double seconds;           /* of this call, slowest rank */
     int64_t postings_scanned; /* over all ranks */
+    int64_t bytes_read;       /* of lists that are not in memory, over all ranks */
 } ivf_search_stats;
 
 typedef struct {
-    int64_t memory; /* bytes that a rank may take, all of the process included; 0: no limit */
-    int64_t beside; /* of them, what the caller will hold: queries, neighbours */
-    int64_t held;   /* of them, what the process holds before lists are read; 0: measured */
-    bool vectors;   /* searches will ask for re-ranking */
+    int64_t memory;  /* bytes that a rank may take, all of the process included; 0: no limit */
+    int64_t beside;  /* of them, what the caller will hold: queries, neighbours */
+    int64_t queries; /* of one call of ivf_search, at most: they are copied for the cosine and for rotations */
+    int64_t held;    /* of them, what the process holds before lists are read; 0: measured */
+    bool vectors;    /* searches will ask for re-ranking */
 } ivf_searcher_options;
 
 /* Collective. Opens the newest version and loads this rank's share of it (spread by bytes); with a limit as much as it

@@ -103,6 +103,11 @@ void ivf_store_close(ivf_store *store)
     ivf_free(store);
 }
 
+int64_t ivf_store_posting_bytes(const ivf_store *store)
+{
+    return (int64_t)store->source.manifest->code_size + (int64_t)sizeof(uint64_t);
+}
+
 /* ---- groups ---- */
 
 /* How many of lists[count] make the next group; has it read. */

@@ -31,6 +31,9 @@ void ivf_store_close(ivf_store *store);
 /* Local. Bytes that ivf_store_open takes. */
 int64_t ivf_store_memory(const ivf_store_source *source, int64_t bytes, bool sparse);
 
+/* Local. Bytes of a posting in files. */
+int64_t ivf_store_posting_bytes(const ivf_store *store);
+
 /* What happens to a group: postings as they were read (ids and codes). */
 typedef int ivf_store_visit(void *arg, ivf_store *store, const ivf_reader_job *group);
 
