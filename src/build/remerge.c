@@ -68,7 +68,7 @@ int ivf_remerge_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *
     ivf_remerge *r = ivf_new_zero(1, sizeof *r);
     int rc = r == NULL ? MPIVF_FAILED : MPIVF_OK;
     *remerge = NULL;
-    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx))
+    if (rc == MPIVF_OK && r != NULL && ivf_ctx_is_root(ctx))
         rc = read_source(index, manifest, &r->source);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK && r != NULL) {

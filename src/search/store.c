@@ -48,7 +48,7 @@ static int32_t span_of(const ivf_store_source *src)
 int64_t ivf_store_memory(const ivf_store_source *source, int64_t bytes, bool sparse)
 {
     const int32_t most = most_lists(source->manifest);
-    const int64_t of_list = (int64_t)(sizeof(int64_t) + sizeof(ivf_list) + sizeof(ivf_list *));
+    const int64_t of_list = (int64_t)(sizeof(int64_t) + sizeof(ivf_list) + sizeof(void *));
     return ivf_fetch_memory(bytes, most) + (sparse ? bytes : 0) + most * of_list + ivf_viewer_memory(source->model) +
            ivf_reader_memory(source->manifest, source->from, source->to, span_of(source), sparse) +
            (int64_t)sizeof(ivf_store);
@@ -60,7 +60,7 @@ static int prepare(ivf_store *s, bool sparse)
     const size_t most = (size_t)s->most;
     s->sizes = ivf_new(most, sizeof *s->sizes);
     s->views = ivf_new_zero(most, sizeof *s->views);
-    s->pointers = ivf_new(most, sizeof(ivf_list *));
+    s->pointers = ivf_new(most, sizeof(void *));
     s->room = sparse ? ivf_new(ivf_to_size(s->bytes), 1) : NULL;
     if (s->sizes == NULL || s->views == NULL || s->pointers == NULL || (sparse && s->room == NULL))
         return MPIVF_FAILED;
