@@ -160,9 +160,9 @@ typedef struct {
     unsigned flags;            /* IVF_ROW_... */
     unsigned commands;         /* bit 1 << ivf_command_id for each command that has it */
     ivf_option_id needs;       /* has no effect without this one */
+    ivf_option_id instead;     /* of those that have this one too, either is required and excludes the other */
     char letter;               /* 0: none */
     bool required;             /* by each of its commands */
-    ivf_option_id instead;     /* of those that have this one too, either is required and excludes the other */
     bool has_auto;             /* "auto" is accepted and stands for 0 */
     const char *argument;      /* what the value is called in help; NULL for a flag */
     const char *unit;          /* of the value, or NULL */
