@@ -15,4 +15,5 @@ logged "$log" "The configuration" configure -DBUILD_TESTING=ON -DMPIVF_WERROR="$
 logged "$log" "The build" cmake --build "$build" --parallel "$(cores)"
 cd "$build"
 [ $# -gt 0 ] || set -- -LE long
-exec ctest --output-on-failure --parallel "$(cores)" "$@"
+# Most tests wait for processes to start, or for each other, most of the time.
+exec ctest --output-on-failure --parallel "$((2 * $(cores)))" "$@"
