@@ -33,15 +33,18 @@ ranks 1 "$MPIVF" generate --quiet --rows 2000 --dim 24 --output rows.fbin >/dev/
 printf '\x00\x00\xc0\x7f' | patch rows.fbin $((8 + 77 * 96 + 4))
 printf '\x00\x00\x80\x7f' | patch rows.fbin $((8 + 1999 * 96))
 "$python" -c "import numpy; numpy.save('ids.npy', numpy.arange(2000, dtype='u8')[::-1] * 10**12 + 5)"
-ranks 3 "$MPIVF" build index.ids --quiet --input rows.fbin --ids ids.npy --factory IVF16,Flat --on-bad-row skip --fragment-rows 300 \
-    --keep-vectors f16 >/dev/null 2>&1
-"${check[@]}" index.ids rows.fbin ids.npy
+for kept in f16 none; do
+    ranks 3 "$MPIVF" build index.$kept --quiet --input rows.fbin --ids ids.npy --factory IVF16,Flat --on-bad-row skip \
+        --fragment-rows 300 --keep-vectors $kept >/dev/null 2>&1
+    "${check[@]}" index.$kept rows.fbin ids.npy
+done
 
 # The same, compacted.
-ranks 2 "$MPIVF" compact index.ids --quiet --fragment-bytes 40000 >/dev/null
-"${check[@]}" index.ids rows.fbin ids.npy
-ranks 2 "$MPIVF" compact index.ids --quiet --single-file >/dev/null
-"${check[@]}" index.ids rows.fbin ids.npy
+for how in "--fragment-bytes 40000" --single-file; do
+    # shellcheck disable=SC2086
+    ranks 2 "$MPIVF" compact index.none --quiet $how >/dev/null
+    "${check[@]}" index.none rows.fbin ids.npy
+done
 
 # The checker finds damage, or the above would say nothing.
 "$python" - index.l2.IVF32,SQ8 <<'PY'
