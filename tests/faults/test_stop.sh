@@ -39,11 +39,23 @@ send() {
     kill -s "$1" "$(cat "$pids/$2")" 2>/dev/null || true
 }
 
+# heeded: all ranks have their handlers, or have ended. Before main a signal is the system's affair.
+heeded() {
+    local rank caught
+    for ((rank = 0; rank < np; rank++)); do
+        while caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$(cat "$pids/$rank")/status" 2>/dev/null) && [ -n "$caught" ]; do
+            [ $((0x$caught >> 9 & 1)) -eq 0 ] || break # SIGUSR1, 10
+            sleep 0.01
+        done
+    done
+}
+
 # stop_once SIGNAL VICTIM MICROSECONDS: at some moment of a build; one that was over, or committing, is left alone.
 stop_once() {
     reset_scene
     launch "${build[@]}" || fail "the build did not start: $(cat run.err)"
     sleep "$(printf '%d.%06d' $(($3 / 1000000)) $(($3 % 1000000)))"
+    heeded
     send "$1" "$2"
     watch_end
     if is_committed; then
@@ -52,7 +64,7 @@ stop_once() {
         echo "came too late" >>ledger
     else
         is_interrupted "stopped by SIG$1 " "in the phase [a-z]+"
-        sed -nE 's/.* in the phase ([a-z]+).*/stopped in \1/p' err >>ledger
+        sed -nE 's/.* in the phase ([a-z]+).*/stopped in \1/p' run.err >>ledger
     fi
     complete
 }
