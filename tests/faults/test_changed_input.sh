@@ -109,11 +109,11 @@ if [ "$form" = long ]; then
     ways=(touched rewritten replaced grown removed)
 fi
 for how in "${ways[@]}"; do
-    attempt "$how-stays" stays "$how" "rename,$index/fragments,2,wait,1"
+    attempt "$how-stays" stays "$how" "rename,$index/fragments,2,wait"
     if [ "$form" = long ] || [ "$how" = rewritten ]; then
-        attempt "$how-restored" restored "$how" "rename,$index/fragments,2,wait,1"
+        attempt "$how-restored" restored "$how" "rename,$index/fragments,2,wait"
         if [ "$how" != grown ] && [ "$how" != removed ]; then
-            attempt "$how-after-kill" after_kill "$how" "rename,$index/fragments,2,wait,1"
+            attempt "$how-after-kill" after_kill "$how" "rename,$index/fragments,2,wait"
         fi
     fi
     if [ "$form" = long ]; then

@@ -65,8 +65,8 @@ tidied() {
     is_new
 }
 
-attempt tidied tidied "rename,$index/fragments,2,wait,1"
-attempt same-assign same_twice "rename,$index/fragments,2,wait,1"
+attempt tidied tidied "rename,$index/fragments,2,wait"
+attempt same-assign same_twice "rename,$index/fragments,2,wait"
 attempt same-commit same_twice "link,$index/manifests,1,wait,0"
 attempt different-commit different "link,$index/manifests,1,wait,0"
 if [ "$form" = long ]; then
@@ -74,6 +74,6 @@ if [ "$form" = long ]; then
     attempt tidied-commit tidied "link,$index/manifests,1,wait,0"
     attempt same-model same_twice "rename,$index/models,1,wait,0"
     attempt different-model different "rename,$index/models,1,wait,0"
-    attempt different-assign different "rename,$index/fragments,2,wait,1"
+    attempt different-assign different "rename,$index/fragments,2,wait"
 fi
 conclude "builds beside others"
