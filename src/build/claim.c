@@ -229,16 +229,6 @@ static int lock_own(ivf_build_state *build)
 
 /* ---- the end ---- */
 
-/* What a committed version names stays, whoever wrote it: this build when only the last fsync of its commit failed. */
-static void look_for_commit(ivf_build_state *build)
-{
-    ivf_manifest *newest = NULL;
-    if (build->committed || ivf_manifest_read(build->config->index, &newest) != MPIVF_OK)
-        return;
-    build->committed = strcmp(newest->build_id, build->plan.build_id) == 0;
-    ivf_manifest_free(newest);
-}
-
 static void tell_what_is_kept(const ivf_build_state *build)
 {
     int64_t done = 0;
@@ -254,12 +244,6 @@ static void tell_what_is_kept(const ivf_build_state *build)
                  build->config->index);
 }
 
-/* Of no use any more, so no reason to fail: vacuum takes it later. */
-static void warn_it_stays(const ivf_build_state *build)
-{
-    ivf_warn("%s; %s stays", ivf_error_last()->text, build->folder);
-}
-
 /* With the lock of all builds held. */
 static void put_away(ivf_build_state *build)
 {
@@ -268,8 +252,7 @@ static void put_away(ivf_build_state *build)
     if (build->lock == NULL) {
         (void)rmdir(build->folder); /* one that was just made; else it is not empty */
     } else if (build->committed) {
-        if (ivf_folder_remove(build->folder) != MPIVF_OK)
-            warn_it_stays(build);
+        ivf_building_finish(build->folder);
     } else if (build->input_changed || !ivf_building_holds_work(index, id)) {
         if (build->model_is_new)
             (void)ivf_building_discard_model(index, id, build->model->id);
@@ -348,11 +331,11 @@ static void end(ivf_build_state *build)
 {
     ivf_lock *all = NULL;
     if (ivf_building_enter(build->config->index, &all) != MPIVF_OK) {
-        warn_it_stays(build);
+        ivf_building_stays(build->folder);
         ivf_lock_release(build->lock);
         return;
     }
-    look_for_commit(build);
+    build->committed = build->committed || ivf_building_is_committed(build->config->index, build->plan.build_id);
     put_away(build);
     leave(build, all);
 }

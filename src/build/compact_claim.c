@@ -15,7 +15,6 @@
 #include "index/building.h"
 #include "index/done.h"
 #include "index/folders.h"
-#include "io/folder.h"
 #include "mpivf/version.h"
 
 /* Everything that changes a byte of the result. */
@@ -128,16 +127,6 @@ int ivf_compact_claim(ivf_compact_state *s)
     return rc;
 }
 
-/* What a committed version names stays, also when only the last fsync of its commit failed. */
-static void look_for_commit(ivf_compact_state *s)
-{
-    ivf_manifest *newest = NULL;
-    if (s->committed || ivf_manifest_read(s->config->index, &newest) != MPIVF_OK)
-        return;
-    s->committed = strcmp(newest->build_id, s->build_id) == 0;
-    ivf_manifest_free(newest);
-}
-
 /* Whether the same command can go on: with fragments, for a version that is still the next one. */
 static bool can_go_on(const ivf_compact_state *s)
 {
@@ -157,14 +146,14 @@ void ivf_compact_release(ivf_compact_state *s)
     if (s->lock == NULL)
         return;
     if (ivf_building_enter(index, &all) != MPIVF_OK) {
-        ivf_warn("%s; %s stays", ivf_error_last()->text, s->folder);
+        ivf_building_stays(s->folder);
         ivf_lock_release(s->lock);
         s->lock = NULL;
         return;
     }
-    look_for_commit(s);
+    s->committed = s->committed || ivf_building_is_committed(index, s->build_id);
     if (s->committed)
-        (void)ivf_folder_remove(s->folder);
+        ivf_building_finish(s->folder);
     else if (can_go_on(s))
         ivf_info("what was merged is kept in %s: the same command goes on with it, mpivf vacuum removes it", s->folder);
     else

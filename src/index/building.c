@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "index/done.h"
@@ -291,6 +292,27 @@ int ivf_building_discard_model(const char *index, const char *build_id, const ch
     if (rc == MPIVF_OK && !needed)
         rc = ivf_layout_model(index, model_id, path);
     return rc == MPIVF_OK && !needed ? remove_file(path) : rc;
+}
+
+bool ivf_building_is_committed(const char *index, const char *build_id)
+{
+    ivf_manifest *newest = NULL;
+    if (ivf_manifest_read(index, &newest) != MPIVF_OK)
+        return false;
+    bool is = strcmp(newest->build_id, build_id) == 0;
+    ivf_manifest_free(newest);
+    return is;
+}
+
+void ivf_building_stays(const char *folder)
+{
+    ivf_warn("%s; %s stays", ivf_error_last()->text, folder);
+}
+
+void ivf_building_finish(const char *folder)
+{
+    if (ivf_folder_remove(folder) != MPIVF_OK)
+        ivf_building_stays(folder);
 }
 
 int ivf_building_discard(const char *index, const char *build_id)

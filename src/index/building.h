@@ -65,6 +65,15 @@ int ivf_building_sweep(const char *index, const char *build_id);
  * names it. */
 int ivf_building_discard_model(const char *index, const char *build_id, const char *model_id);
 
+/* Local. Whether the newest version is that build's: what it names stays, also when a commit failed that could not take
+ * its manifest's name back. */
+bool ivf_building_is_committed(const char *index, const char *build_id);
+
+/* Local. Removes the folder of a build that is committed, or warns that it stays: it is of no use any more, so that is
+ * no reason to fail, and vacuum takes it later. ivf_building_stays: that warning, with the last failure. */
+void ivf_building_finish(const char *folder);
+void ivf_building_stays(const char *folder);
+
 /* Local. Removes the build: its fragments and its model, except what a committed version or another build names, and
  * its folder. Nobody runs it. */
 int ivf_building_discard(const char *index, const char *build_id);

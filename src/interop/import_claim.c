@@ -2,7 +2,6 @@
  * each other. An import is never continued: what is left of one that was killed is removed by whoever comes next. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,7 +13,6 @@
 #include "index/folders.h"
 #include "index/manifest.h"
 #include "interop/import_internal.h"
-#include "io/folder.h"
 
 static int decide_version(ivf_import_state *s)
 {
@@ -112,16 +110,6 @@ int ivf_import_claim(ivf_import_state *s)
     return rc;
 }
 
-/* What a committed version names stays, also when only the last fsync of its commit failed. */
-static void look_for_commit(ivf_import_state *s)
-{
-    ivf_manifest *newest = NULL;
-    if (s->committed || ivf_manifest_read(s->config->index, &newest) != MPIVF_OK)
-        return;
-    s->committed = strcmp(newest->build_id, s->build_id) == 0;
-    ivf_manifest_free(newest);
-}
-
 void ivf_import_release(ivf_import_state *s)
 {
     const char *index = s->config->index;
@@ -129,15 +117,16 @@ void ivf_import_release(ivf_import_state *s)
     if (s->lock == NULL)
         return;
     if (ivf_building_enter(index, &all) != MPIVF_OK) {
-        ivf_warn("%s; %s stays", ivf_error_last()->text, s->folder);
+        ivf_building_stays(s->folder);
         ivf_lock_release(s->lock);
+        s->lock = NULL;
         return;
     }
-    look_for_commit(s);
+    s->committed = s->committed || ivf_building_is_committed(index, s->build_id);
     if (!s->committed && s->model_is_new)
         (void)ivf_building_discard_model(index, s->build_id, s->model->id);
     if (s->committed)
-        (void)ivf_folder_remove(s->folder);
+        ivf_building_finish(s->folder);
     else
         (void)ivf_building_discard(index, s->build_id);
     ivf_lock_release(s->lock);
