@@ -65,15 +65,36 @@ tidied() {
     is_new
 }
 
+# in_turn RULE: a run that holds the lock of all builds makes another one wait for it, but no longer.
+in_turn() {
+    local other codes
+    reset_scene
+    hold "$1" "${build[@]}"
+    beside "${base[@]}" --seed 3 >second.out 2>second.err </dev/null &
+    other=$!
+    sleep 2
+    kill -0 "$other" 2>/dev/null || fail "did not wait: $(cat second.err)"
+    release
+    landed
+    codes=$code
+    code=0
+    wait "$other" || code=$?
+    codes+=" $code"
+    [[ $codes = "0 4" || $codes = "4 0" ]] || fail "codes $codes: $(cat run.err second.err)"
+}
+
 attempt tidied tidied "rename,$index/fragments,2,wait"
 attempt same-assign same_twice "rename,$index/fragments,2,wait"
 attempt same-commit same_twice "link,$index/manifests,1,wait,0"
 attempt different-commit different "link,$index/manifests,1,wait,0"
 if [ "$form" = long ]; then
-    attempt tidied-model tidied "rename,$index/models,1,wait,0"
+    checkpoint="rename,/train/,2,wait,0"
+    model="rename,$index/models,1,wait,0"
+    attempt tidied-train tidied "$checkpoint"
     attempt tidied-commit tidied "link,$index/manifests,1,wait,0"
-    attempt same-model same_twice "rename,$index/models,1,wait,0"
-    attempt different-model different "rename,$index/models,1,wait,0"
+    attempt same-train same_twice "$checkpoint"
+    attempt different-train different "$checkpoint"
     attempt different-assign different "rename,$index/fragments,2,wait"
+    attempt model-in-turn in_turn "$model"
 fi
 conclude "builds beside others"

@@ -2,8 +2,9 @@
 # Helpers for scripts that run the program: source it; then `expect 2 "$MPIVF" ...` and look at what came out.
 set -euo pipefail
 : "${MPIVF:?the program}" "${MPIVF_SOURCE:?the source tree}"
+# MPIVF_TEST_VECTORS: a folder with more of them (base.u8bin, query.u8bin), for long forms run by hand.
 # shellcheck disable=SC2034 # for the scripts
-photosift=$MPIVF_SOURCE/tests/data/photosift-10k
+photosift=${MPIVF_TEST_VECTORS:-$MPIVF_SOURCE/tests/data/photosift-10k}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 fail() {
