@@ -254,6 +254,8 @@ static void put_away(ivf_build_state *build)
     } else if (build->committed) {
         ivf_building_finish(build->folder);
     } else if (build->input_changed || !ivf_building_holds_work(index, id)) {
+        if (build->input_changed)
+            ivf_warn("what was built of the input as it was before is thrown away");
         if (build->model_is_new)
             (void)ivf_building_discard_model(index, id, build->model->id);
         (void)ivf_building_discard(index, id);

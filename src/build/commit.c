@@ -163,8 +163,7 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 
 int ivf_commit_manifest(const ivf_ctx *ctx, ivf_build_state *build)
 {
-    int rc = ivf_stamps_check(ctx, build->stamps, build->stamp_count);
-    build->input_changed = rc == MPIVF_BAD_INPUT;
+    int rc = ivf_stamps_check(ctx, build->stamps, build->stamp_count, &build->input_changed);
     ivf_stop_forbid();
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? ivf_folders_sync(build->config->index) : MPIVF_OK);

@@ -107,12 +107,30 @@ static int take_folder(ivf_compact_state *s)
     return rc == MPIVF_OK ? list_pending(s) : rc;
 }
 
+/* With the lock of all builds held: the version that was planned for is still the newest. What came after it must not
+ * disappear behind a merger of what was before it. */
+static int check_source(const ivf_compact_state *s)
+{
+    const char *index = s->config->index;
+    ivf_manifest *newest = NULL;
+    int rc = ivf_manifest_read(index, &newest);
+    if (rc == MPIVF_OK && newest->version != s->manifest->version)
+        rc = ivf_fail(MPIVF_CONFLICT,
+                      "%s: version %" PRId64 " was committed while version %" PRId64
+                      " was being read; compact again for the newer one",
+                      index, newest->version, s->manifest->version);
+    ivf_manifest_free(newest);
+    return rc;
+}
+
 int ivf_compact_claim(ivf_compact_state *s)
 {
     const char *index = s->config->index;
     ivf_lock *all = NULL;
     int64_t latest = 0;
     int rc = ivf_building_enter(index, &all);
+    if (rc == MPIVF_OK)
+        rc = check_source(s);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_latest(index, &latest);
     s->version = latest + 1;

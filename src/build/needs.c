@@ -167,11 +167,13 @@ static ivf_need train_need(const figures *f)
     if (plan->factory.opq_m > 0)
         take_more(&need, "the rotation",
                   model + f->sample + ivf_rotate_memory(in->config, plan, f->holders, in->threads));
-    take_more(&need, "k-means", held + ivf_kmeans_memory(&params, plan->sample_rows, f->holders, in->threads));
+    if (!ivf_given_has(in->config->given, IVF_GIVEN_CENTROIDS))
+        take_more(&need, "k-means", held + ivf_kmeans_memory(&params, plan->sample_rows, f->holders, in->threads));
     take_more(&need, "the tree",
               held + ivf_tree_grow_memory(&growth, plan->factory.nlist, plan->d_rotated, in->ranks, in->threads));
     take_more(&need, "trying ways of assigning", held + f->tree + f->trying);
-    take_more(&need, "the codec", held + f->tree + codec_bytes(f));
+    if (!ivf_given_has(in->config->given, IVF_GIVEN_CODEBOOKS))
+        take_more(&need, "the codec", held + f->tree + codec_bytes(f));
     take_more(&need, "the model", model + f->tree + f->model + f->tree);
     return need;
 }

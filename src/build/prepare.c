@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/team.h"
 #include "build/claim.h"
 #include "build/identity.h"
@@ -54,14 +55,15 @@ static int check_paths(const ivf_dataset *dataset)
 /* Collective. What the plan needs of the rank that has most, refused if it is beyond the limit. */
 static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
 {
-    int64_t base = ivf_memory_resident();
-    ivf_allmax_i64(ctx, &base, 1);
+    /* What follows from these must be the same on all ranks: how large pieces are, how long sums. */
+    int64_t most[] = {ivf_memory_resident(), ivf_team_size()};
+    ivf_allmax_i64(ctx, most, 2);
     build->needs_input = (ivf_needs_input){.plan = &build->plan,
                                            .config = build->config,
                                            .ranks = ivf_ctx_size(ctx),
                                            .node_ranks = ivf_shared_node_ranks(ctx),
-                                           .threads = ivf_team_size(),
-                                           .base = base,
+                                           .threads = ivf_to_int(most[1]),
+                                           .base = most[0],
                                            .reading = ivf_dataset_read_memory(build->dataset)};
     if (build->plan.sample_rows > 0)
         build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);

@@ -89,6 +89,8 @@ int64_t ivf_rotate_memory(const ivf_build_config *config, const ivf_plan *plan, 
     const ivf_share share = {.total = plan->sample_rows, .rank = 0, .size = holders};
     const int64_t row = plan->d_rotated * (int64_t)sizeof(float);
     const int64_t out = plan->d_rotated > plan->d ? ivf_share_count(&share) : PIECE_ROWS;
-    return ivf_max_i64(ivf_opq_memory(&params, plan->sample_rows, holders, threads),
-                       out * row + ivf_panels_memory(plan->d_rotated, plan->d));
+    const int64_t training = ivf_given_has(config->given, IVF_GIVEN_ROTATION)
+                                 ? 0
+                                 : ivf_opq_memory(&params, plan->sample_rows, holders, threads);
+    return ivf_max_i64(training, out * row + ivf_panels_memory(plan->d_rotated, plan->d));
 }

@@ -12,6 +12,7 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "build/draw.h"
+#include "build/given.h"
 #include "comm/exchange.h"
 #include "comm/transfer.h"
 #include "math/rows.h"
@@ -302,10 +303,13 @@ static int close_gaps(const ivf_ctx *ctx, sample_state *s)
 {
     ivf_build_state *build = s->build;
     int64_t usable = build->share.total - s->bad_count;
-    if (usable < build->plan.factory.nlist)
+    const bool trains_lists = !ivf_given_has(build->config->given, IVF_GIVEN_CENTROIDS);
+    if (trains_lists && usable < build->plan.factory.nlist)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "only %" PRId64 " of %" PRId64 " sampled rows can be used, fewer than the %d lists", usable,
                         build->share.total, build->plan.factory.nlist);
+    if (usable == 0)
+        return ivf_fail(MPIVF_BAD_INPUT, "none of %" PRId64 " sampled rows can be used", build->share.total);
     drop_piece(s);
     int rc = ivf_agree(ctx, make_piece(s, ivf_round_up(s->room, IVF_SHARE_BLOCK)));
     s->old = build->share;

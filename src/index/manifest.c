@@ -63,6 +63,7 @@ int ivf_manifest_before(const char *index, int64_t below, int64_t *version)
         int64_t found = ivf_manifest_version_of(entry->d_name);
         if (found > *version && found < below)
             *version = found;
+        errno = 0; /* a name with too many digits sets it */
     }
     int broken = errno;
     (void)closedir(folder);

@@ -298,7 +298,8 @@ static int commit_gathered(const ivf_ctx *ctx, ivf_import_state *s, const ivf_ga
 static int commit_all(const ivf_ctx *ctx, ivf_import_state *s)
 {
     ivf_gathered gathered;
-    int rc = ivf_stamps_check(ctx, s->stamps, s->stamp_count);
+    bool changed = false;
+    int rc = ivf_stamps_check(ctx, s->stamps, s->stamp_count, &changed);
     if (rc == MPIVF_OK)
         rc = ivf_gather_bytes(ctx, s->records, (size_t)s->record_count * sizeof *s->records, &gathered);
     if (rc != MPIVF_OK)

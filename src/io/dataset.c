@@ -249,7 +249,8 @@ int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
     const int64_t rows = ivf_dataset_rows(dataset);
     int64_t stride = INT64_MAX;
     for (int i = 0; i < dataset->shards.count; i++)
-        stride = ivf_min_i64(stride, (int64_t)ivf_layout_stride(&dataset->shards.layouts[i]));
+        if (dataset->shards.layouts[i].rows > 0)
+            stride = ivf_min_i64(stride, (int64_t)ivf_layout_stride(&dataset->shards.layouts[i]));
     const bool apart = rows / picked > 16 * (IVF_DATASET_GAP / stride + 1);
     return picked == rows || apart ? ivf_dataset_read_memory(dataset) : IVF_SPAN_BYTES;
 }

@@ -49,7 +49,7 @@ static int lock_file(ivf_lock *lock, double deadline, const char *holder)
         if (!told)
             ivf_info("%s is locked: %s; waiting", lock->path, holder);
         told = true;
-        int rc = ivf_stop_check();
+        int rc = ivf_stop_point();
         if (rc != MPIVF_OK)
             return rc;
         (void)nanosleep(&pause, NULL);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -74,14 +75,16 @@ static int open_file(const ivf_stamp *stamp, const wording *w, ivf_rawfile *file
     return ivf_fail(rc, "%s; %s", failure.text, w->remedy);
 }
 
-static int look(const ivf_stamp *stamp, const wording *w, uint64_t *checksum)
+static int look(const ivf_stamp *stamp, const wording *w, uint64_t *checksum, atomic_bool *changed)
 {
     ivf_rawfile file;
     int rc = open_file(stamp, w, &file);
     if (rc != MPIVF_OK)
         return rc;
     rc = compare_facts(stamp, &file, w);
-    if (rc == MPIVF_OK)
+    if (rc != MPIVF_OK)
+        atomic_store(changed, true);
+    else
         rc = read_pieces(&file, checksum);
     ivf_rawfile_close(&file);
     return rc;
@@ -93,19 +96,21 @@ typedef struct {
     const wording *words;
     uint64_t *checksums;
     int64_t first, step;
+    atomic_bool changed;
 } share;
 
 static int look_task(void *arg, int64_t task, int worker)
 {
-    const share *s = arg;
+    share *s = arg;
     const int64_t i = s->first + task * s->step;
     (void)worker;
-    return look(&s->stamps[i], s->words, &s->checksums[i]);
+    return look(&s->stamps[i], s->words, &s->checksums[i], &s->changed);
 }
 
-/* Collective. The checksums of all files into checksums[count], which is owned by the caller. */
+/* Collective. The checksums of all files into checksums[count], which is owned by the caller. `changed`, when it fails:
+ * whether a file's size or time is another. */
 static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const wording *words,
-                       uint64_t **checksums)
+                       uint64_t **checksums, bool *changed)
 {
     const int64_t rank = ivf_ctx_rank(ctx);
     const int64_t size = ivf_ctx_size(ctx);
@@ -115,42 +120,50 @@ static int look_at_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t coun
     if (rc == MPIVF_OK && rank < count)
         rc = ivf_team_run(ivf_ceil_div(count - rank, size), look_task, &s);
     rc = ivf_agree(ctx, rc);
+    int64_t any = atomic_load(&s.changed);
     if (rc == MPIVF_OK)
         ivf_allsum_u64(ctx, *checksums, count);
+    else
+        ivf_allmax_i64(ctx, &any, 1);
+    *changed = any != 0;
     return rc;
 }
 
 int ivf_stamps_take(const ivf_ctx *ctx, ivf_stamp *stamps, int64_t count)
 {
     uint64_t *checksums = NULL;
-    int rc = look_at_all(ctx, stamps, count, &this_run, &checksums);
+    bool changed = false;
+    int rc = look_at_all(ctx, stamps, count, &this_run, &checksums, &changed);
     for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
         stamps[i].checksum = checksums[i];
     ivf_free(checksums);
     return rc;
 }
 
-static int compare_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const wording *words)
+static int compare_all(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const wording *words, bool *changed)
 {
     uint64_t *checksums = NULL;
-    int rc = look_at_all(ctx, stamps, count, words, &checksums);
-    for (int64_t i = 0; rc == MPIVF_OK && i < count; i++)
-        if (stamps[i].checksum != checksums[i] && (stamps[i].checksum != 0 || words == &this_run))
+    int rc = look_at_all(ctx, stamps, count, words, &checksums, changed);
+    for (int64_t i = 0; rc == MPIVF_OK && i < count; i++) {
+        *changed = stamps[i].checksum != checksums[i] && (stamps[i].checksum != 0 || words == &this_run);
+        if (*changed)
             rc = ivf_fail(MPIVF_BAD_INPUT,
                           "input %s changed %s: its contents are others, with the same size and time; %s",
                           stamps[i].path, words->since, words->remedy);
+    }
     ivf_free(checksums);
     return rc;
 }
 
-int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count)
+int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, bool *changed)
 {
-    return compare_all(ctx, stamps, count, &this_run);
+    return compare_all(ctx, stamps, count, &this_run, changed);
 }
 
 int ivf_stamps_compare(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, const char *since,
                        const char *remedy)
 {
     const wording words = {since, remedy};
-    return compare_all(ctx, stamps, count, &words);
+    bool changed = false;
+    return compare_all(ctx, stamps, count, &words, &changed);
 }

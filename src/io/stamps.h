@@ -4,6 +4,7 @@
 #ifndef IVF_IO_STAMPS_H
 #define IVF_IO_STAMPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
@@ -24,8 +25,10 @@ typedef struct {
  * 8 bytes for each are summed over the ranks. */
 int ivf_stamps_take(const ivf_ctx *ctx, ivf_stamp *stamps, int64_t count);
 
-/* Collective. Looks at the files again: MPIVF_BAD_INPUT names the first one found that changed, and what. */
-int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count);
+/* Collective. Looks at the files again: MPIVF_BAD_INPUT names the first one found that changed, and what. `changed`, on
+ * every rank: whether one did; else a failure is that of a file that cannot be looked at now, and may be what it was.
+ */
+int ivf_stamps_check(const ivf_ctx *ctx, const ivf_stamp *stamps, int64_t count, bool *changed);
 
 /* Collective. The same of stamps that were taken earlier than this run: the message says that a file is missing, or
  * changed `since` ("since ..."), and the remedy. A checksum of 0 is not known and not compared. */

@@ -54,6 +54,8 @@ u32 10 0 >flat.fbin
 refused 3 'flat\.fbin' 'd = 0' -- --input flat.fbin "${small[@]}"
 u32 0 16 >empty.fbin
 refused 3 'empty\.fbin' 'no rows' -- --input empty.fbin "${small[@]}"
+build --input empty.fbin --input good.fbin --sample 500 "${small[@]}"
+rm -r index
 refused 3 'wide\.fbin' 16 24 -- --input good.fbin --input wide.fbin "${small[@]}"
 refused 3 'bytes\.u8bin' 'u8' 'f32' -- --input good.fbin --input bytes.u8bin "${small[@]}"
 

@@ -113,6 +113,16 @@ refuse 2 "--factory has no OPQ" --factory IVF16,SQ8 --rotation matrix.npy
 refuse 2 "--factory has no PQ" --factory IVF16,SQ8 --codebooks parts/codec.codebooks.npy
 refuse 3 "3 dimensions" --factory IVF16,PQ8 --codebooks c.npy
 refuse 3 "8 x 256 x 4: its dimension 3 must be 16" --factory IVF16,PQ8 --codebooks parts/codec.codebooks.npy
+# More lists than rows of the sample, of which some cannot be used.
+"$python" - <<'PY'
+import numpy as np
+x = np.random.default_rng(1).standard_normal((3000, 16)).astype("f4")
+np.save("many.npy", x[:2500])
+x[::10, 3] = np.nan
+np.save("gaps.npy", x)
+PY
+expect 0 ranks 2 "$MPIVF" build gaps --quiet --input gaps.npy --factory IVF,Flat --centroids many.npy --on-bad-row skip --json
+json "d['nlist'] == 2500 and d['skipped'] == 300"
 refuse 2 "--iterations has no effect with --centroids" --factory IVF,Flat --centroids c.npy --iterations 3
 refuse 2 "--centroids-top has no effect without --centroids" --factory IVF64,Flat --centroids-top t.npy
 expect 0 "$MPIVF" plan index --input "$input" --factory IVF,Flat --centroids c.npy --centroids-top t.npy --json

@@ -72,6 +72,27 @@ expect 0 "$MPIVF" "${plan[@]}" --memory 1.5GiB --json
 json 'd["memory"]["limit"] == 3 << 29 and d["memory"]["phases"]["train"]["bytes"] > d["memory"]["base"] > 0'
 [ ! -e new.ivf ] || fail "a refused build left something"
 
+# Ranks of other numbers of threads cut data into the same pieces, also where the limit makes these small.
+python3 - <<'PYTHON'
+import array, random
+random.seed(1)
+values = array.array("f", (random.gauss(0, 1) for _ in range(30000 * 64)))
+for row in range(0, 30000, 47):
+    values[row * 64] = float("nan")
+with open("gaps.fbin", "wb") as file:
+    array.array("I", [30000, 64]).tofile(file)
+    values.tofile(file)
+PYTHON
+gaps=(--quiet --input gaps.fbin --factory "IVF2048,Flat" --iterations 2 --on-bad-row skip)
+refused ranks 2 "$MPIVF" plan even "${gaps[@]}" --threads 4 --memory 1M
+tight=$(grep -oE -- '--memory [0-9]+M' <<<"$remedies")
+tight=${tight#--memory }
+expect 0 ranks 2 "$MPIVF" build even "${gaps[@]}" --threads 4 --memory "$tight"
+# shellcheck disable=SC2016 # each rank's
+expect 0 ranks 2 bash -c 'OMP_NUM_THREADS=$((OMPI_COMM_WORLD_RANK > 0 ? 4 : 1)) exec "$@"' rank \
+    "$MPIVF" build uneven "${gaps[@]}" --memory "$tight"
+same even/models/* uneven/models/*
+
 # An input of ten times the memory.
 rm rows.fbin
 expect 0 "$MPIVF" generate --output rows.fbin --rows 160000 --dim 1024 --clusters 50 --intrinsic 8 --quiet

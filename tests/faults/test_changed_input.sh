@@ -72,8 +72,10 @@ builds_anew() {
     same got.contents wanted.contents
 }
 
+# What was made of an input that is merely away is kept.
 restored() {
     change_during "$@"
+    [ "$1" != removed ] || [ -n "$(ls -A "$index/building" 2>/dev/null)" ] || fail "what was done is gone"
     restore
     complete
 }
@@ -110,11 +112,9 @@ if [ "$form" = long ]; then
 fi
 for how in "${ways[@]}"; do
     attempt "$how-stays" stays "$how" "rename,$index/fragments,2,wait"
-    if [ "$form" = long ] || [ "$how" = rewritten ]; then
-        attempt "$how-restored" restored "$how" "rename,$index/fragments,2,wait"
-        if [ "$how" != grown ] && [ "$how" != removed ]; then
-            attempt "$how-after-kill" after_kill "$how" "rename,$index/fragments,2,wait"
-        fi
+    attempt "$how-restored" restored "$how" "rename,$index/fragments,2,wait"
+    if [ "$how" != grown ] && [ "$how" != removed ]; then
+        attempt "$how-after-kill" after_kill "$how" "rename,$index/fragments,2,wait"
     fi
     if [ "$form" = long ]; then
         attempt "$how-in-training" stays "$how" "rename,$index/models,1,wait,0"

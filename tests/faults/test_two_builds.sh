@@ -65,6 +65,26 @@ tidied() {
     is_new
 }
 
+# overtaken RULE: what was read for a compaction is not the newest version any more when it begins.
+overtaken() {
+    reset_scene
+    hold "$1" "$MPIVF" compact "$index" --quiet
+    expect 0 beside "${build[@]}"
+    ends_with 4
+    complains_of "$index" "version 2 was committed while version 1"
+    is_new
+}
+
+# patient: waiting for somebody else's lock is no hang.
+patient() {
+    reset_scene
+    mkdir -p "$index/building"
+    flock "$index/building/lock" sleep 6 &
+    until ! flock -n "$index/building/lock" true; do sleep 0.02; done
+    expect 0 on_ranks "${build[@]}" --stall-timeout 2s
+    is_new
+}
+
 # in_turn RULE: a run that holds the lock of all builds makes another one wait for it, but no longer.
 in_turn() {
     local other codes
@@ -87,6 +107,8 @@ attempt tidied tidied "rename,$index/fragments,2,wait"
 attempt same-assign same_twice "rename,$index/fragments,2,wait"
 attempt same-commit same_twice "link,$index/manifests,1,wait,0"
 attempt different-commit different "link,$index/manifests,1,wait,0"
+attempt patient patient
+attempt overtaken overtaken "open,$index/building/lock,1,wait,0"
 if [ "$form" = long ]; then
     checkpoint="rename,/train/,2,wait,0"
     model="rename,$index/models,1,wait,0"

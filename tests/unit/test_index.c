@@ -240,8 +240,13 @@ END_TEST
 
 START_TEST(only_the_names_of_manifests_count)
 {
-    static const char *const names[] = {
-        "0000009.json", "9.json", "000009.jso", "000009.json.tmp", "9223372036854775806.json", "-00001.json"};
+    static const char *const names[] = {"0000009.json",
+                                        "9.json",
+                                        "000009.jso",
+                                        "000009.json.tmp",
+                                        "9223372036854775806.json",
+                                        "-00001.json",
+                                        "99999999999999999999.json"};
     char path[TEST_PATH_BYTES + 64];
     int64_t latest = -1;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
