@@ -141,6 +141,11 @@ void ivf_stop_forbid(void)
     atomic_store(&forbidden, true);
 }
 
+void ivf_stop_allow(void)
+{
+    atomic_store(&forbidden, false);
+}
+
 bool ivf_stop_claim_line(void)
 {
     return !atomic_exchange(&line_claimed, true);

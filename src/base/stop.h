@@ -30,8 +30,10 @@ int ivf_stop_point(void);
 bool ivf_stop_reason(char *why);
 double ivf_stop_since(void);
 
-/* Local. From here on no stop is wanted any more: what has begun will be finished. */
+/* Local. From here on no stop is wanted any more: what has begun will be finished. ivf_stop_allow: it has been, and
+ * there is more to do. */
 void ivf_stop_forbid(void);
+void ivf_stop_allow(void);
 
 /* Local. Whether the caller is the one to say why the run was stopped: true once for each process, so that no two
  * threads say it. */

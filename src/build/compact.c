@@ -126,7 +126,7 @@ static int merge_drawn(ivf_compact_state *s, ivf_tickets *tickets, ivf_progress 
     ivf_publisher *publisher = ivf_publisher_open(s->config->index, s->folder, NULL, &room);
     int rc = merger == NULL || publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
-        rc = ivf_stop_check();
+        rc = ivf_stop_point();
         if (rc == MPIVF_OK)
             rc = merge_part(s, merger, publisher, s->pending[t]);
         if (rc != MPIVF_OK)

@@ -52,6 +52,16 @@ static int check_paths(const ivf_dataset *dataset)
     return rc;
 }
 
+/* Collective. The least of all ranks: CPUs of other kinds take other work spaces, so that less may be left for pieces.
+ */
+static void agree_on_pieces(const ivf_ctx *ctx, ivf_needs_pieces *pieces)
+{
+    int64_t least[] = {-pieces->piece_bytes, -pieces->sum_bytes, -pieces->block_rows, -(int64_t)pieces->depth};
+    ivf_allmax_i64(ctx, least, 4);
+    *pieces = (ivf_needs_pieces){
+        .piece_bytes = -least[0], .sum_bytes = -least[1], .block_rows = -least[2], .depth = ivf_to_int(-least[3])};
+}
+
 /* Collective. What the plan needs of the rank that has most, refused if it is beyond the limit. */
 static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
 {
@@ -68,6 +78,7 @@ static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
     if (build->plan.sample_rows > 0)
         build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
     ivf_needs_find(&build->needs_input, &build->needs);
+    agree_on_pieces(ctx, &build->needs.pieces);
     return ivf_agree(ctx, ivf_needs_check(&build->needs_input, &build->needs));
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/stop.h"
 #include "base/team.h"
 #include "build/prepare.h"
 #include "build/sample.h"
@@ -144,6 +145,7 @@ static int build_small(const probe_state *s, const ivf_factory *factory, int64_t
     config.replace = false;
     config.memory = 0;
     int rc = ivf_build(s->self, &config, result);
+    ivf_stop_allow();
     (void)ivf_folder_remove(index);
     return rc;
 }

@@ -130,7 +130,7 @@ static int merge_fragments(const ivf_ctx *ctx, const ivf_remerge *r, const int64
     ivf_progress *progress = ivf_progress_open(ctx, "repair", "rows", postings);
     int rc = progress == NULL ? ivf_error_last()->code : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
-        rc = ivf_stop_check();
+        rc = ivf_stop_point();
         if (rc == MPIVF_OK)
             rc = merge_fragment(r, pending[t], &checksums[pending[t]]);
         if (rc != MPIVF_OK)

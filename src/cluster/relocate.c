@@ -234,7 +234,8 @@ int ivf_kmeans_relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans
 int64_t ivf_kmeans_relocate_memory(const ivf_kmeans_extent *e, int64_t most)
 {
     const int64_t founders = most * (int64_t)sizeof(founder);
-    const int64_t gathered = e->ranks > 1 ? e->ranks * founders : 0;
+    const int64_t gathered =
+        e->ranks > 1 ? ivf_min_i64(e->ranks * most, e->total) * (int64_t)sizeof(founder) : 0; /* each row once */
     return e->params->k * (int64_t)(sizeof(weighed) + sizeof(int32_t)) + 2 * founders + most * (8 + 4 * e->d) +
            ivf_max_i64(gathered, ivf_kmeans_fetch_memory(e, most));
 }

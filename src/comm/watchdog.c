@@ -54,6 +54,7 @@ static struct {
     atomic_bool root_knows;
     atomic_int_fast64_t attended; /* microseconds on ivf_clock: when the main thread last looked for messages, */
     atomic_int_fast64_t *heard;   /* [size]: and last heard of each rank */
+    atomic_int_fast64_t listens;  /* since when it has looked often enough to hear */
     double anew;                  /* when this thread, or a stop, last began to count from zero */
     uint64_t beats;
     double beaten; /* when they last changed */
@@ -69,8 +70,16 @@ static double seconds_of(atomic_int_fast64_t *time)
     return 1e-6 * (double)atomic_load(time);
 }
 
+/* Silence means something only to who has listened, and asked. */
+static bool is_away(double now)
+{
+    return now - seconds_of(&dog.attended) > dog.settings.stall / 3;
+}
+
 void ivf_watchdog_attended(double now)
 {
+    if (is_away(now))
+        atomic_store(&dog.listens, microseconds(now));
     atomic_store(&dog.attended, microseconds(now));
 }
 
@@ -157,15 +166,16 @@ static void name_silent(int rank, double seconds)
 
 static double silence_of(int rank, double now)
 {
-    double heard = seconds_of(&dog.heard[rank]);
-    return now - (heard > dog.anew ? heard : dog.anew);
+    const double heard = seconds_of(&dog.heard[rank]);
+    const double listens = seconds_of(&dog.listens);
+    const double last = heard > listens ? heard : listens;
+    return now - (last > dog.anew ? last : dog.anew);
 }
 
-/* Silence means something only to who has listened. */
 static void see_to_the_others(double now)
 {
     const double stall = dog.settings.stall;
-    if (now - seconds_of(&dog.attended) > stall / 3)
+    if (is_away(now))
         return;
     if (dog.rank == 0) {
         for (int r = 1; r < dog.size; r++)

@@ -62,7 +62,7 @@ static int verify_fragments(const ivf_ctx *ctx, verify_state *s)
     int rc = progress == NULL ? ivf_error_last()->code : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
         if (rc == MPIVF_OK)
-            rc = ivf_stop_check();
+            rc = ivf_stop_point();
         if (rc == MPIVF_OK)
             rc = verify_fragment(s, t);
         if (rc != MPIVF_OK)

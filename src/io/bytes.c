@@ -15,6 +15,13 @@ static size_t piece_of(size_t bytes)
     return bytes < (size_t)PIECE_BYTES ? bytes : (size_t)PIECE_BYTES;
 }
 
+/* Files may take hours: others ask meanwhile whether this rank is there. */
+static void got_on(void)
+{
+    ivf_pulse_beat();
+    ivf_pulse_attend();
+}
+
 int ivf_bytes_write(int fd, const void *data, size_t bytes, int64_t offset)
 {
     const char *from = data;
@@ -24,7 +31,7 @@ int ivf_bytes_write(int fd, const void *data, size_t bytes, int64_t offset)
             continue;
         if (n <= 0)
             return n < 0 ? errno : EIO;
-        ivf_pulse_beat();
+        got_on();
         from += n;
         bytes -= (size_t)n;
         offset += n;
@@ -44,7 +51,7 @@ int ivf_bytes_read(int fd, void *data, size_t bytes, int64_t offset, size_t *got
             return errno;
         if (n == 0)
             return 0;
-        ivf_pulse_beat();
+        got_on();
         *got += (size_t)n;
     }
     return 0;
@@ -74,7 +81,7 @@ int ivf_bytes_scatter(int fd, struct iovec *pieces, int count, int64_t offset, s
             return errno;
         if (n == 0)
             break;
-        ivf_pulse_beat();
+        got_on();
         offset += n;
         int done = advance(pieces, count, (size_t)n);
         pieces += done;

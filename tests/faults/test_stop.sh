@@ -128,6 +128,14 @@ stall() {
     complete
 }
 
+# Ranks that read for long, each by itself, are there all the time.
+busy() {
+    reset_scene
+    expect 0 on_ranks env LD_PRELOAD="$failio" FAILIO="read,$index/fragments,1+,60" \
+        "$MPIVF" repair "$index" --quiet --stall-timeout 2s
+    echo "read for long" >>ledger
+}
+
 victims=(0 1 2 mpirun)
 signals=(USR1 TERM INT)
 rounds=2
@@ -147,6 +155,7 @@ if [ -n "$failio" ]; then
     attempt held-write stop_while_held "write,fragments/,2,wait,1"
     attempt second-signal stop_twice
     attempt time-limit limit_time
+    attempt busy busy
     attempt suspended-1 suspend 1
     attempt suspended-0 suspend 0
     attempt stalled-write stall "write,fragments/,2,wait,1" assign

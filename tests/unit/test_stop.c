@@ -77,6 +77,8 @@ START_TEST(what_must_be_finished_is)
     (void)raise(SIGTERM);
     ck_assert(!ivf_stop_wanted());
     ck_assert_int_eq(ivf_stop_check(), MPIVF_OK);
+    ivf_stop_allow();
+    ck_assert_int_eq(ivf_stop_check(), MPIVF_INTERRUPTED);
 }
 END_TEST
 
