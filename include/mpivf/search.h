@@ -33,9 +33,10 @@ typedef struct {
                   */
 } mpivf_open_options;
 
-/* Opens the newest version of the index in a folder. options NULL: all defaults. MPIVF_BAD_INPUT: there is none;
- * MPIVF_CORRUPT: a file of it is damaged or missing; MPIVF_USAGE: the memory does not suffice. On failure *index is
- * NULL. Any thread may open and close, also several at once. */
+/* Opens the newest version of the index in a folder whose manifest is sound (mpivf_index_version tells which one that
+ * is). options NULL: all defaults. MPIVF_BAD_INPUT: there is none; MPIVF_CORRUPT: a file of it is damaged or missing;
+ * MPIVF_USAGE: the memory does not suffice. On failure *index is NULL. Any thread may open and close, also several at
+ * once. */
 MPIVF_API int mpivf_open(const char *path, const mpivf_open_options *options, mpivf_index **index);
 
 /* Gives all of it back; NULL is allowed. No search of the handle may be under way. */
@@ -65,7 +66,8 @@ typedef struct {
  * distances[count][k], the nearest first, equal ones by id. Where the lists hold fewer than k rows the rest of `ids` is
  * -1 and of `distances` infinite (for "ip" minus infinite). options NULL: all defaults. MPIVF_USAGE: the index is
  * not tuned for the recall that is asked for, or was opened without the vectors that re-ranking takes. MPIVF_BAD_INPUT
- * names a query that has no nearest row: it holds NaN or infinity, or for "cosine" zeros alone. On failure ids and
+ * names a query that has no nearest row: it holds NaN or infinity, its norm is too large for
+ * single precision, or for "cosine" it is zero. On failure ids and
  * distances are undefined.
  *
  * Several threads may search one handle at once. The first of them uses the threads of mpivf_set_threads, the others

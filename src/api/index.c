@@ -71,6 +71,7 @@ int ivf_api_open(ivf_ctx *ctx, const char *path, const mpivf_open_options *optio
     if (rc == MPIVF_OK && made != NULL)
         rc = open_searcher(path, options, made);
     if (rc == MPIVF_OK) {
+        ivf_error_clear(); /* of newer versions that were passed over */
         *index = made;
         return MPIVF_OK;
     }

@@ -88,6 +88,13 @@ float ivf_sq_extent(const ivf_codec *codec)
     return (float)sqrt(sum);
 }
 
+/* The largest weight with which no sum of products leaves 32 bits. */
+static float largest_weight(const ivf_codec *codec)
+{
+    const int64_t numbers = ((int64_t)1 << codec->spec.bits) - 1;
+    return (float)ivf_min_i64(ivf_scan_weight_max(), INT32_MAX / (numbers * codec->d));
+}
+
 size_t ivf_sq_probe_size(const ivf_codec *codec)
 {
     return ivf_to_size(ivf_round_up(codec->d, IVF_SCAN_GROUP));
@@ -127,7 +134,7 @@ void ivf_sq_probe(const ivf_codec *codec, ivf_metric metric, const float *query,
         probe->constant = -INFINITY;
         return;
     }
-    float scale = most / (float)ivf_scan_weight_max();
+    float scale = most / largest_weight(codec);
     float inverse = scale > FLT_MIN ? 1 / scale : 0;
     for (int j = 0; j < codec->d; j++) {
         float rounded = rintf(w[j] * inverse);

@@ -214,8 +214,19 @@ int ivf_tuning_pick(const ivf_manifest *manifest, int k, double recall, ivf_tuni
 
 bool ivf_tuning_usual(const ivf_manifest *manifest, ivf_tuning_setting *setting)
 {
-    if (json_array_size(manifest->tuning) == 0)
-        return false;
-    (void)find_setting(json_array_get(manifest->tuning, 0), USUAL_RECALL, setting);
-    return true;
+    ivf_tuning_setting tried;
+    bool is_there = false;
+    size_t i = 0;
+    const json_t *json = NULL;
+    json_array_foreach(json_object_get(json_array_get(manifest->tuning, 0), "settings"), i, json)
+    {
+        read_setting(json, &tried);
+        if (tried.rerank > 0)
+            continue;
+        *setting = tried;
+        is_there = true;
+        if (tried.recall >= USUAL_RECALL)
+            break;
+    }
+    return is_there;
 }

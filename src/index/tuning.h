@@ -40,8 +40,8 @@ int ivf_tuning_put(ivf_manifest *manifest, const ivf_tuning *tuning);
  * none that reaches it. */
 int ivf_tuning_pick(const ivf_manifest *manifest, int k, double recall, ivf_tuning_setting *setting);
 
-/* Local. The same for a program that takes no recall: the cheapest with nine of ten rows or, if none has, the best one;
- * for the smallest k. False: there is no tuning. */
+/* Local. The same for a program that takes no recall and does not re-rank: the cheapest with nine of ten rows or, if
+ * none has, the best one; for the smallest k. False: there is none. */
 bool ivf_tuning_usual(const ivf_manifest *manifest, ivf_tuning_setting *setting);
 
 /* Local. Whether a manifest's "tuning" has the form of FORMAT.md and fits its number of lists; NULL does. */

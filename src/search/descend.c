@@ -95,8 +95,8 @@ int ivf_descent_plan(const ivf_descent *descent, const int32_t *nodes, int nprob
         return MPIVF_FAILED;
     *route = (ivf_route){.take = {nprobe}, .ranked = {nprobe}};
     for (int l = 1; l < tree->levels; l++) {
-        route->take[l] = nodes[l];
-        route->ranked[l] = (int32_t)ivf_max_i64(nodes[l], count_enough(tree, l, route->ranked[l - 1], sizes));
+        route->take[l] = (int32_t)ivf_min_i64(nodes[l], tree->count[l]);
+        route->ranked[l] = (int32_t)ivf_max_i64(route->take[l], count_enough(tree, l, route->ranked[l - 1], sizes));
     }
     ivf_free(sizes);
     return MPIVF_OK;

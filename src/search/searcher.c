@@ -246,6 +246,8 @@ static int check_params(const ivf_searcher *searcher, const ivf_search_params *p
             "re-ranking %d candidates for %d neighbours: there must be as many or more, and a searcher that "
             "was opened with vectors",
             params->rerank, params->k);
+    if (params->nprobe < 1 || params->nprobe > searcher->model->nlist)
+        return ivf_fail(MPIVF_USAGE, "%d lists to scan: the index has %d", params->nprobe, searcher->model->nlist);
     if (params->nodes[1] > 0 && searcher->descent == NULL)
         return ivf_fail(MPIVF_USAGE, "the lists of this index have no tree to descend");
     return MPIVF_OK;

@@ -68,3 +68,14 @@ expect 0 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 5 --nprobe 6
 prints '^200 of them have fewer than 5: there are no more rows within --max-distance 1 in the lists probed$'
 expect 0 "$MPIVF" eval flat.ivf --queries "$data/query.u8bin" --groundtruth gt.bin --nprobe 64 --max-distance 1
 prints '^with --nprobe 64 200 of the 200 queries have fewer than 10 neighbours$'
+
+# Sums over very many values stay within 32 bits, whatever the kernels.
+{ u32 40 150000; head -c $((40 * 150000)) /dev/urandom; } >very_wide.u8bin
+{ u32 1 150000; head -c 150000 /dev/zero | tr '\0' '\1'; } >ones.u8bin
+expect 0 "$MPIVF" build very_wide --quiet --input very_wide.u8bin --metric ip --factory "IVF1,SQ8"
+expect 0 "$MPIVF" exact --quiet --input very_wide.u8bin --queries ones.u8bin --metric ip --k 1 --output nearest.ibin
+for level in reference best; do
+    if [ "$level" = reference ]; then export MPIVF_SIMD=reference; else unset MPIVF_SIMD; fi
+    expect 0 "$MPIVF" search very_wide --quiet --queries ones.u8bin --k 1 --output found.ibin
+    same nearest.ibin found.ibin
+done

@@ -103,8 +103,11 @@ START_TEST(a_recall_leads_to_the_fastest_that_has_it)
     ck_assert_uint_eq(json_array_size(m.tuning), 3);
     refuses(&m, 10, 0.9, "the best one, 9 lists");
     ck_assert_int_eq(ivf_tuning_pick(&m, 100, 0.5, &found), MPIVF_OK);
+    /* Who does not re-rank has nothing of what re-ranking reached. */
     ck_assert(ivf_tuning_usual(&m, &found));
-    ck_assert_int_eq(found.nprobe, 9);
+    ck_assert_int_eq(found.nprobe, 1);
+    ck_assert_int_eq(put(&m, 1, settings + 1, 1), MPIVF_OK);
+    ck_assert(!ivf_tuning_usual(&m, &found));
     ck_assert(ivf_tuning_is_sound(m.tuning, NLIST));
     ck_assert(!ivf_tuning_is_sound(m.tuning, 8));
     json_decref(m.tuning);
