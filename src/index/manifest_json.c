@@ -271,7 +271,7 @@ static int read_identity(json_t *json, const char *path, ivf_manifest *m)
         !ivf_json_parse_hash(model_checksum, &m->model_checksum) || !ivf_metric_parse(metric, &m->metric))
         return broken(path, "an id, a checksum or the metric is malformed");
     if (ivf_factory_parse(factory, &m->factory) != MPIVF_OK || m->factory.nlist < 1 || d < 1 || d > INT32_MAX ||
-        code_size < 1)
+        code_size < 1 || code_size > INT32_MAX)
         return broken(path, "factory, d or code_size is out of range");
     m->d = (int)d;
     m->code_size = (size_t)code_size;

@@ -214,6 +214,17 @@ static void check_ids(const ivf_manifest *m)
         abort();
 }
 
+/* Who reads a manifest subtracts its numbers and takes them for places. */
+static void check_numbers(const ivf_manifest *m)
+{
+    bool inside = m->postings >= 0 && m->postings <= m->rows;
+    for (int64_t f = 0; f < m->fragment_count; f++)
+        inside = inside && m->fragments[f].number == f && m->fragments[f].postings >= 0 &&
+                 m->fragments[f].postings <= m->fragments[f].rows;
+    if (!inside)
+        abort();
+}
+
 static void use_manifest(void)
 {
     ivf_manifest *m = NULL;
@@ -222,6 +233,7 @@ static void use_manifest(void)
     fuzz_check_outcome(rc);
     if (rc == MPIVF_OK) {
         check_ids(m);
+        check_numbers(m);
         fuzz_check_outcome(ivf_manifest_check_text(index_path, 1, &bytes));
         json_t *again = ivf_manifest_to_json(m);
         if (again == NULL)

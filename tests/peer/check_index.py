@@ -93,9 +93,15 @@ def check_conservation(m, rows):
     assert len(m["list_sizes"]) == m["nlist"]
     by_lists = m["layout"] == "lists"
     first = 0
+    for shard in m["input"]:
+        assert shard["first_row"] == first and shard["rows"] >= 0
+        first += shard["rows"]
+    first = 0
     for number, fragment in enumerate(m["fragments"]):
         assert fragment["number"] == number and fragment["first_list" if by_lists else "first_row"] == first
-        assert fragment["postings"] + sum(fragment["skipped"].values()) == fragment["rows"]
+        assert fragment["postings"] + sum(fragment["skipped"].values()) == fragment["rows"] < 2**63
+        assert min(fragment["postings"], *fragment["skipped"].values()) >= 0
+        assert fragment["bytes"] >= fragment["postings"] * (8 + m["code_size"])
         if by_lists:
             assert fragment["lists"] >= 1 and (number == 0 or sum(fragment["skipped"].values()) == 0)
             assert fragment["postings"] == sum(m["list_sizes"][first : first + fragment["lists"]])

@@ -178,10 +178,17 @@ static void fill_manifest(test_manifest *t, int64_t version)
     *t = (test_manifest){
         .shard = {.path = (char *)(uintptr_t) "/data/a.npy", .format = (char *)(uintptr_t) "npy", .rows = 17},
         .list_sizes = {2, 4, 4, 6}};
-    t->fragments[0] = (ivf_fragment_record){.id = "ab-0", .rows = 10, .postings = 9, .digest_in = 5, .digest_out = 5};
+    t->fragments[0] =
+        (ivf_fragment_record){.id = "ab-0", .rows = 10, .postings = 9, .digest_in = 5, .digest_out = 5, .bytes = 4096};
     t->fragments[0].skipped[IVF_ROW_NOT_FINITE] = 1;
-    t->fragments[1] = (ivf_fragment_record){
-        .id = "ab-1", .number = 1, .first_row = 10, .rows = 7, .postings = 7, .digest_in = ~0ULL, .digest_out = ~0ULL};
+    t->fragments[1] = (ivf_fragment_record){.id = "ab-1",
+                                            .number = 1,
+                                            .first_row = 10,
+                                            .rows = 7,
+                                            .postings = 7,
+                                            .digest_in = ~0ULL,
+                                            .digest_out = ~0ULL,
+                                            .bytes = 4096};
     t->manifest = (ivf_manifest){.version = version,
                                  .build_id = "ab",
                                  .model_id = "cd",
@@ -275,6 +282,43 @@ START_TEST(rows_that_do_not_add_up_are_never_committed_or_read)
     ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
     fill_manifest(&t, 1);
     ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_OK);
+}
+END_TEST
+
+/* What a hostile hand wrote: sums that come out right modulo 2^64, and numbers that lead out of tables. */
+START_TEST(numbers_that_only_wrap_around_are_refused)
+{
+    test_manifest t;
+    fill_manifest(&t, 1);
+    t.fragments[1].number = (int64_t)1 << 40;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "has number 1099511627776, but is number 1"));
+    /* More postings than rows, by as much as the skipped rows wrap around. */
+    fill_manifest(&t, 1);
+    t.fragments[0].postings += 1000;
+    t.fragments[0].bytes = INT64_MAX / 2;
+    t.fragments[0].skipped[IVF_ROW_NOT_FINITE] = INT64_MAX;
+    t.fragments[0].skipped[IVF_ROW_ZERO_NORM] = INT64_MAX;
+    t.fragments[0].skipped[IVF_ROW_OUT_OF_RANGE] = 3 - 1000;
+    t.list_sizes[0] += 1000;
+    t.manifest.postings += 1000;
+    memcpy(t.manifest.skipped, t.fragments[0].skipped, sizeof t.manifest.skipped);
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "fragment ab-0 do not add up"));
+    /* The same in the total alone. */
+    fill_manifest(&t, 1);
+    t.manifest.skipped[IVF_ROW_NOT_FINITE] = t.manifest.skipped[IVF_ROW_ZERO_NORM] = INT64_MAX;
+    t.manifest.skipped[IVF_ROW_OUT_OF_RANGE] = 3;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "rows do not add up"));
+    fill_manifest(&t, 1);
+    t.fragments[0].bytes = 100;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "cannot hold 9 postings in 100 bytes"));
+    fill_manifest(&t, 1);
+    t.shard.first_row = -1;
+    ck_assert_int_eq(ivf_manifest_check(&t.manifest, "m"), MPIVF_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ivf_error_last()->text, "/data/a.npy has 17 rows from row -1"));
 }
 END_TEST
 
@@ -422,6 +466,7 @@ int main(void)
     tcase_add_test(tests, what_no_reader_takes_is_not_committed);
     tcase_add_test(tests, only_the_names_of_manifests_count);
     tcase_add_test(tests, rows_that_do_not_add_up_are_never_committed_or_read);
+    tcase_add_test(tests, numbers_that_only_wrap_around_are_refused);
     tcase_add_test(tests, a_compacted_version_comes_back_as_it_was);
     tcase_add_test(tests, lists_that_do_not_add_up_are_never_committed_or_read);
     tcase_add_test(tests, a_torn_newest_manifest_falls_back);
