@@ -124,6 +124,18 @@ static ivf_manifest_shard *describe_shards(const ivf_build_state *build, int cou
     return shards;
 }
 
+/* The options, with the file of ids as it is found from any folder; NULL with a failure recorded. */
+static json_t *describe_config(const ivf_build_state *build)
+{
+    const char *ids = ivf_ids_path(build->ids);
+    json_t *config = json_deep_copy(build->config->config);
+    if (config != NULL && (ids == NULL || json_object_set_new(config, "ids", json_string(ids)) == 0))
+        return config;
+    json_decref(config);
+    (void)ivf_fail(MPIVF_FAILED, "out of memory for the manifest");
+    return NULL;
+}
+
 static int commit(const ivf_ctx *ctx, ivf_build_state *build)
 {
     const ivf_plan *plan = &build->plan;
@@ -146,12 +158,12 @@ static int commit(const ivf_ctx *ctx, ivf_build_state *build)
                       .fragments = build->all_records,
                       .shard_count = shard_count,
                       .shards = shards,
-                      .config = json_deep_copy(build->config->config),
+                      .config = describe_config(build),
                       .build = ivf_manifest_describe_run(ctx, build->started)};
     memcpy(m.build_id, plan->build_id, sizeof m.build_id);
     memcpy(m.model_id, build->model->id, sizeof m.model_id);
     ivf_manifest_add_totals(&m);
-    int rc = ivf_fault("commit") ? MPIVF_FAILED : ivf_manifest_check(&m, build->config->index);
+    int rc = m.config == NULL || ivf_fault("commit") ? MPIVF_FAILED : ivf_manifest_check(&m, build->config->index);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_commit(&m, build->config->index);
     build->committed = rc == MPIVF_OK;

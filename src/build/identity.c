@@ -74,7 +74,7 @@ json_t *ivf_identity_describe(const ivf_build_state *build)
         plan->levels, "train-mode", config->train_exact ? "exact" : "fast", "assign",
         config->assign == IVF_NEAREST_KINDS ? "auto" : ivf_nearest_name(config->assign), "assign-probes",
         (int)config->assign_probes[2], (int)config->assign_probes[1], "keep-vectors", ivf_kept_name(plan->kept),
-        "dataset", config->input.h5_path, "ids", config->ids, "ids-dataset", config->ids_h5, "input",
+        "dataset", config->input.h5_path, "ids", ivf_ids_path(build->ids), "ids-dataset", config->ids_h5, "input",
         describe_files(build));
     if (json == NULL)
         (void)ivf_fail(MPIVF_FAILED,

@@ -326,8 +326,9 @@ static int report_all(repair_state *s, ivf_repair_report *report)
                         "%s: %" PRId64 " of %" PRId64
                         " damaged fragments came out otherwise than the manifest says and "
                         "were left as they are: the input is not what was indexed; give the files that were indexed "
-                        "with --input, or build again with --replace",
-                        s->config->index, report->damaged - report->repaired, report->damaged);
+                        "with --input%s, or build again with --replace",
+                        s->config->index, report->damaged - report->repaired, report->damaged,
+                        s->options.ids != NULL ? " and --ids" : "");
     return MPIVF_OK;
 }
 

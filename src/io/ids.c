@@ -1,6 +1,7 @@
 #include "io/ids.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/fault.h"
@@ -9,11 +10,12 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "io/distinct.h"
+#include "io/inputs.h"
 #include "io/source.h"
 
 struct ivf_ids {
     int64_t rows;
-    char *path; /* owned, as h5_path; both may be NULL */
+    char *path; /* absolute where it is shared; owned, as h5_path; both may be NULL */
     char *h5_path;
     ivf_layout layout;
     ivf_source *source; /* NULL: ids are row numbers */
@@ -123,11 +125,13 @@ static int refuse_twice(const ivf_ctx *ctx, ivf_ids *ids, uint64_t id)
                     ids->path, first, second, id);
 }
 
-static int check_ids(const ivf_ctx *ctx, ivf_ids *ids)
+int ivf_ids_check(const ivf_ctx *ctx, ivf_ids *ids)
 {
     uint64_t *values = NULL;
     uint64_t twice = UINT64_MAX;
     const slice s = own_slice(ctx, ids->rows);
+    if (ids->path == NULL)
+        return MPIVF_OK;
     int rc = ivf_agree(ctx, read_slice(ids, s, &values));
     if (rc != MPIVF_OK) {
         ivf_free(values);
@@ -135,6 +139,24 @@ static int check_ids(const ivf_ctx *ctx, ivf_ids *ids)
     }
     rc = ivf_distinct_check(ctx, values, s.n, &twice);
     return rc == MPIVF_OK && twice != UINT64_MAX ? refuse_twice(ctx, ids, twice) : rc;
+}
+
+/* Collective. The path as rank 0 understands it, as those of shards are: what is kept of it means the same file to who
+ * reads it in another folder. */
+static int share_path(const ivf_ctx *ctx, const char *path, ivf_ids *ids)
+{
+    const bool is_root = ivf_ctx_is_root(ctx);
+    int rc = ivf_agree(ctx, is_root ? ivf_inputs_absolute(path, &ids->path) : MPIVF_OK);
+    if (rc != MPIVF_OK)
+        return rc;
+    int64_t bytes = is_root ? (int64_t)strlen(ids->path) + 1 : 0;
+    ivf_bcast(ctx, &bytes, sizeof bytes);
+    if (!is_root)
+        ids->path = ivf_new_zero(ivf_to_size(bytes), 1);
+    rc = ivf_agree(ctx, ids->path == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc == MPIVF_OK)
+        ivf_bcast(ctx, ids->path, ivf_to_size(bytes));
+    return rc;
 }
 
 static int open_file(const ivf_ctx *ctx, ivf_ids *ids)
@@ -150,11 +172,13 @@ int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, in
 {
     ivf_ids *made = ivf_new_zero(1, sizeof *made);
     *ids = NULL;
-    int rc = made == NULL ? MPIVF_FAILED : copy_names(made, path, h5_path);
+    int rc = made == NULL ? MPIVF_FAILED : copy_names(made, NULL, h5_path);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK && made != NULL) {
         made->rows = rows;
         if (path != NULL)
+            rc = share_path(ctx, path, made);
+        if (rc == MPIVF_OK && path != NULL)
             rc = open_file(ctx, made);
     }
     if (rc == MPIVF_OK)
@@ -167,8 +191,8 @@ int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, in
 int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids)
 {
     int rc = ivf_ids_reopen(ctx, path, h5_path, rows, ids);
-    if (rc == MPIVF_OK && *ids != NULL && path != NULL)
-        rc = check_ids(ctx, *ids);
+    if (rc == MPIVF_OK && *ids != NULL)
+        rc = ivf_ids_check(ctx, *ids);
     if (rc != MPIVF_OK) {
         ivf_ids_close(*ids);
         *ids = NULL;
@@ -203,6 +227,11 @@ int ivf_ids_load(const char *path, const char *h5_path, uint64_t **values, int64
     ivf_free(ids.path);
     ivf_free(ids.h5_path);
     return rc;
+}
+
+const char *ivf_ids_path(const ivf_ids *ids)
+{
+    return ids->path;
 }
 
 bool ivf_ids_stamp(const ivf_ids *ids, ivf_stamp *stamp)

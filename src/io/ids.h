@@ -17,9 +17,14 @@ typedef struct ivf_ids ivf_ids;
  * signed 64-bit). *ids is NULL on failure. */
 int ivf_ids_open(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
 
-/* Collective. The same of a file whose ids were found to be distinct before: nothing is read yet. */
+/* Collective. The same in two steps, or the first alone of a file whose ids were found to be distinct before: it reads
+ * nothing yet. */
 int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, int64_t rows, ivf_ids **ids);
+int ivf_ids_check(const ivf_ctx *ctx, ivf_ids *ids);
 void ivf_ids_close(ivf_ids *ids);
+
+/* Local. The file of ids, absolute, so that it is found again from any folder; NULL when ids are row numbers. */
+const char *ivf_ids_path(const ivf_ids *ids);
 
 /* Local. All ids of a file, through ivf_new, whatever there are; each at most 2^63 - 1. */
 int ivf_ids_load(const char *path, const char *h5_path, uint64_t **values, int64_t *n);

@@ -278,6 +278,17 @@ int ivf_inputs_expand(const char *const *inputs, int count, ivf_inputs *files)
     return rc;
 }
 
+int ivf_inputs_absolute(const char *path, char **made)
+{
+    *made = NULL;
+    char *folder = getcwd(NULL, 0);
+    if (folder == NULL)
+        return ivf_fail_errno(errno, "the current folder cannot be found");
+    *made = absolute(path, folder);
+    free(folder);
+    return *made == NULL ? MPIVF_FAILED : MPIVF_OK;
+}
+
 void ivf_inputs_free(ivf_inputs *files)
 {
     for (int64_t i = 0; i < files->count; i++)

@@ -1,4 +1,4 @@
-/* Inputs as users name them, expanded to an ordered list of files. For io/dataset, on rank 0. */
+/* Inputs as users name them, expanded to an ordered list of files. For io/dataset and io/ids, on rank 0. */
 #ifndef IVF_IO_INPUTS_H
 #define IVF_IO_INPUTS_H
 
@@ -17,5 +17,9 @@ typedef struct {
  * nothing. */
 int ivf_inputs_expand(const char *const *inputs, int count, ivf_inputs *files);
 void ivf_inputs_free(ivf_inputs *files);
+
+/* Local. A path as it is found from any folder, as the above make their own: through ivf_new, in *made, which is NULL
+ * on failure. */
+int ivf_inputs_absolute(const char *path, char **made);
 
 #endif

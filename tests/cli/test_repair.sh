@@ -31,6 +31,15 @@ damage
 (umask 027 && expect 0 "$MPIVF" repair index)
 [ "$(stat -c %a "${fragments[3]}")" = 640 ] || fail "not the umask's rights"
 
+# It was built here, but that does not matter; nor does how the file of ids was named then.
+damage
+mkdir -p elsewhere
+python3 -c 'import struct; open("elsewhere/ids", "wb").write(struct.pack("<10000q", *range(10000)))'
+expect 0 "$MPIVF" build again --quiet --input rows.u8bin --ids "$PWD/ids" --factory IVF16,SQ8 --fragment-rows 2000
+diff <(ls sound/fragments) <(ls again/fragments) || fail "another build, because of another way to name its ids"
+(cd elsewhere && expect 0 ranks 2 "$MPIVF" repair ../index)
+diff -r index sound || fail "the index is not what it was"
+
 # The input was moved, and is not found without being told.
 mkdir -p away && mv rows.u8bin ids away
 damage
@@ -47,6 +56,7 @@ expect 3 ranks 2 "$MPIVF" repair index --input away/rows.u8bin --ids away/ids
 [ "$(grep -c 'warning: input .*/away/rows.u8bin is not what was indexed' err)" -eq 1 ] || fail "the changed input is not named"
 prints '^fragment 1 \(rows 2000 to 3999\): repaired$'
 prints '^fragment 3 \(rows 6000 to 7999\): not repaired: made again its checksum is '
+grep -q 'give the files that were indexed with --input and --ids, or' err || fail "the file of ids is not thought of"
 [ ! -e "${fragments[3]}" ] || fail "a wrong fragment was put in place"
 [ -z "$(find index -name '*.tmp')" ] || fail "temporary files stayed"
 
