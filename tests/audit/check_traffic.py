@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """check_traffic.py NP: holds the traffic of the builds NP/small, NP/large (twice the rows), NP/longer (one iteration more),
-of NP/fast and NP/fast2 (twice the rows) with fast k-means, of NP/rotated (small after OPQ), NP/tree (fast with two levels), NP/root
+of NP/fast and NP/fast2 (twice the rows) with fast k-means, of NP/rotated (small after OPQ), NP/tree (fast with two levels, and ids), NP/root
 (small, trained by rank 0 alone) and NP/kept (fast, a checkpoint after every step), to the formulas of ARCHITECTURE.md, "Communication". Prints what was counted."""
 import collections
 import json
@@ -84,9 +84,13 @@ for run in runs.values():
     run.table()
     rows, fragments, k = run.result["rows"], run.result["fragments"], run.k
 
-    # plan: the list of shards, whatever their rows.
-    check(run.bytes["plan", "message"] == run.bytes["plan", "onesided"] == 0, "plan: messages")
-    check(run.collective("plan") == small.collective("plan"), "plan: its bytes depend on the rows")
+    # plan: the list of shards, whatever their rows; ids that are given go to the ranks of their classes.
+    moving = 8 * (1 - 1 / np) * rows * (run is tree)
+    sent = run.bytes["plan", "message"]
+    check(0.98 * moving <= sent <= 1.02 * moving and run.bytes["plan", "onesided"] == 0, f"plan: messages of {sent} bytes")
+    check(run.calls["plan", "message"] <= np * (np - 1) * (run is tree), "plan: more messages than pairs")
+    more = run.collective("plan") - small.collective("plan")
+    check(8 * np < more <= 8 * np + 1024 if run is tree else more == 0, f"plan: {more} bytes more in collectives")
 
     # resume: nothing was left.
     check(run.bytes["resume", "message"] == run.bytes["resume", "onesided"] == 0, "resume: messages")

@@ -21,6 +21,7 @@ unknown=$(grep -vxE "$silent" calls | grep -vxFf counted || true)
 
 rows=70000 # beyond the 65536 that PQ trains on, so that its training is the same for n and 2 n
 expect 0 "$MPIVF" generate --output small.fbin --rows $rows --dim 8 --clusters 500 --intrinsic 6 --quiet
+"$python" -c 'import numpy, sys; numpy.arange(int(sys.argv[1]), dtype="<i8")[::-1].tofile("ids")' $rows
 expect 0 "$MPIVF" generate --output large.fbin --rows $((2 * rows)) --dim 8 --clusters 500 --intrinsic 6 --quiet
 
 # build NP NAME FACTORY ROWS OPTION...: 20 fragments, trained on all rows. Checkpoints, whose number is a matter of time, only
@@ -44,7 +45,7 @@ for np; do
     build "$np" fast IVF512,PQ4 $rows --input small.fbin
     build "$np" fast2 IVF512,PQ4 $((2 * rows)) --input large.fbin
     build "$np" rotated OPQ4,IVF64,PQ4 $rows --input small.fbin --iterations 3 --train-mode exact
-    build "$np" tree IVF512,PQ4 $rows --input small.fbin --levels 2
+    build "$np" tree IVF512,PQ4 $rows --input small.fbin --levels 2 --ids ids
     trainers=root build "$np" root IVF64,PQ4 $rows --input small.fbin --iterations 3 --train-mode exact
     interval=0 build "$np" kept IVF512,PQ4 $rows --input small.fbin
     "$python" "$MPIVF_SOURCE/tests/audit/check_traffic.py" "$np" || fail "traffic at $np ranks"
