@@ -73,6 +73,8 @@ static int run_phases(const ivf_ctx *ctx, ivf_build_state *build)
         int64_t before = bytes_moved(build);
         ivf_account_begin(&build->account, phases[p].name);
         rc = phases[p].run(ctx, build);
+        if (build->dataset != NULL)
+            ivf_dataset_rest(build->dataset);
         ivf_account_end(&build->account, bytes_moved(build) - before);
     }
     return rc;

@@ -17,6 +17,7 @@
 #include "codec/opq.h"
 #include "index/fragment.h"
 #include "io/ids.h"
+#include "io/stamps.h"
 #include "io/stream.h"
 #include "math/panels.h"
 
@@ -29,6 +30,9 @@ static const int64_t THREAD_GROWTH = 512 << 10;
 static const int64_t RANKS_GROWTH = 1 << 20;
 static const int64_t RANK_GROWTH = 128 << 10;
 static const int64_t ROTATION_GROWTH = 3 << 20;
+
+/* Of a file in the build's name, without its path: as JSON in memory, and as text. */
+enum { FILE_TREE = 768, FILE_TEXT = 320 };
 
 enum { LEAST_PIECE_BYTES = 256 << 10, LEAST_SUM_BYTES = 1 << 20, LEAST_BLOCK_ROWS = 256 };
 
@@ -89,6 +93,7 @@ static void start(const ivf_needs_input *in, figures *f)
         f->model += row * plan->d;
     f->pieces = (ivf_needs_pieces){.piece_bytes = IVF_SAMPLE_PIECE, .depth = IVF_ASSIGN_DEPTH};
     f->pieces.block_rows = ivf_assign_block_rows(plan, &f->way, in->threads);
+    f->pieces.cache_bytes = in->caches.usual;
 }
 
 /* What does not depend on the plan. */
@@ -98,6 +103,7 @@ static int64_t fixed(const figures *f, ivf_predict_phase phase)
     int64_t bytes = in->base + GROWTH[phase];
     if (phase > IVF_PREDICT_PLAN)
         bytes += (int64_t)in->threads * THREAD_GROWTH;
+    bytes += in->ids_caches + in->files * (int64_t)sizeof(ivf_stamp);
     if (in->ranks > 1)
         bytes += RANKS_GROWTH + (int64_t)in->node_ranks * RANK_GROWTH;
     if (phase >= IVF_PREDICT_TRAIN && in->plan->factory.opq_m > 0)
@@ -117,10 +123,19 @@ static int64_t shared_model(const figures *f, int64_t derived)
     return f->codec + ivf_ceil_div(f->model - f->codec + f->tree + derived, f->in->node_ranks);
 }
 
+/* The build's name is made of its input's files, as JSON: once for this build, once for one that was left unfinished,
+ * and its text. */
+static int64_t naming_bytes(const ivf_needs_input *in)
+{
+    return in->files * (2 * FILE_TREE + FILE_TEXT) + 4 * in->path_bytes;
+}
+
 static ivf_need plan_need(const figures *f)
 {
-    int64_t ids = f->in->config->ids != NULL ? ivf_ids_memory(f->in->plan->rows, f->in->ranks) : 0;
-    return (ivf_need){fixed(f, IVF_PREDICT_PLAN) + ids, ids > 0 ? "checking the ids" : "opening the input"};
+    const int64_t ids = f->in->config->ids != NULL ? ivf_ids_memory(f->in->plan->rows, f->in->ranks) : 0;
+    const int64_t naming = naming_bytes(f->in);
+    return (ivf_need){fixed(f, IVF_PREDICT_PLAN) + ivf_max_i64(ids, naming),
+                      ids > naming ? "checking the ids" : "opening the input"};
 }
 
 static ivf_need sample_need(const figures *f)
@@ -130,7 +145,7 @@ static ivf_need sample_need(const figures *f)
         return (ivf_need){0, "nothing"};
     int64_t pieces =
         ivf_sample_memory(in->config, in->plan, in->ranks, f->pieces.piece_bytes, in->threads * in->picking);
-    return (ivf_need){fixed(f, IVF_PREDICT_SAMPLE) + f->sample + pieces, "drawing rows"};
+    return (ivf_need){fixed(f, IVF_PREDICT_SAMPLE) + f->sample + pieces + f->pieces.cache_bytes, "drawing rows"};
 }
 
 /* The residuals of the codec's rows, while their lists are found and while it trains on them. */
@@ -189,7 +204,7 @@ static ivf_need assign_need(const figures *f)
     const int64_t common = shared_model(f, ivf_encoder_shared_memory(plan, &f->shape, &f->way));
     const int64_t encoding = ivf_encoder_memory(plan, &f->shape, &f->way, in->threads);
     return (ivf_need){fixed(f, IVF_PREDICT_ASSIGN) + common + encoding + ivf_assign_memory(plan, rows) + in->reading +
-                          ivf_stream_memory(f->pieces.block_rows, f->pieces.depth, plan->d),
+                          f->pieces.cache_bytes + ivf_stream_memory(f->pieces.block_rows, f->pieces.depth, plan->d),
                       "fragments"};
 }
 
@@ -204,12 +219,16 @@ static int64_t resume_bytes(const figures *f)
 /* Records of all fragments, on their way and in the manifest with its text; list sizes. */
 static ivf_need end_need(const figures *f, bool commits)
 {
-    enum { RECORD_TEXT = 1536 }; /* of a fragment in the manifest, as JSON in memory and as text */
+    enum {
+        RECORD_TEXT = 1536, /* of a fragment in the manifest, as JSON in memory and as text */
+        SHARD_TEXT = 2048,  /* of a file of the input, without its path */
+    };
     const ivf_plan *plan = f->in->plan;
     const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
     const int64_t lists = 8 * (int64_t)plan->factory.nlist;
+    const int64_t files = f->in->config->train_only ? 0 : f->in->files * SHARD_TEXT + 5 * f->in->path_bytes;
     return (ivf_need){fixed(f, commits ? IVF_PREDICT_COMMIT : IVF_PREDICT_GATHER) + shared_model(f, 0) + 3 * records +
-                          lists + (commits ? plan->fragments * RECORD_TEXT + 8 * lists : 0),
+                          lists + (commits ? plan->fragments * RECORD_TEXT + 8 * lists + files : 0),
                       commits ? "the manifest" : "fragments' records"};
 }
 
@@ -223,6 +242,8 @@ static int64_t excess(const figures *f, ivf_need need)
 static void fit_pieces(figures *f)
 {
     const int64_t row = 4 * (int64_t)f->in->plan->d;
+    const int64_t beyond = ivf_max_i64(excess(f, sample_need(f)), excess(f, assign_need(f)));
+    f->pieces.cache_bytes = ivf_max_i64(f->in->caches.least, f->pieces.cache_bytes - beyond);
     f->pieces.piece_bytes = ivf_max_i64(LEAST_PIECE_BYTES, f->pieces.piece_bytes - excess(f, sample_need(f)));
     f->pieces.sum_bytes = IVF_TRAIN_SUM_BYTES;
     if (excess(f, train_need(f)) > 0)

@@ -12,6 +12,7 @@
 #include "build/build.h"
 #include "build/plan.h"
 #include "build/predict.h"
+#include "io/dataset.h"
 
 typedef struct {
     const ivf_plan *plan;           /* borrowed */
@@ -22,6 +23,10 @@ typedef struct {
     int64_t base;    /* bytes that a process holds as the build begins */
     int64_t reading; /* bytes that a thread takes to read rows, and scattered ones (io/dataset.h) */
     int64_t picking;
+    ivf_dataset_caches caches; /* of HDF5, while rows are read */
+    int64_t ids_caches;        /* bytes of them for the file of ids, from its check to the end */
+    int64_t files;             /* of the input */
+    int64_t path_bytes;        /* of all their paths */
 } ivf_needs_input;
 
 typedef struct {
@@ -34,6 +39,7 @@ typedef struct {
 typedef struct {
     int64_t piece_bytes; /* of sampled rows that a rank reads and sends at a time */
     int64_t sum_bytes;   /* of k-means' sums */
+    int64_t cache_bytes; /* of HDF5, for shards in chunks */
     int64_t block_rows;  /* of a block of the input, while rows are assigned */
     int depth;           /* blocks that are held */
 } ivf_needs_pieces;

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -52,14 +53,26 @@ static int check_paths(const ivf_dataset *dataset)
     return rc;
 }
 
+static int64_t path_bytes(const ivf_dataset *dataset)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < ivf_dataset_shards(dataset); i++)
+        bytes += (int64_t)strlen(ivf_dataset_shard(dataset, i).path);
+    return bytes;
+}
+
 /* Collective. The least of all ranks: CPUs of other kinds take other work spaces, so that less may be left for pieces.
  */
 static void agree_on_pieces(const ivf_ctx *ctx, ivf_needs_pieces *pieces)
 {
-    int64_t least[] = {-pieces->piece_bytes, -pieces->sum_bytes, -pieces->block_rows, -(int64_t)pieces->depth};
-    ivf_allmax_i64(ctx, least, 4);
-    *pieces = (ivf_needs_pieces){
-        .piece_bytes = -least[0], .sum_bytes = -least[1], .block_rows = -least[2], .depth = ivf_to_int(-least[3])};
+    int64_t least[] = {-pieces->piece_bytes, -pieces->sum_bytes, -pieces->cache_bytes, -pieces->block_rows,
+                       -(int64_t)pieces->depth};
+    ivf_allmax_i64(ctx, least, 5);
+    *pieces = (ivf_needs_pieces){.piece_bytes = -least[0],
+                                 .sum_bytes = -least[1],
+                                 .cache_bytes = -least[2],
+                                 .block_rows = -least[3],
+                                 .depth = ivf_to_int(-least[4])};
 }
 
 /* Collective. What the plan needs of the rank that has most, refused if it is beyond the limit. */
@@ -74,11 +87,16 @@ static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
                                            .node_ranks = ivf_shared_node_ranks(ctx),
                                            .threads = ivf_to_int(most[1]),
                                            .base = most[0],
-                                           .reading = ivf_dataset_read_memory(build->dataset)};
+                                           .reading = ivf_dataset_read_memory(build->dataset),
+                                           .caches = ivf_dataset_caches_of(build->dataset),
+                                           .ids_caches = ivf_ids_caches(build->ids),
+                                           .files = ivf_dataset_shards(build->dataset),
+                                           .path_bytes = path_bytes(build->dataset)};
     if (build->plan.sample_rows > 0)
         build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
     ivf_needs_find(&build->needs_input, &build->needs);
     agree_on_pieces(ctx, &build->needs.pieces);
+    ivf_dataset_limit_caches(build->dataset, build->needs.pieces.cache_bytes);
     return ivf_agree(ctx, ivf_needs_check(&build->needs_input, &build->needs));
 }
 
@@ -96,10 +114,10 @@ int ivf_prepare_plan(const ivf_ctx *ctx, ivf_build_state *build)
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_plan_make(config, build->dataset, version, &build->plan));
     if (rc == MPIVF_OK)
-        rc = find_needs(ctx, build);
+        rc = ivf_ids_reopen(ctx, config->ids, config->ids_h5, build->plan.rows, &build->ids);
     if (rc == MPIVF_OK)
-        rc = ivf_ids_open(ctx, config->ids, config->ids_h5, build->plan.rows, &build->ids);
-    return rc;
+        rc = find_needs(ctx, build);
+    return rc == MPIVF_OK ? ivf_ids_check(ctx, build->ids) : rc;
 }
 
 static int describe(ivf_build_state *build)
@@ -117,6 +135,8 @@ int ivf_prepare_build(const ivf_ctx *ctx, ivf_build_state *build)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? describe(build) : MPIVF_OK);
     if (rc == MPIVF_OK)
         rc = ivf_claim_begin(ctx, build);
+    json_decref(build->identity); /* of many files it is large */
+    build->identity = NULL;
     if (rc == MPIVF_OK && !build->committed)
         ivf_plan_print(&build->plan, build->dataset);
     if (rc == MPIVF_OK && !build->committed)
@@ -128,7 +148,6 @@ void ivf_prepare_end(const ivf_ctx *ctx, ivf_build_state *build)
 {
     ivf_error failure = *ivf_error_last();
     ivf_claim_end(ctx, build);
-    json_decref(build->identity);
     ivf_free(build->stamps);
     ivf_free(build->all_records);
     ivf_free(build->list_sizes);

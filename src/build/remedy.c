@@ -167,6 +167,16 @@ static void try_ranks(const ivf_needs_input *in, ivf_text *text)
     add(text, remedy);
 }
 
+/* Input that HDF5 need not take much for. */
+static void try_chunks(const ivf_needs_input *in, ivf_text *text)
+{
+    trial t;
+    trial_start(&t, in);
+    t.in.caches.usual = t.in.caches.least = in->caches.own;
+    if (in->caches.least > in->caches.own && fits(&t))
+        add(text, "the input in smaller chunks (h5repack) or another format (mpivf convert)");
+}
+
 /* What needs least when it may not have all that is usual. */
 static void try_memory(const ivf_needs *needs, ivf_text *text)
 {
@@ -190,6 +200,7 @@ int ivf_needs_check(const ivf_needs_input *in, const ivf_needs *needs)
     try_options(in, &remedies);
     try_sharing(in, &remedies);
     try_ranks(in, &remedies);
+    try_chunks(in, &remedies);
     try_memory(needs, &remedies);
     int rc = ivf_fail(MPIVF_USAGE, "%s (%s) needs %s of a rank, --memory allows %s; what fits: %s",
                       ivf_predict_phase_name((ivf_predict_phase)phase), needs->phases[phase].step,

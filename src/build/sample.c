@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -25,8 +24,9 @@ typedef struct {
     ivf_build_state *build;
     ivf_pick *picks; /* what this rank reads, in the order of the files */
     int64_t count;
-    int64_t *bad;      /* [bad_count]: places of unusable rows, of this rank and then of all, ascending */
-    int64_t bad_count; /* at most `count` while they are found */
+    uint64_t *bad;     /* [bad_words]: a bit for each place, 1: its row is unusable; of this rank and then of all */
+    int64_t *before;   /* [bad_groups]: those of all before each group of words */
+    int64_t bad_count; /* of this rank and then of all */
     ivf_share old;     /* places before gaps are closed */
 
     int64_t room;     /* rows of a piece, at most */
@@ -40,6 +40,18 @@ typedef struct {
     int64_t *offsets; /* [ranks + 1]: of those, bytes */
     int64_t *next;    /* [ranks] */
 } sample_state;
+
+enum { WORD_PLACES = 64, GROUP_WORDS = 8 };
+
+static int64_t bad_words(const ivf_build_config *config, int64_t places)
+{
+    return config->skip_bad_rows ? ivf_ceil_div(places, WORD_PLACES) : 0;
+}
+
+static int64_t bad_groups(const ivf_build_config *config, int64_t places)
+{
+    return ivf_ceil_div(bad_words(config, places), GROUP_WORDS);
+}
 
 /* Local. Puts n rows from the first-th on, with their places, into the piece. */
 typedef int piece_source(sample_state *s, int64_t first, int64_t n);
@@ -76,62 +88,43 @@ static int read_piece(sample_state *s, int64_t first, int64_t n)
             continue;
         if (!s->build->config->skip_bad_rows)
             return ivf_build_refuse_row(s->build->dataset, s->rows[i], s->reasons[i]);
-        s->bad[s->bad_count++] = s->places[i];
+        s->bad[s->places[i] / WORD_PLACES] |= (uint64_t)1 << s->places[i] % WORD_PLACES;
+        s->bad_count++;
         s->places[i] = -1;
     }
     return rc;
 }
 
-static int ascending(const void *a, const void *b)
+/* Collective. The unusable places of all ranks reach every rank: each was read by one of them. */
+static void share_bad(const ivf_ctx *ctx, sample_state *s)
 {
-    int64_t x = *(const int64_t *)a;
-    int64_t y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Collective. The unusable places of all ranks reach every rank. */
-static int share_bad(const ivf_ctx *ctx, sample_state *s)
-{
-    int size = ivf_ctx_size(ctx);
-    int64_t *offsets = ivf_new_zero((size_t)size + 1, sizeof *offsets);
-    int rc = ivf_agree(ctx, offsets == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc != MPIVF_OK || offsets == NULL) {
-        ivf_free(offsets);
-        return rc;
+    ivf_allsum_i64(ctx, &s->bad_count, 1);
+    if (s->bad_count == 0)
+        return;
+    const int64_t words = bad_words(s->build->config, s->build->plan.sample_rows);
+    int64_t before = 0;
+    ivf_allsum_u64(ctx, s->bad, words);
+    for (int64_t w = 0; w < words; w++) {
+        if (w % GROUP_WORDS == 0)
+            s->before[w / GROUP_WORDS] = before;
+        before += __builtin_popcountll(s->bad[w]);
     }
-    offsets[ivf_ctx_rank(ctx) + 1] = s->bad_count * (int64_t)sizeof *s->bad;
-    ivf_allsum_i64(ctx, offsets, size + 1);
-    for (int r = 0; r < size; r++)
-        offsets[r + 1] += offsets[r];
-    int64_t *all = ivf_new(ivf_to_size(offsets[size]), 1);
-    rc = ivf_agree(ctx, all == NULL ? MPIVF_FAILED : MPIVF_OK);
-    if (rc == MPIVF_OK && all != NULL) {
-        memcpy((char *)all + offsets[ivf_ctx_rank(ctx)], s->bad, (size_t)s->bad_count * sizeof *s->bad);
-        rc = ivf_allgather_bytes(ctx, all, offsets);
-        ivf_free(s->bad);
-        s->bad = all;
-        s->bad_count = offsets[size] / (int64_t)sizeof *all;
-        qsort(s->bad, (size_t)s->bad_count, sizeof *s->bad, ascending);
-    } else {
-        ivf_free(all);
-    }
-    ivf_free(offsets);
-    return rc;
 }
 
 /* How many of the unusable places come before `place`. */
 static int64_t gaps_before(const sample_state *s, int64_t place)
 {
-    int64_t low = 0;
-    int64_t high = s->bad_count;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (s->bad[middle] < place)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const int64_t word = place / WORD_PLACES;
+    const int64_t group = word / GROUP_WORDS;
+    int64_t gaps = s->before[group];
+    for (int64_t w = group * GROUP_WORDS; w < word; w++)
+        gaps += __builtin_popcountll(s->bad[w]);
+    return gaps + __builtin_popcountll(s->bad[word] & (((uint64_t)1 << place % WORD_PLACES) - 1));
+}
+
+static bool is_bad(const sample_state *s, int64_t place)
+{
+    return (s->bad[place / WORD_PLACES] >> place % WORD_PLACES & 1) != 0;
 }
 
 /* Rows that were dealt out move up to where those before them are missing. Pieces are of whole blocks of places, the
@@ -141,9 +134,7 @@ static int move_piece(sample_state *s, int64_t first, int64_t n)
     size_t d = (size_t)s->build->plan.d;
     for (int64_t i = 0; i < n; i++) {
         int64_t place = ivf_share_place(&s->old, first + i);
-        int64_t gaps = gaps_before(s, place);
-        bool missing = gaps < s->bad_count && s->bad[gaps] == place;
-        s->places[i] = missing ? -1 : place - gaps;
+        s->places[i] = is_bad(s, place) ? -1 : place - gaps_before(s, place);
     }
     memcpy(s->x, s->build->sample + (size_t)first * d, (size_t)n * d * sizeof *s->x);
     return MPIVF_OK;
@@ -289,10 +280,11 @@ static int prepare(const ivf_ctx *ctx, sample_state *s)
     if (rc != MPIVF_OK)
         return rc;
     build->share = choose_share(ctx, build->config, plan);
-    s->bad = ivf_new(build->config->skip_bad_rows ? ivf_to_size(s->count) : 0, sizeof *s->bad);
+    s->bad = ivf_new_zero(ivf_to_size(bad_words(build->config, build->plan.sample_rows)), sizeof *s->bad);
+    s->before = ivf_new(ivf_to_size(bad_groups(build->config, build->plan.sample_rows)), sizeof *s->before);
     s->offsets = ivf_new((size_t)ranks + 1, sizeof *s->offsets);
     s->next = ivf_new((size_t)ranks, sizeof *s->next);
-    if (s->bad == NULL || s->offsets == NULL || s->next == NULL)
+    if (s->bad == NULL || s->before == NULL || s->offsets == NULL || s->next == NULL)
         return MPIVF_FAILED;
     rc = make_piece(s, room_of(plan, build->share.size > 1, ranks, build->needs.pieces.piece_bytes));
     return rc == MPIVF_OK ? hold(build) : rc;
@@ -325,7 +317,7 @@ int64_t ivf_sample_memory(const ivf_build_config *config, const ivf_plan *plan, 
     const bool shared = ivf_sample_is_shared(config, plan);
     const double mean = (double)plan->sample_rows / ranks;
     const int64_t drawn = ivf_min_i64(plan->sample_rows, (int64_t)(mean + 6 * sqrt(mean)) + 1);
-    const int64_t pick = (int64_t)(sizeof(ivf_pick) + (config->skip_bad_rows ? sizeof(int64_t) : 0));
+    const int64_t bad = 8 * (bad_words(config, plan->sample_rows) + bad_groups(config, plan->sample_rows));
     const int64_t item = (int64_t)item_of(plan);
     int64_t room = room_of(plan, shared, ranks, piece_bytes);
     if (config->skip_bad_rows)
@@ -333,7 +325,8 @@ int64_t ivf_sample_memory(const ivf_build_config *config, const ivf_plan *plan, 
     room = ivf_min_i64(room, drawn);
     const int64_t sent = shared ? room - room / ranks : 0;
     const int64_t received = shared ? sent : room * (ranks - 1);
-    return drawn * pick + room * (17 + item) + sent * item + ivf_max_i64(received * item, reading);
+    return drawn * (int64_t)sizeof(ivf_pick) + bad + room * (17 + item) + sent * item +
+           ivf_max_i64(received * item, reading);
 }
 
 int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build)
@@ -343,12 +336,13 @@ int ivf_sample_draw(const ivf_ctx *ctx, ivf_build_state *build)
     if (rc == MPIVF_OK)
         rc = deal_out(ctx, &s, s.count, read_piece);
     if (rc == MPIVF_OK)
-        rc = share_bad(ctx, &s);
+        share_bad(ctx, &s);
     if (rc == MPIVF_OK && s.bad_count > 0)
         rc = close_gaps(ctx, &s);
     drop_piece(&s);
     ivf_free(s.next);
     ivf_free(s.offsets);
+    ivf_free(s.before);
     ivf_free(s.bad);
     ivf_free(s.picks);
     return rc;

@@ -32,7 +32,7 @@ typedef struct {
     ivf_ids *ids;
     ivf_stamp *stamps; /* of the shards, and of the file of ids if there is one; on every rank */
     int64_t stamp_count;
-    json_t *identity;            /* what is built, from what; on rank 0 */
+    json_t *identity;            /* what is built, from what; on rank 0, until it is claimed */
     ivf_lock *lock;              /* on rank 0: nobody else runs this build now */
     char folder[IVF_PATH_BYTES]; /* of this unfinished build, from the claim to the end, on every rank; else "" */
     ivf_plan plan;

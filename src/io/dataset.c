@@ -243,6 +243,54 @@ int64_t ivf_dataset_read_memory(const ivf_dataset *dataset)
     return most;
 }
 
+/* Of the shards in chunks: the most bytes that pass through, that one row of chunks takes, and that an open file keeps.
+ */
+typedef struct {
+    int64_t passing, chunks, kept;
+    int count;
+} chunk_figures;
+
+static chunk_figures look_at_chunks(const ivf_dataset *dataset)
+{
+    chunk_figures f = {0};
+    for (int i = 0; i < dataset->shards.count; i++) {
+        const ivf_layout *layout = &dataset->shards.layouts[i];
+        f.passing = ivf_max_i64(f.passing, ivf_source_passing(layout));
+        f.chunks = ivf_max_i64(f.chunks, layout->chunks);
+        f.kept = ivf_max_i64(f.kept, ivf_source_kept(layout));
+        f.count += layout->chunks > 0;
+    }
+    return f;
+}
+
+ivf_dataset_caches ivf_dataset_caches_of(const ivf_dataset *dataset)
+{
+    const chunk_figures f = look_at_chunks(dataset);
+    return (ivf_dataset_caches){.own = f.passing - 2 * f.chunks,
+                                .least = f.passing + f.chunks,
+                                .usual = f.passing + ivf_min_i64(f.count, OPEN_MOST_HDF5) * f.kept};
+}
+
+/* Fewer files before fewer chunks of each: a rank mostly reads on in one file, and the piece that crosses from one row
+ * of chunks into the next wants both. */
+void ivf_dataset_limit_caches(ivf_dataset *dataset, int64_t bytes)
+{
+    const chunk_figures f = look_at_chunks(dataset);
+    int most = open_most(&dataset->shards);
+    if (f.kept == 0)
+        return;
+    most = (int)ivf_max_i64(1, ivf_min_i64(most, (bytes - f.passing) / f.kept));
+    const bool scarce = bytes - f.passing < f.kept;
+    for (int i = 0; scarce && i < dataset->shards.count; i++)
+        dataset->shards.layouts[i].held = 1;
+    ivf_openfiles_limit(dataset->files, most);
+}
+
+void ivf_dataset_rest(ivf_dataset *dataset)
+{
+    ivf_openfiles_rest(dataset->files);
+}
+
 /* Where all rows are picked none lies between them, and where few are the gaps are too wide to be read. */
 int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
 {

@@ -66,6 +66,25 @@ int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, 
 int64_t ivf_dataset_read_memory(const ivf_dataset *dataset);
 int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked);
 
+/* What HDF5 takes of a rank's memory beside that, for shards in chunks: with as many open files and as many chunks in
+ * memory as serve, or with as few as possible. All 0 where no shard is read through HDF5. */
+typedef struct {
+    int64_t own;   /* bytes that it takes whatever the chunks are */
+    int64_t least; /* bytes */
+    int64_t usual; /* bytes */
+} ivf_dataset_caches;
+
+/* Local. */
+ivf_dataset_caches ivf_dataset_caches_of(const ivf_dataset *dataset);
+
+/* Local, while nobody reads. Closes this rank's files, and with them gives back what HDF5 keeps; from now on it takes
+ * at most `bytes`, or the least where that is more. Shards that are read by turns are then opened, and chunks
+ * decompressed, more often. */
+void ivf_dataset_limit_caches(ivf_dataset *dataset, int64_t bytes);
+
+/* Local, while nobody reads. Closes this rank's files until they are needed again. */
+void ivf_dataset_rest(ivf_dataset *dataset);
+
 /* Local. Bytes read from files so far. */
 int64_t ivf_dataset_bytes_read(const ivf_dataset *dataset);
 

@@ -157,14 +157,18 @@ int ivf_h5source_probe(const ivf_rawfile *file, const char *h5_path, ivf_content
         return MPIVF_OK;
     layout->d = f.rank == 2 ? (int32_t)f.dims[1] : 1;
     rc = check_presence(file, h5_path, &f);
+    if (rc == MPIVF_OK && f.layout == H5D_CHUNKED) {
+        layout->chunks = (int64_t)ivf_h5_facts_chunk_row(&f);
+        layout->held = layout->chunks <= (int64_t)(CHUNKS_MOST / 2) ? 2 : 1;
+    }
     return rc == MPIVF_OK ? find_offset(file, h5_path, &f, layout) : rc;
 }
 
 /* A dataset with a cache for one or two rows of its chunks, so that pieces which begin inside a chunk do not decompress
  * it again. */
-static hid_t open_dataset(hid_t handle, const char *h5_path)
+static hid_t open_dataset(hid_t handle, const char *h5_path, const ivf_layout *layout)
 {
-    ivf_h5_facts f = {.type = IVF_F64};
+    ivf_h5_facts f = {0};
     hid_t dataset = H5Dopen2(handle, h5_path, H5P_DEFAULT);
     if (dataset < 0)
         return dataset;
@@ -174,8 +178,7 @@ static hid_t open_dataset(hid_t handle, const char *h5_path)
     (void)H5Dclose(dataset);
     if (!known)
         return H5I_INVALID_HID;
-    size_t cache = ivf_h5_facts_chunk_row(&f);
-    cache *= cache <= CHUNKS_MOST / 2 ? 2 : 1;
+    const size_t cache = (size_t)ivf_source_kept(layout);
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     if (access < 0)
         return access;
@@ -204,7 +207,7 @@ static int open_handles(ivf_h5source *source)
 {
     source->handle = ivf_h5_facts_open(source->file->path, &source->disk);
     if (source->handle >= 0)
-        source->dataset = open_dataset(source->handle, source->h5_path);
+        source->dataset = open_dataset(source->handle, source->h5_path, source->layout);
     if (source->dataset >= 0)
         source->space = H5Dget_space(source->dataset);
     if (source->space >= 0)

@@ -10,7 +10,8 @@ int ivf_h5source_probe(const ivf_rawfile *file, const char *h5_path, ivf_content
 
 typedef struct ivf_h5source ivf_h5source;
 
-/* Local. Opens the dataset for reading by hyperslab. HDF5 keeps a cache of one or two rows of chunks for it. `file`,
+/* Local. Opens the dataset for reading by hyperslab. HDF5 keeps as many rows of chunks in memory as
+ * the layout says. `file`,
  * `h5_path` and `layout` are borrowed until the close. */
 int ivf_h5source_open(const ivf_rawfile *file, const char *h5_path, const ivf_layout *layout, ivf_h5source **source);
 void ivf_h5source_close(ivf_h5source *source);

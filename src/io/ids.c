@@ -261,3 +261,8 @@ int64_t ivf_ids_memory(int64_t rows, int ranks)
     int64_t share = ivf_ceil_div(rows, ranks);
     return 16 * (share + (ranks > 1 ? share / 64 : 0)); /* what other ranks send is never quite even */
 }
+
+int64_t ivf_ids_caches(const ivf_ids *ids)
+{
+    return ids->source == NULL ? 0 : ivf_source_passing(&ids->layout) + ivf_source_kept(&ids->layout);
+}

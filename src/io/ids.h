@@ -38,4 +38,7 @@ int ivf_ids_read(ivf_ids *ids, int64_t first, int64_t n, uint64_t *out);
 /* Local. Bytes of a rank while ids of so many rows in a file are checked to be distinct: its share of them, twice. */
 int64_t ivf_ids_memory(int64_t rows, int ranks);
 
+/* Local. Bytes that HDF5 takes for as long as a file of ids in chunks is open. */
+int64_t ivf_ids_caches(const ivf_ids *ids);
+
 #endif

@@ -49,6 +49,22 @@ void ivf_openfiles_free(ivf_openfiles *files)
     ivf_free(files);
 }
 
+void ivf_openfiles_rest(ivf_openfiles *files)
+{
+    (void)pthread_mutex_lock(&files->lock);
+    for (int i = 0; i < files->most; i++) {
+        ivf_source_close(files->slots[i].source);
+        files->slots[i] = (slot){0};
+    }
+    (void)pthread_mutex_unlock(&files->lock);
+}
+
+void ivf_openfiles_limit(ivf_openfiles *files, int most)
+{
+    ivf_openfiles_rest(files);
+    files->most = most < SLOTS ? most : SLOTS;
+}
+
 /* The slot that holds the shard, else a free one, else the one not used for longest; NULL when all are in use. */
 static slot *pick(ivf_openfiles *files, int shard)
 {

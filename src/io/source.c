@@ -244,8 +244,19 @@ static bool is_plain(const ivf_layout *layout)
 
 int64_t ivf_source_memory(const ivf_layout *layout)
 {
-    enum { CHUNK_CACHES = 16 << 20 }; /* of HDF5, where rows come through it */
-    return (is_plain(layout) ? 0 : IVF_SPAN_BYTES) + (layout->offset < 0 ? CHUNK_CACHES : 0);
+    return is_plain(layout) ? 0 : IVF_SPAN_BYTES;
+}
+
+/* A chunk is read and decompressed before others make room for it. */
+int64_t ivf_source_passing(const ivf_layout *layout)
+{
+    enum { OWN = 16 << 20 }; /* free lists and small caches of HDF5 */
+    return layout->offset < 0 ? OWN + 2 * layout->chunks : 0;
+}
+
+int64_t ivf_source_kept(const ivf_layout *layout)
+{
+    return layout->held * layout->chunks;
 }
 
 int ivf_source_read(ivf_source *source, int64_t first, int64_t n, float *x)

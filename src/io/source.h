@@ -31,6 +31,8 @@ typedef struct {
     int32_t prefix; /* bytes before each row: 4 (its d) in .fvecs and .bvecs, else 0 */
     ivf_element type;
     int32_t format; /* index into the known formats */
+    int32_t held;   /* rows of chunks that HDF5 keeps in memory while the file is open, 1 or more where there are any */
+    int64_t chunks; /* bytes of one of these: of the chunks that hold a row; 0 where rows are in no chunks */
 } ivf_layout;
 
 typedef struct ivf_source ivf_source;
@@ -66,5 +68,10 @@ int ivf_source_read_span(ivf_source *source, const int64_t *picks, int64_t n, in
 
 /* Local. Bytes that ivf_source_read takes for itself: a piece of rows that must be converted. */
 int64_t ivf_source_memory(const ivf_layout *layout);
+
+/* Local. Bytes that HDF5 takes to read a file of chunks: what passes through whatever is kept, and what an open file
+ * keeps. 0 where rows do not come through HDF5. */
+int64_t ivf_source_passing(const ivf_layout *layout);
+int64_t ivf_source_kept(const ivf_layout *layout);
 
 #endif
