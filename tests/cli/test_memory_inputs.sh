@@ -67,7 +67,7 @@ with open("gaps.fbin", "wb") as file:
     file.write(numpy.array(rows.shape, "u4").tobytes())
     rows.tofile(file)
 PYTHON
-expect 0 ranks 4 "$MPIVF" build gaps --quiet --input gaps.fbin --factory "IVF16,SQ8" --iterations 1 --sample 3000000 \
+expect 0 ranks 4 "$MPIVF" build gaps --quiet --input gaps.fbin --factory "IVF16,Flat" --iterations 1 --sample 3000000 \
     --train-on all --on-bad-row skip --threads 1 --json
 within "gaps"
 json 'd["skipped"] == 2625000'
