@@ -22,12 +22,14 @@ set_scene --factory IVF16,PQ8 --fragment-rows 250
 
 # The program with slow writes in a job's first run, so that this takes longer than the limit allows; Slurm looks at limits
 # every half minute.
-cat >slow_mpivf <<SLOW
+slow_by() { # slow_by MILLISECONDS
+    cat >slow_mpivf <<SLOW
 #!/bin/bash
-[ -n "\${SLURM_RESTART_COUNT:-}" ] || export LD_PRELOAD="$failio" FAILIO="sync,$index/fragments,1+,2500"
+[ -n "\${SLURM_RESTART_COUNT:-}" ] || export LD_PRELOAD="$failio" FAILIO="sync,$index/fragments,1+,$1"
 exec "$MPIVF" "\$@"
 SLOW
-chmod +x slow_mpivf
+    chmod +x slow_mpivf
+}
 
 # submit OPTION...: the job's number into `job`.
 submit() {
@@ -80,12 +82,14 @@ signalled() {
 
 # limited: no signal before the limit.
 limited() {
+    slow_by 5000
     reset_scene
     rm -f job.log
     submit --time=1 --signal=USR1@0 --no-requeue
     until_state "FAILED|TIMEOUT|COMPLETED|CANCELLED"
     [ "$(state)" != COMPLETED ] || fail "the limit did not end the job: $(cat job.log)"
     old_answers
+    slow_by 0
     submit --time=10
     until_state "COMPLETED|FAILED|TIMEOUT|CANCELLED"
     [ "$(state)" = COMPLETED ] || fail "the job is $(state): $(cat job.log)"
@@ -114,10 +118,12 @@ node_lost() {
     is_new
 }
 
+slow_by 2500
 attempt signalled-50 signalled 50
 if [ "$form" = long ]; then
     attempt signalled-30 signalled 30
     attempt limited limited
+    slow_by 2500
     attempt node-lost node_lost
 fi
 cat ledger
