@@ -22,6 +22,7 @@ static bool start_mpi(void)
     int level = 0;
     ivf_comm_settle();
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    ivf_wait_settle();
     return true;
 }
 

@@ -7,6 +7,10 @@
 #include <mpi.h>
 #include <stdbool.h>
 
+/* Local, at the start of a program of ours: the calling thread's sleeps end when they should. A library does not change
+ * that for its caller's thread. */
+void ivf_wait_settle(void);
+
 /* Local. Until all of requests[count] are complete; they become null. What others answer at once is seen at once; after
  * that the wait sleeps for an eighth of the time that it has lasted, a quarter of a millisecond at most. */
 void ivf_wait_all(MPI_Request *requests, int count);
