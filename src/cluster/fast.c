@@ -1,15 +1,16 @@
 /* Fast k-means: the order of cheap and dear iterations.
  *
- *     part of the rows   full passes; after each but the last, centroids that serve little are moved (relocate.c)
- *     all rows           two full passes, the second of which finds out where a row's next cell may be (judge.c)
+ *     parts of the rows  full passes; after each but the last, centroids that serve little are moved (relocate.c)
+ *     all rows           a full pass, which finds out where a row's next cell may be (judge.c)
  *                        restricted passes (near.c), as many as iterations are left
  *
- * and then the means of the rows themselves, in place of those of rounded rows. The part is a quarter of the rows where
- * that leaves 32 for each centroid: there a full pass costs a quarter too, and means of so many rows are good enough to
- * find the places for centroids. Full passes are in 8 bits; with many centroids they descend a tree over them
- * (upper.c). Rows that do not suit an 8-bit grid go the same way in single precision. The figures were chosen by
- * measurement (bench/kmeans.c): at the same objective or a lower one than 10 exact iterations, for a fifth to a tenth
- * of their time. */
+ * and then the means of the rows themselves, in place of those of rounded rows. The parts are an eighth of the rows, or
+ * as many as leave 16 for each centroid, and a quarter, where that leaves 32: there a full pass costs as little, and
+ * means of so many rows are good enough to find the places for centroids. Where there are not so many rows, and with
+ * many centroids, a second full pass over all makes up for fewer or none over parts. Full passes are in 8 bits; with
+ * many centroids they descend a tree over them (upper.c). Rows that do not suit an 8-bit grid go the same way in single
+ * precision. The figures were chosen by measurement (bench/kmeans.c, bench/README.md): at the same objective or a lower
+ * one than 10 exact iterations, for a tenth of their time. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -18,15 +19,21 @@
 #include "math/panels.h"
 
 enum {
-    WIDTH = 64,       /* neighbours of a list */
+    WIDTH = 96,       /* neighbours of a list */
+    DEEP_WIDTH = 64,  /* with many centroids */
     RESTRICTED = 512, /* centroids from which restricted passes pay */
     MOST_PARTS = 4,   /* the part is no less than one in so many rows */
     PART_ROWS = 32,   /* of the part for each centroid, at least */
-    PART_PASSES = 5,
+    PART_PASSES = 7,  /* of which the first are over a smaller part: */
+    SMALL_PARTS = 8,
+    SMALL_PART_ROWS = 16,
+    SMALL_PASSES = 3,
+    DEEP_PASSES = 5,  /* with many centroids, without a smaller part */
     WHOLE_PASSES = 2, /* where the rows are too few for a part */
     DEEP = 12288,     /* centroids from which a tree over them pays */
     RELOCATED = 15,   /* of 100 centroids, at most, each time */
-    FULL_PASSES = 2,
+    FULL_PASSES = 1,
+    MORE_FULL_PASSES = 2, /* with many centroids, or without a part */
     FILLING_PASSES = 16,
 };
 
@@ -50,12 +57,25 @@ static bool is_deep(const ivf_kmeans_work *w)
     return wanted && w->at.rounded && is_restricted(w);
 }
 
-/* Places that the first passes use. */
-static int64_t part_of(const ivf_kmeans_work *w)
+/* Places of one part in `most`, or of as many as leave so many rows for each centroid. */
+static int64_t places_of(const ivf_kmeans_work *w, int most, int rows)
 {
-    const int64_t wanted = ivf_min_i64(MOST_PARTS, w->share.total / ((int64_t)PART_ROWS * w->k));
+    const int64_t wanted = ivf_min_i64(most, w->share.total / ((int64_t)rows * w->k));
     const bool part = wanted > 1 && w->share.total > IVF_SHARE_BLOCK;
     return part ? ivf_round_up(w->share.total / wanted, IVF_SHARE_BLOCK) : w->share.total;
+}
+
+static bool has_part(const ivf_kmeans_work *w)
+{
+    return places_of(w, MOST_PARTS, PART_ROWS) < w->share.total;
+}
+
+/* Places that the next of the first passes uses. */
+static int64_t part_of(const ivf_kmeans_work *w)
+{
+    if (has_part(w) && !is_deep(w) && w->at.passes < SMALL_PASSES)
+        return places_of(w, SMALL_PARTS, SMALL_PART_ROWS);
+    return places_of(w, MOST_PARTS, PART_ROWS);
 }
 
 /* How many of the first passes there are. */
@@ -63,17 +83,31 @@ static int part_passes(const ivf_kmeans_work *w)
 {
     if (w->params->iterations == 1)
         return 0;
-    return part_of(w) < w->share.total ? PART_PASSES : WHOLE_PASSES;
+    if (!has_part(w))
+        return WHOLE_PASSES;
+    return is_deep(w) ? DEEP_PASSES : PART_PASSES;
+}
+
+static int full_passes(const ivf_kmeans_work *w)
+{
+    return has_part(w) && !is_deep(w) ? FULL_PASSES : MORE_FULL_PASSES;
 }
 
 /* The last pass of a part moves no centroids, so that they fit their rows. */
 static pass_kind next_kind(const ivf_kmeans_work *w, const ivf_kmeans_report *report)
 {
     if (w->at.stage == IVF_KMEANS_PART)
-        return part_of(w) < w->share.total && w->at.passes == PART_PASSES - 1 ? FULL : RELOCATING;
-    if (w->at.stage == IVF_KMEANS_ALL && (report->iterations - w->at.since < FULL_PASSES || !is_restricted(w)))
+        return has_part(w) && w->at.passes == part_passes(w) - 1 ? FULL : RELOCATING;
+    if (w->at.stage == IVF_KMEANS_ALL && (report->iterations - w->at.since < full_passes(w) || !is_restricted(w)))
         return FULL;
     return NEAR;
+}
+
+/* Neighbours of a list. */
+static int64_t width_of(const ivf_kmeans_params *params, int64_t k)
+{
+    const bool many = params->shape == IVF_KMEANS_BY_SIZE ? k >= DEEP : params->shape == IVF_KMEANS_HIERARCHICAL;
+    return ivf_min_i64(k, many ? DEEP_WIDTH : WIDTH);
 }
 
 ivf_kmeans_wanted ivf_kmeans_wants(const ivf_kmeans_work *w, const ivf_kmeans_report *report)
@@ -214,7 +248,7 @@ static int recall_course(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, cons
 
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
-    const int32_t width = (int32_t)ivf_min_i64(w->k, WIDTH);
+    const int32_t width = (int32_t)width_of(w->params, w->k);
     const bool recalled = w->at.placed > 0;
     course c = {0};
     int rc = ivf_kmeans_lists_new(&c.lists, w->k, width);
@@ -236,7 +270,7 @@ int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_repor
 int64_t ivf_kmeans_fast_memory(const ivf_kmeans_extent *e)
 {
     const int64_t k = e->params->k;
-    const int64_t width = ivf_min_i64(k, WIDTH);
+    const int64_t width = width_of(e->params, k);
     const int64_t kept = ivf_kmeans_lists_memory(k, width) + e->threads * width * 4 * e->d;
     const int64_t most = ivf_ceil_div(k * RELOCATED, 100);
     const bool deep = e->params->shape == IVF_KMEANS_BY_SIZE ? k >= DEEP : e->params->shape == IVF_KMEANS_HIERARCHICAL;

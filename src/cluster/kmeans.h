@@ -71,8 +71,8 @@ typedef struct {
  * wants to know the cells of the rows, for which it takes 4 MiB when it goes on, and 8 MiB on rank 0 of several.
  *
  * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
- * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 4 n k d in 8 bits, and k * k * d
- * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 400) bytes more, and for each thread 64 * 6 d and
+ * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 2.5 n k d in 8 bits, and k * k * d
+ * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 530) bytes more, and for each thread 96 * 6 d and
  * 110 k; hierarchical (upper.c): a tree of 12 k d bytes and less for each thread. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
@@ -90,8 +90,8 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
  *     repair:     40 k in all-reduces, after an assignment that left cells empty
  *     fast, once: 4 d (4096 or all rows, if they are fewer) broadcast, 4 (d + 1) gathered for each of these that it
  *                 holds, 16 in all-reduces; at the end 8 k d in all-reduces
- *     m, R, 2nd Q: 4 k L / ranks (L = 64, or k if that is less) to an all-gather of 4 k L bytes; 2nd Q: 8 k in
- *                 all-reduces
+ *     m, q, Q, R: 4 k L / ranks (L = 96, hierarchical 64, or k if that is less) to an all-gather of 4 k L bytes; q, Q:
+ *                 8 k in all-reduces
  *     m:          M = ceil(0.15 k) founders at most: 16 gathered for each that it proposes (at most M), 4 (d + 1) for
  *                 each that it holds; 4 M (d + 4) broadcast
  *     T, m hierarchical: that of ivf_tree_grow

@@ -61,7 +61,7 @@ class Run:
         """What growing a level over the lists hands over (cluster/tree_grow.h): k-means with all lists as its rows."""
         nodes, most = 4 * math.sqrt(self.k), 10
         rows = (4 * d + 4 * (d + 1)) * self.k
-        return rows + 4 * d * nodes + most * (8 * nodes * (d + 3) + 256 * nodes + 16 * d * nodes + 64) + 4 * nodes + 4096
+        return rows + 4 * d * nodes + most * (8 * nodes * (d + 3) + 384 * nodes + 16 * d * nodes + 64) + 4 * nodes + 4096
 
     def training_bound(self):
         """Bytes that a rank may hand to collectives in training: cluster/kmeans.h, codec/codec.h, build/way.h, the model."""
@@ -71,7 +71,7 @@ class Run:
             kmeans += len(steps) * (8 + 2 * AGREEMENT)
         if set(steps) - {"F"}:
             kmeans += 16384 * d + 16 + 8 * k * d + self.moved()
-            kmeans += sum(math.ceil(k / np) * 256 + 8 * k * (step in "qQ") for step in steps)
+            kmeans += sum(math.ceil(k / np) * 4 * min(96, k) + 8 * k * (step in "qQ") for step in steps)
         codec = 2 * 4 * d * 256 + 64 * 8 * np
         model = 8 * k + 8 * len(steps) + 4 * d * d
         more = {"rotated": self.rotation_bound, "tree": self.tree_bound}.get(self.name, lambda: 0)()

@@ -25,7 +25,7 @@ expect 0 ranks 2 "$MPIVF" info pq.ivf --json
 json 'd["model"]["factory"] == "IVF64,PQ32" and d["model"]["code_bytes"] == 32 and d["model"]["d"] == 128'
 json 'd["postings"] == sum(f["postings"] for f in d["fragments"]) == 10000 and d["config"]["factory"] == "IVF64,PQ32"'
 json 'd["bytes"] == sum(f["bytes"] for f in d["fragments"]) and d["bytes"] / 10000 == d["bytes_per_vector"]'
-json 'len(d["model"]["training"]["objective"]) == d["model"]["training"]["iterations"] == len(d["model"]["training"]["steps"]) == 15'
+json 'len(d["model"]["training"]["objective"]) == d["model"]["training"]["iterations"] == len(d["model"]["training"]["steps"]) == 17'
 json 'd["list_sizes"]["min"] <= d["list_sizes"]["p1"] <= d["list_sizes"]["p50"] <= d["list_sizes"]["p99"] <= d["list_sizes"]["max"]'
 json 'd["list_sizes"]["imbalance"] >= 1 and abs(d["list_sizes"]["mean"] - 10000 / 64) < 1e-9'
 

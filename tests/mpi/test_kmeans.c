@@ -149,7 +149,7 @@ START_TEST(fast_ones_are_the_same)
     if (params.metric == IVF_COSINE)
         ivf_rows_normalise(x, N, D);
     same_as_local(&params, x, N);
-    test_all(strcmp(report.steps, _i < 2 ? "mmmmqQQRRR" : "mmmmtTTRRR") == 0);
+    test_all(strcmp(report.steps, _i < 2 ? "mmmmmmqQRRRR" : "mmmmtTTRRR") == 0);
     ivf_free(centres);
     ivf_free(x);
 }

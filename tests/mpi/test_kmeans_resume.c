@@ -161,7 +161,7 @@ END_TEST
 START_TEST(fast)
 {
     static const ivf_metric metrics[] = {IVF_COSINE, IVF_L2, IVF_L2};
-    static const char *const steps[] = {"mmmmqQQRR", "mmmmtTTRR", "mmmmfFFRR"};
+    static const char *const steps[] = {"mmmmmmqQRRR", "mmmmtTTRR", "mmmmmmfFRRR"};
     work w = {.params = params_of(520, 8), .n = 34000};
     w.params.mode = IVF_KMEANS_FAST;
     w.params.metric = metrics[_i];
