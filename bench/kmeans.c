@@ -5,7 +5,11 @@
 #include "base/error.h"
 #include "base/team.h"
 #include "cluster/kmeans.h"
+#include "math/distance.h"
+#include "math/panels.h"
 #include "support/measure.h"
+
+enum { TRIED = 4096 }; /* rows that centroids are tried on */
 
 typedef struct {
     const char *rows; /* .fbin, or .u8bin */
@@ -17,7 +21,8 @@ typedef struct {
     bool spherical;
 } options;
 
-static float *read_rows(const options *o, int *d, int64_t *n)
+/* The first rows, and after them those that centroids are tried on. */
+static float *read_rows(const options *o, int *d, int64_t *n, int64_t *tried)
 {
     if (o->rows == NULL) {
         (void)fprintf(stderr, "usage: bench_kmeans -r FILE [-n rows] [-k lists] [-i iterations] [-t threads] [-s] "
@@ -33,9 +38,10 @@ static float *read_rows(const options *o, int *d, int64_t *n)
     if (fread(head, sizeof *head, 2, file) != 2)
         exit(1);
     *n = ivf_min_i64(o->n, head[0]);
+    *tried = ivf_min_i64(TRIED, head[0] - *n);
     *d = (int)head[1];
     bool bytes = strstr(o->rows, ".u8bin") != NULL;
-    size_t values = (size_t)*n * head[1];
+    size_t values = (size_t)(*n + *tried) * head[1];
     float *x = ivf_new(values, sizeof *x);
     if (x == NULL || (!bytes && fread(x, sizeof *x, values, file) != values))
         exit(1);
@@ -43,6 +49,24 @@ static float *read_rows(const options *o, int *d, int64_t *n)
         x[i] = (float)getc(file);
     (void)fclose(file);
     return x;
+}
+
+/* Mean squared distance (or minus the score) of rows that were not trained on, if there are any, to the nearest. */
+static double loss_of(const ivf_kmeans_params *params, const float *centroids, const float *x, int64_t n)
+{
+    int32_t best[TRIED];
+    float score[TRIED];
+    double loss = 0;
+    ivf_panels *panels = ivf_panels_new(centroids, params->k, params->d, params->metric);
+    if (panels == NULL)
+        exit(1);
+    ivf_panels_best(panels, x, n, best, score);
+    ivf_panels_free(panels);
+    for (int64_t i = 0; i < n; i++) {
+        const float *c = centroids + (int64_t)best[i] * params->d;
+        loss += params->metric == IVF_L2 ? (double)ivf_l2_sqr(x + i * params->d, c, params->d) : -(double)score[i];
+    }
+    return loss / (double)n;
 }
 
 int main(int argc, char **argv)
@@ -67,7 +91,8 @@ int main(int argc, char **argv)
     }
     int d;
     int64_t n;
-    float *x = read_rows(&o, &d, &n);
+    int64_t tried;
+    float *x = read_rows(&o, &d, &n, &tried);
     ivf_team_resize((int)o.threads);
     ivf_kmeans_params params = {.k = (int32_t)o.k,
                                 .d = d,
@@ -94,6 +119,8 @@ int main(int argc, char **argv)
     printf("%lld x %d, k %lld, %s: %.3f s wall, %.3f s cpu, %s, last objective %.6g, imbalance %.3f, repairs %lld\n",
            (long long)n, d, (long long)o.k, o.mode, wall, cpu, report.stopped,
            report.objective[report.iterations - 1] / (double)n, report.imbalance, (long long)report.repairs);
+    if (tried > 0)
+        printf("other rows: objective %.6g\n", loss_of(&params, centroids, x + n * d, tried));
     ivf_free(centroids);
     ivf_free(x);
     return 0;
