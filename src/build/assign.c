@@ -258,7 +258,7 @@ int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows)
     const int64_t kept = rows * (int64_t)ivf_kept_bytes(plan->kept);
     const int64_t staged = rows * (int64_t)(sizeof(int32_t) + sizeof(uint64_t) + 1 + plan->code_size) + kept;
     const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
-    const int64_t fragment = ivf_fragment_memory(plan->factory.nlist, plan->code_size, rows) + kept;
+    const int64_t fragment = ivf_fragment_memory(plan->factory.nlist, plan->code_size, plan->kept, rows);
     return staged + IVF_PUBLISHER_HELD * fragment + records + 8 * (int64_t)plan->factory.nlist;
 }
 

@@ -41,21 +41,9 @@ static void say_plan(const ivf_compact_state *s)
              s->config->single_file ? 1 : s->parts.count, ivf_text_bytes((double)s->planned, bytes));
 }
 
-static int refuse_vectors(const ivf_compact_state *s)
-{
-    return ivf_fail(
-        MPIVF_USAGE,
-        "version %" PRId64
-        " keeps the vectors of its rows (%s), which are not merged; build it again with --keep-vectors none, "
-        "or leave it as it is: it can be searched within a limit of memory all the same",
-        s->manifest->version, ivf_kept_name(s->manifest->kept));
-}
-
 static int open_source(const ivf_ctx *ctx, ivf_compact_state *s)
 {
     int rc = ivf_manifest_open(ctx, s->config->index, &s->manifest);
-    if (rc == MPIVF_OK && s->manifest->kept.d > 0)
-        rc = refuse_vectors(s);
     if (rc == MPIVF_OK && s->manifest->rows == 0)
         rc = ivf_fail(MPIVF_USAGE, "%s holds a model and no rows; there is nothing to merge", s->config->index);
     if (rc != MPIVF_OK || is_done_already(s))
@@ -119,8 +107,10 @@ static int merge_part(ivf_compact_state *s, ivf_merger *merger, ivf_publisher *p
 
 static int merge_drawn(ivf_compact_state *s, ivf_tickets *tickets, ivf_progress *progress)
 {
-    const ivf_publisher_room room = {
-        .nlist = s->parts.most_lists, .code_size = s->manifest->code_size, .most = s->parts.most_postings};
+    const ivf_publisher_room room = {.nlist = s->parts.most_lists,
+                                     .code_size = s->manifest->code_size,
+                                     .kept = s->manifest->kept,
+                                     .most = s->parts.most_postings};
     ivf_publisher_times times;
     ivf_merger *merger = ivf_merger_open(s->config->index, s->manifest, s->places, s->parts.most_lists);
     ivf_publisher *publisher = ivf_publisher_open(s->config->index, s->folder, NULL, &room);

@@ -18,12 +18,13 @@
 #include "io/outfile.h"
 #include "io/publish.h"
 
-enum { PIECE_BYTES = 1 << 20, SUMS = IVF_COLUMNS + 1 };
+enum { PIECE_BYTES = 1 << 20, DATASETS = IVF_ALL_COLUMNS + IVF_SUMS };
 
 typedef struct {
     ivf_compact_state *s;
     ivf_merger *merger;
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
+    int column_count, sums;
     char path[IVF_PATH_BYTES], temp[IVF_PATH_BYTES];
     ivf_h5 *h5; /* on rank 0 */
     ivf_outfile *file;
@@ -38,7 +39,8 @@ static int prepare(shared_file *f)
 {
     const ivf_manifest *m = f->s->manifest;
     const int32_t nlist = m->factory.nlist;
-    ivf_fragment_columns(m->code_size, f->columns);
+    f->column_count = ivf_fragment_columns(m->code_size, m->kept, f->columns);
+    f->sums = ivf_fragment_sums(m->kept);
     f->before = ivf_new((size_t)nlist + 1, sizeof *f->before);
     f->checksums = ivf_new((size_t)f->s->parts.most_lists, sizeof *f->checksums);
     f->merger = ivf_merger_open(f->s->config->index, m, f->s->places, f->s->parts.most_lists);
@@ -54,6 +56,8 @@ static int prepare(shared_file *f)
     int rc = ivf_layout_fragment(f->s->config->index, f->record.id, f->path);
     if (rc == MPIVF_OK)
         rc = ivf_fragment_new(f->s->parts.most_lists, m->code_size, f->s->parts.most_postings, 0, &f->part);
+    if (rc == MPIVF_OK && m->kept.d > 0)
+        rc = ivf_fragment_keep(f->part, m->kept);
     return rc;
 }
 
@@ -71,6 +75,7 @@ static int create(shared_file *f)
     if (rc == MPIVF_OK) {
         whole->nlist = m->factory.nlist;
         whole->postings = m->postings;
+        whole->kept = m->kept;
         for (int32_t l = 0; l <= whole->nlist; l++)
             whole->offsets[l] = (uint64_t)f->before[l];
         rc = ivf_fragment_begin(whole, &f->record, f->temp, &f->h5, &f->place);
@@ -83,10 +88,14 @@ static int create(shared_file *f)
 
 static int put_part(const shared_file *f, int32_t first, const ivf_fragment *part)
 {
-    int rc = ivf_fragment_hash_lists(part, f->checksums);
-    if (rc == MPIVF_OK)
-        rc = ivf_outfile_put(f->file, f->checksums, (size_t)part->nlist * 8, f->place.checksums + 8 * (int64_t)first);
-    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS && part->postings > 0; c++) {
+    int rc = MPIVF_OK;
+    for (int sums = 0; rc == MPIVF_OK && sums < f->sums; sums++) {
+        const int64_t at = f->place.checksums[sums] + 8 * (int64_t)first;
+        rc = ivf_fragment_hash_lists(part, sums, f->checksums);
+        if (rc == MPIVF_OK)
+            rc = ivf_outfile_put(f->file, f->checksums, (size_t)part->nlist * 8, at);
+    }
+    for (int c = 0; rc == MPIVF_OK && c < f->column_count && part->postings > 0; c++) {
         const int64_t size = (int64_t)f->columns[c].bytes;
         const int64_t at = f->place.columns[c] + f->before[first] * size;
         rc = ivf_outfile_put(f->file, ivf_fragment_column(part, c), ivf_to_size(part->postings * size), at);
@@ -132,6 +141,24 @@ static int merge_parts(const ivf_ctx *ctx, shared_file *f)
 
 /* ---- checksums ---- */
 
+/* One that ranks write. */
+typedef struct {
+    const char *name;
+    int64_t at, bytes; /* of the file */
+} dataset;
+
+/* All of them; returns how many. */
+static int list_datasets(const shared_file *f, dataset datasets[DATASETS])
+{
+    int n = 0;
+    for (int c = 0; c < f->column_count; c++)
+        datasets[n++] =
+            (dataset){f->columns[c].name, f->place.columns[c], f->record.postings * (int64_t)f->columns[c].bytes};
+    for (int sums = 0; sums < f->sums; sums++)
+        datasets[n++] = (dataset){ivf_fragment_sums_name(sums), f->place.checksums[sums], 8 * (int64_t)f->record.lists};
+    return n;
+}
+
 static int sum_range(const shared_file *f, int64_t at, int64_t bytes, uint64_t *sum)
 {
     void *piece = ivf_new(PIECE_BYTES, 1);
@@ -154,29 +181,30 @@ static int sum_range(const shared_file *f, int64_t at, int64_t bytes, uint64_t *
 }
 
 /* The datasets in turn, from the last rank down: rank 0 has the whole file to read in the end. */
-static int sum_datasets(const ivf_ctx *ctx, const shared_file *f, uint64_t sums[SUMS])
+static int sum_datasets(const ivf_ctx *ctx, const shared_file *f, uint64_t sums[DATASETS])
 {
+    dataset datasets[DATASETS];
+    const int count = list_datasets(f, datasets);
     const int size = ivf_ctx_size(ctx);
     int rc = MPIVF_OK;
-    memset(sums, 0, SUMS * sizeof *sums);
-    for (int i = 0; rc == MPIVF_OK && i < SUMS; i++) {
-        const bool table = i == IVF_COLUMNS;
-        const int64_t bytes = table ? 8 * (int64_t)f->record.lists : f->record.postings * (int64_t)f->columns[i].bytes;
+    memset(sums, 0, DATASETS * sizeof *sums);
+    for (int i = 0; rc == MPIVF_OK && i < count; i++)
         if (ivf_ctx_rank(ctx) == size - 1 - i % size)
-            rc = sum_range(f, table ? f->place.checksums : f->place.columns[i], bytes, &sums[i]);
-    }
+            rc = sum_range(f, datasets[i].at, datasets[i].bytes, &sums[i]);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
-        ivf_allsum_u64(ctx, sums, SUMS);
+        ivf_allsum_u64(ctx, sums, count);
     return rc;
 }
 
 /* Rank 0. */
-static int finish(shared_file *f, const uint64_t sums[SUMS])
+static int finish(shared_file *f, const uint64_t sums[DATASETS])
 {
-    int rc = ivf_h5_seal(f->h5, "list_checksums", sums[IVF_COLUMNS]);
-    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++)
-        rc = ivf_h5_seal(f->h5, f->columns[c].name, sums[c]);
+    dataset datasets[DATASETS];
+    const int count = list_datasets(f, datasets);
+    int rc = MPIVF_OK;
+    for (int i = 0; rc == MPIVF_OK && i < count; i++)
+        rc = ivf_h5_seal(f->h5, datasets[i].name, sums[i]);
     if (rc != MPIVF_OK)
         return rc;
     rc = ivf_h5_close(f->h5);
@@ -188,9 +216,11 @@ static int finish(shared_file *f, const uint64_t sums[SUMS])
 
 static int64_t end_of_datasets(const shared_file *f)
 {
-    int64_t end = f->place.checksums + 8 * (int64_t)f->record.lists;
-    for (int c = 0; c < IVF_COLUMNS; c++)
-        end = ivf_max_i64(end, f->place.columns[c] + f->record.postings * (int64_t)f->columns[c].bytes);
+    dataset datasets[DATASETS];
+    const int count = list_datasets(f, datasets);
+    int64_t end = 0;
+    for (int i = 0; i < count; i++)
+        end = ivf_max_i64(end, datasets[i].at + datasets[i].bytes);
     return end;
 }
 
@@ -232,7 +262,7 @@ static int publish(const ivf_ctx *ctx, shared_file *f, int rc)
 
 static int write_all(const ivf_ctx *ctx, shared_file *f)
 {
-    uint64_t sums[SUMS];
+    uint64_t sums[DATASETS] = {0};
     uint64_t digest = 0;
     int rc = begin(ctx, f);
     if (rc == MPIVF_OK)

@@ -21,10 +21,10 @@ enum { RECORD_TEXT = 1536 };          /* of a fragment in the manifest, as JSON 
 
 static int64_t posting_bytes(const ivf_manifest *m)
 {
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     int64_t bytes = 0;
-    ivf_fragment_columns(m->code_size, columns);
-    for (int c = 0; c < IVF_COLUMNS; c++)
+    const int count = ivf_fragment_columns(m->code_size, m->kept, columns);
+    for (int c = 0; c < count; c++)
         bytes += (int64_t)columns[c].bytes;
     return bytes;
 }
@@ -77,7 +77,7 @@ static int64_t memory_of(const ivf_compact_state *s, const ivf_compact_parts *pa
     const int64_t made = s->config->single_file ? 1 : parts->count;
     const int64_t held = s->config->single_file ? 1 : IVF_PUBLISHER_HELD;
     const int64_t lists = 8 * (int64_t)m->factory.nlist;
-    const int64_t merging = held * ivf_fragment_memory(parts->most_lists, m->code_size, parts->most_postings) +
+    const int64_t merging = held * ivf_fragment_memory(parts->most_lists, m->code_size, m->kept, parts->most_postings) +
                             ivf_merger_memory(m, parts->most_lists) + 8 * (int64_t)parts->most_lists +
                             (int64_t)(2 * 17) * ivf_merger_skipped(m) + (s->config->single_file ? 3 * lists : 0);
     const int64_t committing = made * (3 * (int64_t)sizeof(ivf_fragment_record) + RECORD_TEXT) + 8 * lists;

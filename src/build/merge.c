@@ -13,10 +13,14 @@ struct ivf_merger {
     const char *index;
     const ivf_manifest *manifest;
     ivf_reader *reader;
-    ivf_column columns[IVF_COLUMNS];
-    int32_t *lists;              /* [most], owned */
-    uint8_t *(*to)[IVF_COLUMNS]; /* [most], owned */
+    ivf_column columns[IVF_ALL_COLUMNS];
+    int column_count;
+    int32_t *lists;                  /* [most], owned */
+    uint8_t *(*to)[IVF_ALL_COLUMNS]; /* [most], owned */
 };
+
+/* All that there is of a posting. */
+static const ivf_reader_use use = {.vectors = true};
 
 ivf_merger *ivf_merger_open(const char *index, const ivf_manifest *manifest, const ivf_place *places, int32_t most)
 {
@@ -25,10 +29,10 @@ ivf_merger *ivf_merger_open(const char *index, const ivf_manifest *manifest, con
         return NULL;
     m->index = index;
     m->manifest = manifest;
-    ivf_fragment_columns(manifest->code_size, m->columns);
+    m->column_count = ivf_fragment_columns(manifest->code_size, manifest->kept, m->columns);
     m->lists = ivf_new((size_t)most, sizeof *m->lists);
     m->to = ivf_new((size_t)most, sizeof *m->to);
-    m->reader = ivf_reader_open(index, manifest, places, 0, manifest->fragment_count, false);
+    m->reader = ivf_reader_open(index, manifest, places, 0, manifest->fragment_count, use);
     if (m->lists != NULL && m->to != NULL && m->reader != NULL)
         return m;
     ivf_merger_close(m);
@@ -47,8 +51,8 @@ void ivf_merger_close(ivf_merger *merger)
 
 int64_t ivf_merger_memory(const ivf_manifest *manifest, int32_t most)
 {
-    const int64_t of_list = (int64_t)sizeof(int32_t) + IVF_COLUMNS * (int64_t)sizeof(uint8_t *);
-    return ivf_reader_memory(manifest, 0, manifest->fragment_count, most, false) + most * of_list;
+    const int64_t of_list = (int64_t)sizeof(int32_t) + IVF_ALL_COLUMNS * (int64_t)sizeof(uint8_t *);
+    return ivf_reader_memory(manifest, 0, manifest->fragment_count, most, use) + most * of_list;
 }
 
 int64_t ivf_merger_skipped(const ivf_manifest *manifest)
@@ -92,7 +96,7 @@ int ivf_merger_run(ivf_merger *merger, int32_t first, int32_t count, ivf_fragmen
     fragment->nlist = count;
     for (int32_t i = 0; i < count; i++) {
         merger->lists[i] = first + i;
-        for (int c = 0; c < IVF_COLUMNS; c++)
+        for (int c = 0; c < merger->column_count; c++)
             merger->to[i][c] = (uint8_t *)ivf_fragment_column(fragment, c) + at * merger->columns[c].bytes;
         fragment->offsets[i] = at;
         at += (uint64_t)sizes[i];

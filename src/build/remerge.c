@@ -55,6 +55,7 @@ static int read_source(const char *index, const ivf_manifest *m, ivf_manifest **
         rc = ivf_manifest_read_version(index, s.version, source);
     if (rc == MPIVF_OK &&
         ((*source)->factory.nlist != m->factory.nlist || (*source)->code_size != m->code_size ||
+         (*source)->kept.d != m->kept.d || (*source)->kept.type != m->kept.type ||
          memcmp((*source)->list_sizes, m->list_sizes, (size_t)m->factory.nlist * sizeof *m->list_sizes) != 0)) {
         rc = refuse_source(index, m, "has other lists");
         ivf_manifest_free(*source);
@@ -108,6 +109,8 @@ static int merge_fragment(const ivf_remerge *r, int64_t number, uint64_t *checks
     int rc = merger == NULL ? MPIVF_FAILED
                             : ivf_fragment_new(expected->lists, r->source->code_size, expected->postings,
                                                expected->rows - expected->postings, &fragment);
+    if (rc == MPIVF_OK && r->source->kept.d > 0)
+        rc = ivf_fragment_keep(fragment, r->source->kept);
     if (rc == MPIVF_OK)
         rc = ivf_merger_run(merger, expected->first_list, expected->lists, fragment, &record);
     if (rc == MPIVF_OK)

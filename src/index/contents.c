@@ -56,7 +56,7 @@ typedef struct {
     int32_t first_list; /* of the fragment */
     int32_t nlist;      /* that it has */
     int64_t postings;
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     place places[DATASETS];
     uint64_t *offsets; /* [nlist + 1], owned */
     uint64_t *sums;    /* [nlist], owned */
@@ -374,7 +374,7 @@ int ivf_contents_inspect(const char *path, const char *what, const ivf_manifest 
     ivf_manifest_lists_of(manifest, record, &s.first_list, &s.nlist);
     s.postings = record->postings;
     s.kept = manifest->kept;
-    ivf_fragment_columns(manifest->code_size, s.columns);
+    (void)ivf_fragment_columns(manifest->code_size, manifest->kept, s.columns);
     int rc = ivf_h5_open(path, &s.file);
     if (rc == MPIVF_OK)
         rc = check_header(&s);

@@ -91,65 +91,82 @@ int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped
                : MPIVF_OK;
 }
 
-int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings)
+int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, ivf_keeping kept, int64_t postings)
 {
-    return ((int64_t)nlist + 1) * 8 + postings * (8 + (int64_t)code_size);
+    return ((int64_t)nlist + 1) * 8 + postings * (int64_t)(sizeof(uint64_t) + code_size + ivf_kept_bytes(kept));
 }
 
-void ivf_fragment_columns(size_t code_size, ivf_column columns[IVF_COLUMNS])
+int ivf_fragment_columns(size_t code_size, ivf_keeping kept, ivf_column columns[IVF_ALL_COLUMNS])
 {
-    columns[IVF_COLUMN_IDS] = (ivf_column){"ids", IVF_U64, 1, 1, sizeof(uint64_t)};
-    columns[IVF_COLUMN_CODES] = (ivf_column){"codes", IVF_U8, 2, (int64_t)code_size, code_size};
+    columns[IVF_COLUMN_IDS] = (ivf_column){"ids", IVF_U64, 1, 1, sizeof(uint64_t), IVF_SUMS_LISTS};
+    columns[IVF_COLUMN_CODES] = (ivf_column){"codes", IVF_U8, 2, (int64_t)code_size, code_size, IVF_SUMS_LISTS};
+    columns[IVF_COLUMN_VECTORS] =
+        (ivf_column){IVF_KEPT_VECTORS, kept.type, 2, kept.d, ivf_kept_bytes(kept), IVF_SUMS_VECTORS};
+    return kept.d > 0 ? IVF_ALL_COLUMNS : IVF_COLUMNS;
+}
+
+const char *ivf_fragment_sums_name(int sums)
+{
+    return sums == IVF_SUMS_LISTS ? "list_checksums" : IVF_KEPT_CHECKSUMS;
+}
+
+int ivf_fragment_sums(ivf_keeping kept)
+{
+    return kept.d > 0 ? IVF_SUMS : 1;
 }
 
 void *ivf_fragment_column(const ivf_fragment *fragment, int column)
 {
+    if (column == IVF_COLUMN_VECTORS)
+        return fragment->vectors;
     return column == IVF_COLUMN_IDS ? (void *)fragment->ids : (void *)fragment->codes;
+}
+
+static ivf_array array_of(const ivf_fragment *f, const ivf_column *column, void *data)
+{
+    return (ivf_array){column->name, column->type, column->rank, {f->postings, column->width}, data};
 }
 
 void ivf_fragment_internal_arrays(const ivf_fragment *f, ivf_array arrays[IVF_FRAGMENT_ARRAYS])
 {
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     int n = 0;
-    ivf_fragment_columns(f->code_size, columns);
+    (void)ivf_fragment_columns(f->code_size, f->kept, columns);
     arrays[n++] = (ivf_array){"list_offsets", IVF_U64, 1, {(int64_t)f->nlist + 1}, f->offsets};
     for (int c = 0; c < IVF_COLUMNS; c++)
-        arrays[n++] = (ivf_array){columns[c].name,
-                                  columns[c].type,
-                                  columns[c].rank,
-                                  {f->postings, columns[c].width},
-                                  ivf_fragment_column(f, c)};
+        arrays[n++] = array_of(f, &columns[c], ivf_fragment_column(f, c));
     arrays[n++] = (ivf_array){"skipped/rows", IVF_U64, 1, {f->skipped}, f->skipped_rows};
     arrays[n++] = (ivf_array){"skipped/ids", IVF_U64, 1, {f->skipped}, f->skipped_ids};
     arrays[n] = (ivf_array){"skipped/reasons", IVF_U8, 1, {f->skipped}, f->skipped_reasons};
 }
 
-/* Of each list: XXH3-64 of its ids and then its codes, so that damage can be told to be of one list. */
-int ivf_fragment_hash_lists(const ivf_fragment *f, uint64_t *checksums)
+/* Of each list, so that damage can be told to be of one. */
+int ivf_fragment_hash_lists(const ivf_fragment *f, int sums, uint64_t *checksums)
 {
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     ivf_hasher *hasher = ivf_hasher_new();
     if (hasher == NULL)
         return MPIVF_FAILED;
-    ivf_fragment_columns(f->code_size, columns);
+    const int count = ivf_fragment_columns(f->code_size, f->kept, columns);
     for (int32_t l = 0; l < f->nlist; l++) {
         size_t first = f->offsets[l];
         size_t n = f->offsets[l + 1] - first;
         ivf_hasher_reset(hasher);
-        for (int c = 0; c < IVF_COLUMNS; c++)
-            ivf_hasher_add(hasher, (const char *)ivf_fragment_column(f, c) + first * columns[c].bytes,
-                           n * columns[c].bytes);
+        for (int c = 0; c < count; c++)
+            if (columns[c].sums == sums)
+                ivf_hasher_add(hasher, (const char *)ivf_fragment_column(f, c) + first * columns[c].bytes,
+                               n * columns[c].bytes);
         checksums[l] = ivf_hasher_end(hasher);
     }
     ivf_hasher_free(hasher);
     return MPIVF_OK;
 }
 
-static int write_list_checksums(ivf_h5 *file, const ivf_fragment *fragment)
+static int write_list_checksums(ivf_h5 *file, const ivf_fragment *fragment, int sums)
 {
-    ivf_array array = {"list_checksums", IVF_U64, 1, {fragment->nlist}, NULL};
+    ivf_array array = {ivf_fragment_sums_name(sums), IVF_U64, 1, {fragment->nlist}, NULL};
     uint64_t *checksums = ivf_new((size_t)fragment->nlist, sizeof *checksums);
-    int rc = checksums == NULL ? MPIVF_FAILED : ivf_fragment_hash_lists(fragment, checksums);
+    int rc = checksums == NULL ? MPIVF_FAILED : ivf_fragment_hash_lists(fragment, sums, checksums);
     array.data = checksums;
     if (rc == MPIVF_OK)
         rc = ivf_h5_write(file, &array);
@@ -180,14 +197,41 @@ static int write_head(ivf_h5 *file, const ivf_fragment_record *record)
 static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record)
 {
     ivf_array arrays[IVF_FRAGMENT_ARRAYS];
+    ivf_column columns[IVF_ALL_COLUMNS];
+    const int count = ivf_fragment_columns(fragment->code_size, fragment->kept, columns);
     ivf_fragment_internal_arrays(fragment, arrays);
     int rc = write_head(file, record);
     for (int i = 0; rc == MPIVF_OK && i < IVF_FRAGMENT_ARRAYS; i++)
         rc = ivf_h5_write(file, &arrays[i]);
     if (rc == MPIVF_OK)
-        rc = write_list_checksums(file, fragment);
-    if (rc == MPIVF_OK && fragment->kept.d > 0)
-        rc = ivf_kept_write(file, fragment->kept, fragment->offsets, fragment->nlist, fragment->vectors);
+        rc = write_list_checksums(file, fragment, IVF_SUMS_LISTS);
+    for (int c = IVF_COLUMNS; rc == MPIVF_OK && c < count; c++) {
+        const ivf_array kept = array_of(fragment, &columns[c], ivf_fragment_column(fragment, c));
+        rc = ivf_h5_write(file, &kept);
+        if (rc == MPIVF_OK)
+            rc = write_list_checksums(file, fragment, columns[c].sums);
+    }
+    return rc;
+}
+
+static int reserve_sums(ivf_h5 *file, const ivf_fragment *fragment, int sums, ivf_place *place)
+{
+    const ivf_array array = {ivf_fragment_sums_name(sums), IVF_U64, 1, {fragment->nlist}, NULL};
+    return ivf_h5_reserve(file, &array, &place->checksums[sums]);
+}
+
+/* Behind what skipped rows have, in the order of write_contents. */
+static int reserve_rest(ivf_h5 *file, const ivf_fragment *fragment, ivf_place *place)
+{
+    ivf_column columns[IVF_ALL_COLUMNS];
+    const int count = ivf_fragment_columns(fragment->code_size, fragment->kept, columns);
+    int rc = reserve_sums(file, fragment, IVF_SUMS_LISTS, place);
+    for (int c = IVF_COLUMNS; rc == MPIVF_OK && c < count; c++) {
+        const ivf_array kept = array_of(fragment, &columns[c], NULL);
+        rc = ivf_h5_reserve(file, &kept, &place->columns[c]);
+        if (rc == MPIVF_OK)
+            rc = reserve_sums(file, fragment, columns[c].sums, place);
+    }
     return rc;
 }
 
@@ -195,7 +239,6 @@ int ivf_fragment_begin(const ivf_fragment *fragment, const ivf_fragment_record *
                        ivf_place *place)
 {
     ivf_array arrays[IVF_FRAGMENT_ARRAYS];
-    const ivf_array checksums = {"list_checksums", IVF_U64, 1, {fragment->nlist}, NULL};
     ivf_fragment_internal_arrays(fragment, arrays);
     int rc = ivf_h5_create(path, file);
     if (rc != MPIVF_OK)
@@ -209,7 +252,7 @@ int ivf_fragment_begin(const ivf_fragment *fragment, const ivf_fragment_record *
             rc = ivf_h5_write(*file, &arrays[i]);
     }
     if (rc == MPIVF_OK)
-        rc = ivf_h5_reserve(*file, &checksums, &place->checksums);
+        rc = reserve_rest(*file, fragment, place);
     if (rc == MPIVF_OK)
         return rc;
     ivf_h5_abandon(*file);

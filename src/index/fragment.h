@@ -17,6 +17,9 @@ typedef enum {
     IVF_LAYOUT_LISTS /* compacted: by lists */
 } ivf_layout;
 
+/* Checksums of lists: of what scans need, and of kept vectors, which stand apart. */
+enum { IVF_SUMS_LISTS, IVF_SUMS_VECTORS, IVF_SUMS };
+
 /* What a fragment keeps of each posting, dataset by dataset, in the order in which checksums of lists take them. Who
  * merges, copies or checks postings goes through this table. */
 typedef struct {
@@ -25,12 +28,18 @@ typedef struct {
     int rank;
     int64_t width; /* elements of a posting: the second dimension, where rank is 2 */
     size_t bytes;  /* of a posting */
+    int sums;      /* the checksums of lists that it belongs to */
 } ivf_column;
 
-enum { IVF_COLUMN_IDS, IVF_COLUMN_CODES, IVF_COLUMNS };
+/* IVF_COLUMNS are those that scans need; behind them is what a fragment may keep as well. */
+enum { IVF_COLUMN_IDS, IVF_COLUMN_CODES, IVF_COLUMNS, IVF_COLUMN_VECTORS = IVF_COLUMNS, IVF_ALL_COLUMNS };
 
-/* Local. */
-void ivf_fragment_columns(size_t code_size, ivf_column columns[IVF_COLUMNS]);
+/* Local. Returns how many there are: IVF_COLUMNS, or with kept vectors IVF_ALL_COLUMNS. */
+int ivf_fragment_columns(size_t code_size, ivf_keeping kept, ivf_column columns[IVF_ALL_COLUMNS]);
+
+/* Local. The dataset of such checksums, static storage; how many of them there are. */
+const char *ivf_fragment_sums_name(int sums);
+int ivf_fragment_sums(ivf_keeping kept);
 
 /* In memory: what the file holds. Owned arrays. */
 typedef struct {
@@ -82,8 +91,8 @@ int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped
 /* Local. A column's data, [postings], in memory. */
 void *ivf_fragment_column(const ivf_fragment *fragment, int column);
 
-/* Local. Bytes that ivf_fragment_new takes. */
-int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, int64_t postings);
+/* Local. Bytes that ivf_fragment_new and ivf_fragment_keep take. */
+int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, ivf_keeping kept, int64_t postings);
 
 /* Local. Fills the record's postings, skipped and digest_out from the contents. */
 void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);
@@ -96,13 +105,13 @@ int ivf_fragment_check_range(ivf_h5 *file, const char *path, const ivf_fragment_
 
 /* Where a fragment's datasets lie in its file, in bytes; -1: it is empty. Plain bytes: travels between ranks. */
 typedef struct {
-    int64_t offsets, checksums; /* the tables of lists */
-    int64_t columns[IVF_COLUMNS];
+    int64_t offsets, checksums[IVF_SUMS]; /* the tables of lists */
+    int64_t columns[IVF_ALL_COLUMNS];
     uint64_t skipped; /* digest of the ids that are in no list */
 } ivf_place;
 
-/* Local. XXH3-64 of each list, column after column, into checksums[nlist]. */
-int ivf_fragment_hash_lists(const ivf_fragment *fragment, uint64_t *checksums);
+/* Local. XXH3-64 of each list, column after column of those that belong to `sums`, into checksums[nlist]. */
+int ivf_fragment_hash_lists(const ivf_fragment *fragment, int sums, uint64_t *checksums);
 
 /* Local. A new file at `path` with everything in it but postings and the checksums of lists, for which there is room at
  * the places told: whoever puts them there calls ivf_h5_seal for each of these datasets and closes the file. */

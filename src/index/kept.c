@@ -11,8 +11,6 @@
 
 enum { PIECE_BYTES = 1 << 20 };
 
-static const char VECTORS[] = "vectors";
-static const char CHECKSUMS[] = "vector_checksums";
 static const float LARGEST_HALF = 65504;
 
 const char *ivf_kept_name(ivf_keeping kept)
@@ -52,26 +50,9 @@ void ivf_kept_get(ivf_keeping kept, const void *from, int64_t n, float *x)
     ivf_to_f32(kept.type, from, n * kept.d, x);
 }
 
-int ivf_kept_write(ivf_h5 *file, ivf_keeping kept, const uint64_t *offsets, int32_t nlist, const void *vectors)
-{
-    const size_t size = ivf_kept_bytes(kept);
-    uint64_t *sums = ivf_new((size_t)nlist, sizeof *sums);
-    int rc = sums == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int32_t l = 0; rc == MPIVF_OK && l < nlist; l++)
-        sums[l] = ivf_hash64((const char *)vectors + offsets[l] * size, (offsets[l + 1] - offsets[l]) * size);
-    const ivf_array data = {VECTORS, kept.type, 2, {ivf_to_i64(offsets[nlist]), kept.d}, (void *)vectors};
-    const ivf_array checksums = {CHECKSUMS, IVF_U64, 1, {nlist}, sums};
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_write(file, &data);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_write(file, &checksums);
-    ivf_free(sums);
-    return rc;
-}
-
 int ivf_kept_locate(ivf_h5 *file, ivf_keeping kept, int64_t postings, int64_t *offset)
 {
-    const ivf_array array = {VECTORS, kept.type, 2, {postings, kept.d}, NULL};
+    const ivf_array array = {IVF_KEPT_VECTORS, kept.type, 2, {postings, kept.d}, NULL};
     return ivf_h5_locate(file, &array, offset);
 }
 
@@ -137,7 +118,7 @@ int ivf_kept_inspect(ivf_h5 *file, const char *path, ivf_keeping kept, const uin
                     .piece = ivf_new(PIECE_BYTES, 1),
                     .list = ivf_hasher_new(),
                     .whole = ivf_hasher_new()};
-    const ivf_array checksums = {CHECKSUMS, IVF_U64, 1, {nlist}, s.sums};
+    const ivf_array checksums = {IVF_KEPT_CHECKSUMS, IVF_U64, 1, {nlist}, s.sums};
     int64_t at = 0;
     uint64_t checksum = 0;
     int rc = s.sums == NULL || s.piece == NULL || s.list == NULL || s.whole == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -146,7 +127,7 @@ int ivf_kept_inspect(ivf_h5 *file, const char *path, ivf_keeping kept, const uin
     if (rc == MPIVF_OK)
         rc = ivf_kept_locate(file, kept, ivf_to_i64(offsets[nlist]), &at);
     if (rc == MPIVF_OK)
-        rc = ivf_h5_read_checksum(file, VECTORS, &checksum);
+        rc = ivf_h5_read_checksum(file, IVF_KEPT_VECTORS, &checksum);
     if (rc == MPIVF_OK)
         rc = walk(&s, at, checksum);
     ivf_hasher_free(s.whole);

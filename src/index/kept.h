@@ -11,6 +11,10 @@
 #include "base/array.h"
 #include "io/h5.h"
 
+/* The datasets. */
+#define IVF_KEPT_VECTORS "vectors"
+#define IVF_KEPT_CHECKSUMS "vector_checksums"
+
 /* Which: as they were read, rounded to `type`. */
 typedef struct {
     int d;            /* values of a vector; 0: none are kept */
@@ -28,9 +32,6 @@ float ivf_kept_limit(ivf_keeping kept);
 /* Local. n vectors into what is kept, and back. */
 void ivf_kept_put(ivf_keeping kept, const float *x, int64_t n, void *to);
 void ivf_kept_get(ivf_keeping kept, const void *from, int64_t n, float *x);
-
-/* Local. Writes both datasets for lists of vectors[postings] with these offsets[nlist + 1]. Holds 8 bytes a list. */
-int ivf_kept_write(ivf_h5 *file, ivf_keeping kept, const uint64_t *offsets, int32_t nlist, const void *vectors);
 
 /* Local. Where the vectors lie in a fragment's file; MPIVF_CORRUPT when there are none, or others. */
 int ivf_kept_locate(ivf_h5 *file, ivf_keeping kept, int64_t postings, int64_t *offset);

@@ -40,17 +40,28 @@ static int digest_skipped(ivf_h5 *file, int64_t skipped, uint64_t *digest)
     return rc;
 }
 
-static int locate_columns(ivf_h5 *file, size_t code_size, int64_t postings, ivf_place *place)
+static int locate_columns(ivf_h5 *file, const ivf_manifest *m, int64_t postings, ivf_place *place)
 {
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     int rc = MPIVF_OK;
-    ivf_fragment_columns(code_size, columns);
-    for (int c = 0; rc == MPIVF_OK && c < IVF_COLUMNS; c++) {
+    const int count = ivf_fragment_columns(m->code_size, m->kept, columns);
+    for (int c = 0; rc == MPIVF_OK && c < count; c++) {
         const ivf_array array = {.name = columns[c].name,
                                  .type = columns[c].type,
                                  .rank = columns[c].rank,
                                  .dims = {postings, columns[c].width}};
         rc = ivf_h5_locate(file, &array, &place->columns[c]);
+    }
+    return rc;
+}
+
+/* Whether they are sound shows when vectors are held against them: searches need neither. */
+static int locate_kept_sums(ivf_h5 *file, ivf_keeping kept, int32_t lists, ivf_place *place)
+{
+    int rc = MPIVF_OK;
+    for (int sums = IVF_SUMS_VECTORS; rc == MPIVF_OK && sums < ivf_fragment_sums(kept); sums++) {
+        const ivf_array array = {.name = ivf_fragment_sums_name(sums), .type = IVF_U64, .rank = 1, .dims = {lists}};
+        rc = ivf_h5_locate(file, &array, &place->checksums[sums]);
     }
     return rc;
 }
@@ -72,9 +83,11 @@ static int read_tables(const ivf_manifest *m, const ivf_fragment_record *record,
     for (int32_t l = 0; rc == MPIVF_OK && l < lists; l++)
         sizes[first + l] += (int64_t)(table[l + 1] - table[l]);
     if (rc == MPIVF_OK)
-        rc = read_table(file, "list_checksums", lists, table, &place->checksums);
+        rc = read_table(file, ivf_fragment_sums_name(IVF_SUMS_LISTS), lists, table, &place->checksums[IVF_SUMS_LISTS]);
     if (rc == MPIVF_OK)
-        rc = locate_columns(file, m->code_size, record->postings, place);
+        rc = locate_kept_sums(file, m->kept, lists, place);
+    if (rc == MPIVF_OK)
+        rc = locate_columns(file, m, record->postings, place);
     if (rc == MPIVF_OK)
         rc = digest_skipped(file, record->rows - record->postings, &place->skipped);
     ivf_free(table);
@@ -89,6 +102,7 @@ int ivf_place_find(const char *index, const ivf_manifest *manifest, int64_t f, i
     int rc = ivf_layout_fragment(index, record->id, path);
     if (rc == MPIVF_OK)
         rc = ivf_h5_open(path, &file);
+    *place = (ivf_place){0};
     if (rc == MPIVF_BAD_INPUT)
         rc = ivf_fail(MPIVF_CORRUPT, "%s is missing, though the manifest names it", path);
     if (rc == MPIVF_OK)

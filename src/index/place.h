@@ -12,7 +12,7 @@
 int ivf_place_find(const char *index, const ivf_manifest *manifest, int64_t f, ivf_place *place, int64_t *sizes);
 
 /* Collective. The same of all fragments, each by one rank, places[fragment_count] to all; the sizes of the lists are
- * the manifest's. Memory: 16 bytes a list; communication: 40 bytes a fragment and 8 bytes a list. */
+ * the manifest's. Memory: 16 bytes a list; communication: 56 bytes a fragment and 8 bytes a list. */
 int ivf_place_find_all(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_place *places);
 
 #endif

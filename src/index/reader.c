@@ -23,8 +23,8 @@ enum {
 /* A fragment's tables for lists first .. first + n - 1, those that the fragment has. */
 typedef struct {
     int32_t first, n;
-    const uint64_t *offsets;   /* [n + 1] */
-    const uint64_t *checksums; /* [n] */
+    const uint64_t *offsets;             /* [n + 1] */
+    const uint64_t *checksums[IVF_SUMS]; /* [n] */
 } tables;
 
 struct ivf_reader {
@@ -32,7 +32,9 @@ struct ivf_reader {
     const ivf_manifest *manifest;
     const ivf_place *places; /* [to - from] */
     int64_t from, to;
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
+    int column_count;   /* that are read */
+    int sums;           /* checksums of a list */
     ivf_rawfile *files; /* [min(to - from, IVF_READER_FILES)], owned; fd -1: not open */
     uint64_t **held;   /* [to - from]: offsets and then checksums of all lists of the fragment; NULL: not held; owned */
     uint64_t *scratch; /* the same of one job and fragment, owned */
@@ -46,17 +48,29 @@ struct ivf_reader {
 
 /* ---- opening ---- */
 
-int64_t ivf_reader_memory(const ivf_manifest *manifest, int64_t from, int64_t to, int32_t span, bool held)
+static ivf_keeping kept_of(const ivf_manifest *manifest, ivf_reader_use use)
 {
+    return use.vectors ? manifest->kept : (ivf_keeping){0};
+}
+
+/* Words of a fragment's tables for n lists. */
+static int64_t table_words(int64_t n, int sums)
+{
+    return n * (1 + sums) + 1;
+}
+
+int64_t ivf_reader_memory(const ivf_manifest *manifest, int64_t from, int64_t to, int32_t span, ivf_reader_use use)
+{
+    const int sums = ivf_fragment_sums(kept_of(manifest, use));
     int64_t bytes = (int64_t)sizeof(ivf_reader) + GAP_BYTES + (to - from) * (int64_t)sizeof(void *) +
                     ivf_min_i64(to - from, IVF_READER_FILES) * (int64_t)sizeof(ivf_rawfile) + 8 * (int64_t)span;
     int32_t first = 0;
     int32_t lists = 0;
-    for (int64_t f = from; held && f < to; f++) {
+    for (int64_t f = from; use.held && f < to; f++) {
         ivf_manifest_lists_of(manifest, &manifest->fragments[f], &first, &lists);
-        bytes += 16 * (int64_t)lists + 8;
+        bytes += 8 * table_words(lists, sums);
     }
-    return held ? bytes : bytes + 16 * (int64_t)span + 8;
+    return use.held ? bytes : bytes + 8 * table_words(span, sums);
 }
 
 /* A fragment's file, opened if need be. `spare` serves those that are not kept open. */
@@ -88,14 +102,14 @@ static int refuse_change(const ivf_reader *r, int64_t f)
                     r->manifest->fragments[f].id);
 }
 
-/* Offsets and checksums of n lists, from a fragment's list `at` on, into offsets[n + 1] and checksums[n]. They were
- * found sound before; a file that changes meanwhile must not lead astray. */
+/* Offsets and checksums of n lists, from a fragment's list `at` on, into offsets[n + 1] and checksums[sums][n]. They
+ * were found sound before; a file that changes meanwhile must not lead astray. */
 static int read_tables(const ivf_reader *r, int64_t f, const ivf_rawfile *file, int32_t at, int32_t n, uint64_t *into)
 {
     const ivf_place *p = &r->places[f - r->from];
     int rc = ivf_rawfile_read(file, p->offsets + 8 * (int64_t)at, 8 * ((size_t)n + 1), into);
-    if (rc == MPIVF_OK && n > 0)
-        rc = ivf_rawfile_read(file, p->checksums + 8 * (int64_t)at, 8 * (size_t)n, into + n + 1);
+    for (int sums = 0; rc == MPIVF_OK && n > 0 && sums < r->sums; sums++)
+        rc = ivf_rawfile_read(file, p->checksums[sums] + 8 * (int64_t)at, 8 * (size_t)n, into + table_words(n, sums));
     bool sound = rc != MPIVF_OK || into[n] <= (uint64_t)r->manifest->fragments[f].postings;
     for (int32_t l = 0; rc == MPIVF_OK && l < n; l++)
         sound = sound && into[l] <= into[l + 1];
@@ -111,7 +125,7 @@ static int hold_tables(ivf_reader *r)
         int32_t first = 0;
         int32_t lists = 0;
         ivf_manifest_lists_of(r->manifest, &r->manifest->fragments[f], &first, &lists);
-        uint64_t *table = ivf_new(2 * (size_t)lists + 1, sizeof *table);
+        uint64_t *table = ivf_new(ivf_to_size(table_words(lists, r->sums)), sizeof *table);
         r->held[f - r->from] = table;
         rc = table == NULL ? MPIVF_FAILED : take_file(r, f, &spare, &file);
         if (rc == MPIVF_OK)
@@ -121,24 +135,26 @@ static int hold_tables(ivf_reader *r)
     return rc;
 }
 
-static int prepare(ivf_reader *r, bool held)
+static int prepare(ivf_reader *r, ivf_reader_use use)
 {
+    const ivf_keeping kept = kept_of(r->manifest, use);
     const size_t count = ivf_to_size(r->to - r->from);
     const size_t files = (size_t)ivf_min_i64(r->to - r->from, IVF_READER_FILES);
-    ivf_fragment_columns(r->manifest->code_size, r->columns);
+    r->column_count = ivf_fragment_columns(r->manifest->code_size, kept, r->columns);
+    r->sums = ivf_fragment_sums(kept);
     r->files = ivf_new_zero(files, sizeof *r->files);
     for (size_t i = 0; r->files != NULL && i < files; i++)
         r->files[i].fd = -1;
     r->gap = ivf_new(GAP_BYTES, 1);
     r->hasher = ivf_hasher_new();
-    r->held = held ? ivf_new_zero(count, sizeof *r->held) : NULL;
-    if (r->files == NULL || r->gap == NULL || r->hasher == NULL || (held && r->held == NULL))
+    r->held = use.held ? ivf_new_zero(count, sizeof *r->held) : NULL;
+    if (r->files == NULL || r->gap == NULL || r->hasher == NULL || (use.held && r->held == NULL))
         return MPIVF_FAILED;
-    return held ? hold_tables(r) : MPIVF_OK;
+    return use.held ? hold_tables(r) : MPIVF_OK;
 }
 
 ivf_reader *ivf_reader_open(const char *index, const ivf_manifest *manifest, const ivf_place *places, int64_t from,
-                            int64_t to, bool held)
+                            int64_t to, ivf_reader_use use)
 {
     ivf_reader *r = ivf_new_zero(1, sizeof *r);
     if (r == NULL)
@@ -148,7 +164,7 @@ ivf_reader *ivf_reader_open(const char *index, const ivf_manifest *manifest, con
     r->places = places;
     r->from = from;
     r->to = to;
-    if (prepare(r, held) == MPIVF_OK)
+    if (prepare(r, use) == MPIVF_OK)
         return r;
     ivf_reader_close(r);
     return NULL;
@@ -189,7 +205,7 @@ static int make_room(ivf_reader *r, const ivf_reader_job *job)
     if (r->held == NULL && span > r->scratch_lists) {
         ivf_free(r->scratch);
         r->scratch_lists = 0;
-        r->scratch = ivf_new(2 * ivf_to_size(span) + 1, sizeof *r->scratch);
+        r->scratch = ivf_new(ivf_to_size(table_words(span, r->sums)), sizeof *r->scratch);
         if (r->scratch == NULL)
             return MPIVF_FAILED;
         r->scratch_lists = span;
@@ -208,14 +224,14 @@ static int find_tables(const ivf_reader *r, const ivf_reader_job *job, int64_t f
     *t = (tables){.first = from, .n = last >= from ? last - from + 1 : 0};
     if (t->n == 0)
         return MPIVF_OK;
-    if (r->held != NULL) {
-        t->offsets = r->held[f - r->from] + (from - first);
-        t->checksums = r->held[f - r->from] + lists + 1 + (from - first);
-        return MPIVF_OK;
-    }
-    t->offsets = r->scratch;
-    t->checksums = r->scratch + t->n + 1;
-    return read_tables(r, f, file, from - first, t->n, r->scratch);
+    /* Held are the tables of all its lists. */
+    const int32_t skipped = r->held != NULL ? from - first : 0;
+    const int32_t n = r->held != NULL ? lists : t->n;
+    uint64_t *table = r->held != NULL ? r->held[f - r->from] : r->scratch;
+    t->offsets = table + skipped;
+    for (int sums = 0; sums < r->sums; sums++)
+        t->checksums[sums] = table + table_words(n, sums) + skipped;
+    return r->held != NULL ? MPIVF_OK : read_tables(r, f, file, from - first, t->n, table);
 }
 
 /* Postings of the job's list i in the fragment. */
@@ -307,19 +323,28 @@ static bool has_wrong_id(const uint8_t *ids, int64_t n)
     return any > INT64_MAX;
 }
 
+/* The n postings that were read last of the job's list i. */
+static uint64_t hash_list(ivf_reader *r, const ivf_reader_job *job, int32_t i, int64_t n, int sums)
+{
+    ivf_hasher_reset(r->hasher);
+    for (int c = 0; c < r->column_count; c++)
+        if (r->columns[c].sums == sums)
+            ivf_hasher_add(r->hasher, job->to[i][c] + ivf_to_size(r->filled[i]) * r->columns[c].bytes,
+                           ivf_to_size(n) * r->columns[c].bytes);
+    return ivf_hasher_end(r->hasher);
+}
+
 static int check_lists(ivf_reader *r, const ivf_reader_job *job, int64_t f, const tables *t)
 {
     for (int32_t i = 0; i < job->count; i++) {
         const int64_t n = size_in(job, t, i);
         if (n == 0)
             continue;
-        ivf_hasher_reset(r->hasher);
-        for (int c = 0; c < IVF_COLUMNS; c++)
-            ivf_hasher_add(r->hasher, job->to[i][c] + ivf_to_size(r->filled[i]) * r->columns[c].bytes,
-                           ivf_to_size(n) * r->columns[c].bytes);
-        if (ivf_hasher_end(r->hasher) != t->checksums[job->lists[i] - t->first])
-            return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d does not have its checksum; see mpivf verify",
-                            r->manifest->fragments[f].id, job->lists[i]);
+        for (int sums = 0; sums < r->sums; sums++)
+            if (hash_list(r, job, i, n, sums) != t->checksums[sums][job->lists[i] - t->first])
+                return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d does not have its checksum%s; see mpivf verify",
+                                r->manifest->fragments[f].id, job->lists[i],
+                                sums == IVF_SUMS_VECTORS ? " of vectors" : "");
         if (has_wrong_id(job->to[i][IVF_COLUMN_IDS] + ivf_to_size(r->filled[i]) * sizeof(uint64_t), n))
             return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d has an id above 2^63 - 1",
                             r->manifest->fragments[f].id, job->lists[i]);
@@ -338,7 +363,7 @@ static int read_fragment(ivf_reader *r, const ivf_reader_job *job, int64_t f, bo
         rc = find_tables(r, job, f, file, &t);
     if (rc == MPIVF_OK)
         rc = check_room(r, job, f, &t);
-    for (int c = 0; rc == MPIVF_OK && t.n > 0 && c < IVF_COLUMNS; c++)
+    for (int c = 0; rc == MPIVF_OK && t.n > 0 && c < r->column_count; c++)
         rc = read_column(r, job, f, &t, c, (run){.r = r, .file = file, .announces = announces});
     if (rc == MPIVF_OK && t.n > 0 && !announces)
         rc = check_lists(r, job, f, &t);

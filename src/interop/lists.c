@@ -46,8 +46,8 @@ static ivf_lists *make(const char *index, const ivf_manifest *manifest)
 /* The reader borrows the places, which are known by then. */
 static int open_reader(ivf_lists *lists)
 {
-    lists->reader =
-        ivf_reader_open(lists->index, lists->manifest, lists->places, 0, lists->manifest->fragment_count, false);
+    lists->reader = ivf_reader_open(lists->index, lists->manifest, lists->places, 0, lists->manifest->fragment_count,
+                                    (ivf_reader_use){0});
     return lists->reader == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 

@@ -17,8 +17,8 @@ struct ivf_lists {
     uint64_t digest; /* of the ids that this rank wrote */
     /* scratch for a group of lists, owned */
     uint8_t *group;
-    int32_t *numbers;            /* [room] */
-    uint8_t *(*to)[IVF_COLUMNS]; /* [room] */
+    int32_t *numbers;                /* [room] */
+    uint8_t *(*to)[IVF_ALL_COLUMNS]; /* [room] */
     size_t group_room;
     int64_t room;   /* lists */
     uint8_t *piece; /* of a list that is copied in pieces */

@@ -78,8 +78,6 @@ static int read_group(ivf_lists *lists, const group *g)
     for (int32_t i = 0; i < n; i++) {
         uint8_t *list = lists->group + (lists->starts[g->first + i] - lists->starts[g->first]);
         lists->numbers[i] = g->first + i;
-        for (int c = 0; c < IVF_COLUMNS; c++)
-            lists->to[i][c] = NULL;
         lists->to[i][IVF_COLUMN_CODES] = list;
         lists->to[i][IVF_COLUMN_IDS] = list + ivf_to_size(size_of(lists, g->first + i)) * lists->manifest->code_size;
     }
@@ -140,7 +138,7 @@ static int read_part(const ivf_lists *lists, const group *g, const ivf_rawfile *
     const int64_t at = 8 * ((int64_t)g->first - first);
     int rc = ivf_rawfile_read(file, p->offsets + at, sizeof part->offsets, part->offsets);
     if (rc == MPIVF_OK)
-        rc = ivf_rawfile_read(file, p->checksums + at, sizeof part->checksum, &part->checksum);
+        rc = ivf_rawfile_read(file, p->checksums[IVF_SUMS_LISTS] + at, sizeof part->checksum, &part->checksum);
     const uint64_t room = (uint64_t)(size_of(lists, g->first) - part->before);
     if (rc == MPIVF_OK && (part->offsets[0] > part->offsets[1] || part->offsets[1] > (uint64_t)record->postings ||
                            part->offsets[1] - part->offsets[0] > room))

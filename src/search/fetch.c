@@ -18,14 +18,14 @@ typedef struct {
     ivf_reader_job job;
     int32_t *lists; /* these and all below: owned */
     int64_t *sizes;
-    uint8_t *(*to)[IVF_COLUMNS];
+    uint8_t *(*to)[IVF_ALL_COLUMNS];
     uint8_t *raw;
     ivf_error failure; /* of its reading */
 } fetch_group;
 
 struct ivf_fetch {
     ivf_reader *reader;
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     fetch_group groups[GROUPS];
     pthread_t thread;
     bool started;
@@ -61,9 +61,9 @@ static void *read_groups(void *arg)
 
 int64_t ivf_fetch_bytes(size_t code_size, int64_t n)
 {
-    ivf_column columns[IVF_COLUMNS];
+    ivf_column columns[IVF_ALL_COLUMNS];
     int64_t bytes = 0;
-    ivf_fragment_columns(code_size, columns);
+    (void)ivf_fragment_columns(code_size, (ivf_keeping){0}, columns);
     for (int c = 0; c < IVF_COLUMNS; c++)
         bytes += ivf_round_up(n * (int64_t)columns[c].bytes, ALIGNMENT);
     return bytes;
@@ -71,7 +71,7 @@ int64_t ivf_fetch_bytes(size_t code_size, int64_t n)
 
 int64_t ivf_fetch_memory(int64_t bytes, int32_t lists)
 {
-    const int64_t of_list = (int64_t)(sizeof(int32_t) + sizeof(int64_t)) + IVF_COLUMNS * (int64_t)sizeof(uint8_t *);
+    const int64_t of_list = (int64_t)(sizeof(int32_t) + sizeof(int64_t)) + IVF_ALL_COLUMNS * (int64_t)sizeof(uint8_t *);
     return GROUPS * (bytes + lists * of_list) + (int64_t)sizeof(ivf_fetch);
 }
 
@@ -108,7 +108,7 @@ ivf_fetch *ivf_fetch_open(ivf_reader *reader, size_t code_size, int64_t bytes, i
     if (f == NULL)
         return NULL;
     f->reader = reader;
-    ivf_fragment_columns(code_size, f->columns);
+    (void)ivf_fragment_columns(code_size, (ivf_keeping){0}, f->columns);
     (void)pthread_mutex_init(&f->lock, NULL);
     ivf_pulse_cond(&f->changed);
     if (reserve(f, bytes, lists) == MPIVF_OK && start_thread(f) == MPIVF_OK)

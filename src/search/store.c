@@ -50,7 +50,8 @@ int64_t ivf_store_memory(const ivf_store_source *source, int64_t bytes, bool spa
     const int32_t most = most_lists(source->manifest);
     const int64_t of_list = (int64_t)(sizeof(int64_t) + sizeof(ivf_list) + sizeof(void *));
     return ivf_fetch_memory(bytes, most) + (sparse ? bytes : 0) + most * of_list + ivf_viewer_memory(source->model) +
-           ivf_reader_memory(source->manifest, source->from, source->to, span_of(source), sparse) +
+           ivf_reader_memory(source->manifest, source->from, source->to, span_of(source),
+                             (ivf_reader_use){.held = sparse}) +
            (int64_t)sizeof(ivf_store);
 }
 
@@ -67,8 +68,9 @@ static int prepare(ivf_store *s, bool sparse)
     for (size_t i = 0; i < most; i++)
         s->pointers[i] = &s->views[i];
     s->viewer = ivf_viewer_new(src->model, src->origin);
-    s->reader =
-        s->viewer == NULL ? NULL : ivf_reader_open(src->index, src->manifest, src->places, src->from, src->to, sparse);
+    s->reader = s->viewer == NULL ? NULL
+                                  : ivf_reader_open(src->index, src->manifest, src->places, src->from, src->to,
+                                                    (ivf_reader_use){.held = sparse});
     s->fetch = s->reader == NULL ? NULL : ivf_fetch_open(s->reader, src->manifest->code_size, s->bytes, s->most);
     return s->fetch == NULL ? MPIVF_FAILED : MPIVF_OK;
 }

@@ -1,5 +1,6 @@
-/* build/compact, and search/store: a compacted version finds the same to the bit, in memory and out of core, as does
- * the version before; its damage is found list by list and mended; it is made of the same bytes by one rank and by all.
+/* build/compact, and search/store: a compacted version finds the same to the bit, in memory and out of core, with kept
+ * vectors too, as does the version before; its damage is found list by list and mended; it is made of the same bytes by
+ * one rank and by all.
  */
 #include <jansson.h>
 #include <math.h>
@@ -18,7 +19,9 @@
 #include "index/manifest.h"
 #include "index/verify.h"
 #include "mpi_suite.h"
+#include "search/rerank.h"
 #include "search/searcher.h"
+#include "search/vectors.h"
 #include "temp.h"
 
 enum { ROWS = 9000, D = 32, NLIST = 40, QUERIES = 30, K = 7, NPROBE = 9, PATH = TEST_PATH_BYTES + 16 };
@@ -27,6 +30,7 @@ enum { BAD_ROW = 4000, PART = 30000, MOST = 1 << 24 };
 static char folder[TEST_PATH_BYTES];
 static char index_path[PATH], other_path[PATH], rows_path[PATH];
 static float *queries;
+static ivf_keeping kept; /* what indexes are made with */
 
 static float *make_rows(int64_t n, uint64_t seed)
 {
@@ -58,6 +62,7 @@ static void setup(void)
     (void)snprintf(other_path, sizeof other_path, "%s/other", folder);
     (void)snprintf(rows_path, sizeof rows_path, "%s/rows.fbin", folder);
     queries = make_rows(QUERIES, 2);
+    kept = (ivf_keeping){0};
     if (ivf_ctx_is_root(test_ctx))
         write_rows();
     ivf_barrier(test_ctx);
@@ -86,6 +91,8 @@ static void make_index(const char *path, const char *factory, ivf_metric metric)
                                .pq_iterations = 2,
                                .assign = IVF_NEAREST_KINDS,
                                .skip_bad_rows = true,
+                               .keeps_vectors = kept.d > 0,
+                               .keep_type = kept.type,
                                .config = options};
     test_all(ivf_factory_parse(factory, &config.factory) == MPIVF_OK);
     test_all(ivf_build(test_ctx, &config, &result) == MPIVF_OK && result.postings == ROWS - 1);
@@ -107,20 +114,26 @@ static bool same_neighbors(const ivf_neighbor *a, const ivf_neighbor *b)
     return same;
 }
 
-/* Collective. Through ivf_new; undefined but on rank 0. */
+/* Collective. Through ivf_new; undefined but on rank 0. With kept vectors candidates are compared by these, and queries
+ * are compared with rows of the index. */
 static ivf_neighbor *search(ivf_searcher *searcher)
 {
-    const ivf_search_params params = {.k = K, .nprobe = NPROBE};
+    static const uint64_t ids[] = {17, BAD_ROW - 1, ROWS - 1, 17};
+    enum { IDS = sizeof ids / sizeof *ids };
+    const ivf_search_params params = {.k = K, .nprobe = NPROBE, .rerank = kept.d > 0 ? 3 * K : 0};
     ivf_search_stats stats;
     ivf_neighbor *found = ivf_new((size_t)QUERIES * K, sizeof *found);
+    if (kept.d > 0)
+        test_all(ivf_vectors_of_ids(test_ctx, ivf_searcher_vectors(searcher), ids, IDS, queries) == MPIVF_OK);
     test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_OK);
     return found;
 }
 
 static ivf_neighbor *search_in_memory(void)
 {
+    const ivf_searcher_options options = {.vectors = kept.d > 0};
     ivf_searcher *searcher = NULL;
-    test_all(ivf_searcher_open(test_ctx, index_path, NULL, &searcher) == MPIVF_OK);
+    test_all(ivf_searcher_open(test_ctx, index_path, &options, &searcher) == MPIVF_OK);
     test_all(ivf_searcher_lists_on_disk(searcher) == 0);
     ivf_neighbor *found = search(searcher);
     ivf_searcher_close(searcher);
@@ -131,7 +144,9 @@ static ivf_neighbor *search_in_memory(void)
  * held for them to be read, stay on disk. */
 static void check_out_of_core(const ivf_neighbor *expected, bool large)
 {
-    ivf_searcher_options options = {.memory = 5 << 20, .held = 1};
+    ivf_searcher_options options = {.memory = 5 << 20, .held = 1, .vectors = kept.d > 0};
+    if (options.vectors)
+        options.memory += 2 * (int64_t)IVF_RERANK_PIECE;
     ivf_searcher *searcher = NULL;
     int refused = 0;
     int rc = ivf_searcher_open(test_ctx, index_path, &options, &searcher);
@@ -179,10 +194,15 @@ static void check_sound(void)
 static const struct {
     const char *factory;
     ivf_metric metric;
-} kinds[] = {{"IVF40,Flat", IVF_L2}, {"IVF40,SQ8", IVF_COSINE}, {"IVF40,PQ8x4fs", IVF_IP}, {"IVF40,PQ4", IVF_L2}};
+    ivf_keeping kept;
+} kinds[] = {{"IVF40,Flat", IVF_L2, {0}},
+             {"IVF40,SQ8", IVF_COSINE, {D, IVF_F16}},
+             {"IVF40,PQ8x4fs", IVF_IP, {0}},
+             {"IVF40,PQ4", IVF_L2, {D, IVF_F32}}};
 
 START_TEST(finds_the_same)
 {
+    kept = kinds[_i].kept;
     make_index(index_path, kinds[_i].factory, kinds[_i].metric);
     ivf_neighbor *expected = search_in_memory();
     const bool large = kinds[_i].metric == IVF_L2 && strstr(kinds[_i].factory, "Flat") != NULL;
@@ -220,6 +240,7 @@ START_TEST(makes_the_same_bytes_on_any_ranks)
     ivf_manifest *a = NULL;
     ivf_manifest *b = NULL;
     bool same = true;
+    kept = (ivf_keeping){D, IVF_F16};
     make_index(index_path, "IVF40,SQ8", IVF_L2);
     make_index(other_path, "IVF40,SQ8", IVF_L2);
     (void)compact(index_path, _i != 0, PART);
@@ -237,8 +258,8 @@ START_TEST(makes_the_same_bytes_on_any_ranks)
 }
 END_TEST
 
-/* Changes a byte of a code in the last fragment, which belongs to list *list. */
-static void flip(int32_t *list)
+/* Changes a byte of a column in the last fragment, which belongs to list *list. */
+static void flip(int column, int32_t *list)
 {
     char path[IVF_PATH_BYTES];
     char *text = NULL;
@@ -254,7 +275,7 @@ static void flip(int32_t *list)
     *list = m->fragments[f].first_list; /* of its first posting, but for empty lists */
     while (sizes[*list] == 0)
         ++*list;
-    text[place.columns[IVF_COLUMN_CODES]] ^= 1;
+    text[place.columns[column]] ^= 1;
     test_write_file(path, text, bytes);
     ivf_free(text);
     ivf_manifest_free(m);
@@ -275,24 +296,26 @@ START_TEST(damage_is_named_and_mended)
     ivf_searcher *searcher = NULL;
     char where[64];
     int32_t list = 0;
+    const int column = _i < 2 ? IVF_COLUMN_CODES : IVF_COLUMN_VECTORS;
+    kept.d = _i < 2 ? 0 : D;
     make_index(index_path, "IVF40,SQ8", IVF_L2);
     ivf_neighbor *expected = search_in_memory();
-    (void)compact(index_path, _i != 0, PART);
+    (void)compact(index_path, _i % 2 != 0, PART);
     if (ivf_ctx_is_root(test_ctx))
-        flip(&list);
+        flip(column, &list);
     ivf_barrier(test_ctx);
-    (void)snprintf(where, sizeof where, "codes of list %d were changed", list);
+    (void)snprintf(where, sizeof where, "%s of list %d were changed", _i < 2 ? "codes" : "vectors", list);
     test_all(ivf_verify(test_ctx, index_path, false, &report) == MPIVF_CORRUPT && report.findings == 1);
     test_all(!ivf_ctx_is_root(test_ctx) || strstr(report.text, where) != NULL);
     ivf_free(report.text);
-    test_all(ivf_searcher_open(test_ctx, index_path, NULL, &searcher) == MPIVF_CORRUPT);
+    test_all(_i >= 2 || ivf_searcher_open(test_ctx, index_path, NULL, &searcher) == MPIVF_CORRUPT);
     test_all(ivf_repair(test_ctx, &repair, &mended) == MPIVF_OK && mended.damaged == 1 && mended.repaired == 1);
     ivf_free(mended.text);
     check_sound();
     check_found(expected);
     ivf_free(expected);
     if (ivf_ctx_is_root(test_ctx)) {
-        flip(&list);
+        flip(column, &list);
         remove_source();
     }
     ivf_barrier(test_ctx);
@@ -306,19 +329,20 @@ END_TEST
 START_TEST(refuses_and_leaves_nothing)
 {
     const ivf_compact_config small = {.index = index_path, .fragment_bytes = 1 << 30, .memory = 1 << 20};
-    const ivf_compact_config config = {.index = index_path, .fragment_bytes = PART, .single_file = _i != 0};
+    const ivf_compact_config config = {.index = index_path, .fragment_bytes = PART, .single_file = _i % 2 != 0};
     ivf_compact_result result;
     int64_t latest = 0;
     int32_t list = 0;
     char path[IVF_PATH_BYTES];
+    kept.d = D;
     make_index(index_path, "IVF40,SQ8", IVF_L2);
     test_all(ivf_compact(test_ctx, &small, &result) == MPIVF_USAGE);
     test_all(strstr(ivf_error_last()->text, "what fits: --memory") != NULL);
     if (ivf_ctx_is_root(test_ctx))
-        flip(&list);
+        flip(_i < 2 ? IVF_COLUMN_CODES : IVF_COLUMN_VECTORS, &list);
     ivf_barrier(test_ctx);
     test_all(ivf_compact(test_ctx, &config, &result) == MPIVF_CORRUPT);
-    test_all(strstr(ivf_error_last()->text, "does not have its checksum") != NULL);
+    test_all(strstr(ivf_error_last()->text, _i < 2 ? "its checksum;" : "its checksum of vectors;") != NULL);
     test_all(ivf_manifest_latest(index_path, &latest) == MPIVF_OK && latest == 1);
     ivf_barrier(test_ctx);
     test_all(ivf_compact(test_ctx, &(ivf_compact_config){.index = folder, .fragment_bytes = PART}, &result) ==
@@ -334,8 +358,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, finds_the_same, 0, 4);
     tcase_add_loop_test(tests, makes_the_same_bytes_on_any_ranks, 0, 2);
-    tcase_add_loop_test(tests, damage_is_named_and_mended, 0, 2);
-    tcase_add_loop_test(tests, refuses_and_leaves_nothing, 0, 2);
+    tcase_add_loop_test(tests, damage_is_named_and_mended, 0, 4);
+    tcase_add_loop_test(tests, refuses_and_leaves_nothing, 0, 4);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);
 }

@@ -40,10 +40,12 @@ for kept in f16 none; do
 done
 
 # The same, compacted.
-for how in "--fragment-bytes 40000" --single-file; do
-    # shellcheck disable=SC2086
-    ranks 2 "$MPIVF" compact index.none --quiet $how >/dev/null
-    "${check[@]}" index.none rows.fbin ids.npy
+for kept in f16 none; do
+    for how in "--fragment-bytes 40000" --single-file; do
+        # shellcheck disable=SC2086
+        ranks 2 "$MPIVF" compact index.$kept --quiet $how >/dev/null
+        "${check[@]}" index.$kept rows.fbin ids.npy
+    done
 done
 
 # The checker finds damage, or the above would say nothing.
