@@ -201,6 +201,8 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
 static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
 {
     const ivf_option_value *depths = ivf_options_value(options, IVF_OPTION_K_LIST);
+    const ivf_option_value *nprobes = ivf_options_value(options, IVF_OPTION_NPROBE_LIST);
+    int64_t numbers[IVF_ENTRY_LEVELS];
     struct stat truth = {0};
     int64_t n = 0;
     int64_t k = 0;
@@ -215,6 +217,10 @@ static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searc
     if (rc != MPIVF_OK)
         return rc;
     searcher->queries = n;
+    searcher->most.k = ivf_to_int(k);
+    searcher->most.rerank = ivf_to_int(ivf_options_integer(options, IVF_OPTION_RERANK));
+    for (int i = 0; i < nprobes->count; i++)
+        ivf_probing_widen(numbers, ivf_options_levels(nprobes->texts[i], numbers), &searcher->most);
     searcher->beside =
         n * (d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) + 3 * (int64_t)truth.st_size;
     return MPIVF_OK;

@@ -121,22 +121,47 @@ static int search(const ivf_ctx *ctx, search_job *job)
     return rc;
 }
 
+/* How many queries there are, and of how many values. */
+static int count_queries(const ivf_ctx *ctx, const search_job *job, int64_t *n, int *d)
+{
+    ivf_manifest *manifest = NULL;
+    if (job->rows.n == 0)
+        return ivf_load_count_queries(ctx, job->options, n, d);
+    int rc = ivf_manifest_open(ctx, ivf_options_text(job->options, IVF_OPTION_INDEX), &manifest);
+    if (rc == MPIVF_OK) {
+        *n = job->rows.n;
+        *d = manifest->d;
+    }
+    ivf_manifest_free(manifest);
+    return rc;
+}
+
 /* What this command holds beside the searcher: batches of queries, and on rank 0 what is found, twice while it is
- * written. */
-static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
+ * written. By id all queries, and before that what finds them. */
+static int plan_memory(const ivf_ctx *ctx, const search_job *job, ivf_searcher_options *searcher)
 {
     enum { WRITTEN = 12 }; /* bytes of a neighbour on its way to a file */
+    const ivf_option_value *nprobe = ivf_options_value(job->options, IVF_OPTION_NPROBE);
     int64_t n = 0;
     int d = 0;
-    searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
-    if (searcher->memory == 0 || ivf_byid_is_asked(options))
+    searcher->memory = ivf_options_integer(job->options, IVF_OPTION_SEARCH_MEMORY);
+    if (searcher->memory == 0)
         return MPIVF_OK;
-    int rc = ivf_load_count_queries(ctx, options, &n, &d);
+    int rc = count_queries(ctx, job, &n, &d);
     if (rc != MPIVF_OK)
         return rc;
-    searcher->queries = ivf_feed_batch(n, d);
-    searcher->beside = ivf_feed_memory(n, d) +
-                       n * ivf_options_integer(options, IVF_OPTION_K) * ((int64_t)sizeof(ivf_neighbor) + WRITTEN);
+    searcher->most = job->params;
+    if (!ivf_probing_is_tuned(job->options))
+        ivf_probing_widen(nprobe->integers, nprobe->count, &searcher->most);
+    const int64_t vector = d * (int64_t)sizeof(float);
+    const int64_t found = n * job->params.k * ((int64_t)sizeof(ivf_neighbor) + WRITTEN);
+    const bool at_once = job->rows.n > 0 && ivf_ctx_size(ctx) == 1;
+    searcher->queries = at_once ? n : ivf_feed_batch(n, d);
+    searcher->beside = found + ivf_feed_memory(n, d);
+    if (job->rows.n > 0) { /* which are in memory already: none are read ahead */
+        const int64_t searching = found + (at_once ? 0 : ivf_feed_memory(n, d) / 2);
+        searcher->beside = n * vector + ivf_max_i64(searching, n * (IVF_VECTORS_ID_BYTES + vector));
+    }
     return MPIVF_OK;
 }
 
@@ -156,7 +181,7 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
     job.params.rerank += job.rows.n > 0 && job.params.rerank > 0;
     ivf_searcher_options searcher = {.vectors = job.params.rerank > 0 || job.rows.n > 0};
     if (rc == MPIVF_OK)
-        rc = plan_memory(ctx, options, &searcher);
+        rc = plan_memory(ctx, &job, &searcher);
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &searcher, &job.searcher);
     if (rc == MPIVF_OK)

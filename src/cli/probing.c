@@ -62,6 +62,13 @@ int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_s
     return rc;
 }
 
+void ivf_probing_widen(const int64_t *numbers, int count, ivf_search_params *params)
+{
+    params->nprobe = (int)ivf_max_i64(params->nprobe, ivf_min_i64(numbers[count - 1], INT32_MAX));
+    for (int l = 1; l < count && l < IVF_LEVELS; l++)
+        params->nodes[l] = (int32_t)ivf_max_i64(params->nodes[l], ivf_min_i64(numbers[count - 1 - l], INT32_MAX));
+}
+
 bool ivf_probing_is_tuned(const ivf_options *options)
 {
     return ivf_options_value(options, IVF_OPTION_RECALL)->source != IVF_SOURCE_NONE;

@@ -11,6 +11,10 @@
 int ivf_probing_set(const ivf_option_value *value, const ivf_model *model, ivf_search_params *params);
 int ivf_probing_set_entry(const char *entry, const ivf_model *model, ivf_search_params *params);
 
+/* Local. The numbers of a value, or of an entry, before there is a model: as they are where they are more than
+ * params->nprobe and params->nodes have, for what memory will be needed. */
+void ivf_probing_widen(const int64_t *numbers, int count, ivf_search_params *params);
+
 /* Whether --recall is given. */
 bool ivf_probing_is_tuned(const ivf_options *options);
 

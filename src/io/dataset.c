@@ -291,6 +291,11 @@ void ivf_dataset_rest(ivf_dataset *dataset)
     ivf_openfiles_rest(dataset->files);
 }
 
+int64_t ivf_dataset_rows_memory(const ivf_dataset *dataset)
+{
+    return ivf_max_i64(ivf_dataset_read_memory(dataset), IVF_SPAN_BYTES);
+}
+
 /* Where all rows are picked none lies between them, and where few are the gaps are too wide to be read. */
 int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
 {

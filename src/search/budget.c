@@ -7,6 +7,7 @@
 #include "base/team.h"
 #include "base/text.h"
 #include "codec/scan.h"
+#include "search/rerank.h"
 #include "search/scan_list.h"
 
 static const int64_t BATCH_MOST = 64 << 20;
@@ -30,7 +31,7 @@ static int64_t scanning(const ivf_model *model)
                   (size_t)model->d * sizeof(float) + (size_t)IVF_SCAN_QUERIES * IVF_SCAN_CHUNK * sizeof(float) +
                   IVF_SCAN_CHUNK * sizeof(int32_t) + IVF_SCAN_KEYS * ivf_codec_code_size(model->codec));
     const int64_t of_list = (int64_t)(2 * sizeof(ivf_scan_part) + sizeof(int64_t) + sizeof(int32_t));
-    return ivf_team_size() * (of_thread + THREAD_GROWTH) + model->nlist * of_list;
+    return ivf_team_size() * of_thread + model->nlist * of_list;
 }
 
 /* What the lists are. */
@@ -60,21 +61,40 @@ static int64_t store_bytes(const ivf_budget_input *in, int64_t group, bool spars
     return ivf_store_memory(&source, group, sparse);
 }
 
+static int64_t batch_least(const ivf_budget_input *in)
+{
+    return ivf_max_i64(BATCH_LEAST, in->batch_least);
+}
+
+/* Of what is left when the rest has its least. */
+static int64_t choose_piece(const ivf_budget_input *in, int64_t rest, int64_t spare)
+{
+    const int64_t wanted = ivf_min_i64(IVF_RERANK_PIECE, rest / 8);
+    return in->piece_least == 0 ? 0 : in->piece_least + ivf_max_i64(0, ivf_min_i64(wanted - in->piece_least, spare));
+}
+
 static int64_t at_least(int64_t group, const figures *f)
 {
     return ivf_max_i64(group, f->longest);
 }
 
-static int refuse(const ivf_budget_input *in, int64_t needed)
+/* `lists`: of what is needed, for those that are read. */
+static int refuse(const ivf_budget_input *in, int64_t needed, int64_t lists)
 {
-    char least[24];
+    char all[24];
+    char held[24];
+    char queries[24];
+    char read[24];
     char allowed[24];
+    const int64_t found = in->beside + batch_least(in) + in->piece_least;
     return ivf_fail(
         MPIVF_USAGE,
-        "searching needs %s of a rank for the model, a batch of queries and the longest list, --memory allows "
-        "%s; what fits: --memory %" PRId64 "M",
-        ivf_text_bytes((double)needed, least), ivf_text_bytes((double)in->memory, allowed),
-        ivf_ceil_div(needed + SPARE, MEBIBYTE));
+        "searching needs %s of a rank (%s for the model and the program, %s for queries and what is found, %s for "
+        "lists that are read), --memory allows %s; what fits: --memory %" PRId64 "M%s",
+        ivf_text_bytes((double)needed, all), ivf_text_bytes((double)(needed - found - lists), held),
+        ivf_text_bytes((double)found, queries), ivf_text_bytes((double)lists, read),
+        ivf_text_bytes((double)in->memory, allowed), ivf_ceil_div(needed + SPARE, MEBIBYTE),
+        2 * found > needed ? ", or fewer queries at once, a smaller --k, --nprobe or --rerank" : "");
 }
 
 /* Lists from the first on, as many as fit. */
@@ -93,16 +113,21 @@ static int32_t count_resident(const ivf_budget_input *in, int64_t bytes, int64_t
 
 static void keep_all(const ivf_budget_input *in, const figures *f, int64_t fixed, int64_t group, ivf_budget *budget)
 {
-    const int64_t rest = in->memory == 0 ? BATCH_MOST : in->memory - fixed - f->all;
+    const int64_t least = batch_least(in);
+    const int64_t rest = in->memory == 0 ? INT64_MAX : in->memory - fixed - f->all;
     budget->room = (ivf_postings_room){.resident = in->share->end, .group_bytes = group};
-    budget->batch_bytes = ivf_min_i64(BATCH_MOST, rest);
-    budget->needed = fixed + f->all + ivf_max_i64(budget->batch_bytes, store_bytes(in, group, false));
+    budget->piece_bytes = choose_piece(in, rest, rest - least - in->piece_least);
+    budget->batch_bytes = ivf_min_i64(ivf_max_i64(BATCH_MOST, least), rest - budget->piece_bytes);
+    budget->needed =
+        fixed + f->all + ivf_max_i64(budget->batch_bytes + budget->piece_bytes, store_bytes(in, group, false));
 }
 
 int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
 {
     const figures f = measure(in);
-    const int64_t fixed = in->held + GROWTH + in->ranks * RANK_GROWTH + scanning(in->model);
+    const int64_t fixed = in->held + in->beside + GROWTH + in->ranks * RANK_GROWTH + ivf_team_size() * THREAD_GROWTH +
+                          ivf_max_i64(scanning(in->model), in->other_scratch);
+    const int64_t queries = batch_least(in) + in->piece_least;
     const int64_t rest = in->memory - fixed;
     int64_t resident = 0;
     *budget = (ivf_budget){0};
@@ -110,18 +135,20 @@ int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
         keep_all(in, &f, fixed, at_least(GROUP_MOST, &f), budget);
         return MPIVF_OK;
     }
-    if (rest >= f.all + ivf_max_i64(BATCH_LEAST, store_bytes(in, at_least(GROUP_LEAST, &f), false))) {
+    if (rest >= f.all + ivf_max_i64(queries, store_bytes(in, at_least(GROUP_LEAST, &f), false))) {
         keep_all(in, &f, fixed, at_least(GROUP_LEAST, &f), budget);
         return MPIVF_OK;
     }
     const int64_t least = store_bytes(in, f.longest, true);
-    if (rest < least + BATCH_LEAST)
-        return refuse(in, fixed + least + BATCH_LEAST);
-    budget->batch_bytes = ivf_max_i64(BATCH_LEAST, ivf_min_i64(BATCH_MOST, ivf_min_i64(rest / 4, rest - least)));
-    const int64_t groups = ivf_max_i64(0, ivf_min_i64(rest / 4, rest - least - budget->batch_bytes)) / 3;
+    if (rest < least + queries)
+        return refuse(in, fixed + least + queries, least);
+    budget->piece_bytes = choose_piece(in, rest, rest - least - queries);
+    const int64_t batches = rest - least - budget->piece_bytes;
+    budget->batch_bytes = ivf_max_i64(batch_least(in), ivf_min_i64(BATCH_MOST, ivf_min_i64(rest / 4, batches)));
+    const int64_t groups = ivf_max_i64(0, ivf_min_i64(rest / 4, batches - budget->batch_bytes)) / 3;
     budget->room.group_bytes = ivf_min_i64(at_least(GROUP_MOST, &f), f.longest + groups);
     const int64_t store = store_bytes(in, budget->room.group_bytes, true);
-    budget->room.resident = count_resident(in, rest - budget->batch_bytes - store, &resident);
-    budget->needed = fixed + budget->batch_bytes + store + resident;
+    budget->room.resident = count_resident(in, batches + least - budget->batch_bytes - store, &resident);
+    budget->needed = fixed + budget->batch_bytes + budget->piece_bytes + store + resident;
     return MPIVF_OK;
 }

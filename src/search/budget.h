@@ -10,13 +10,18 @@ typedef struct {
     const ivf_postings_share *share;
     const ivf_postings *postings; /* as ivf_postings_find leaves them */
     int64_t memory;               /* bytes that the rank may take; 0: no limit */
-    int64_t held;                 /* that it takes now, and that the caller will take */
+    int64_t held;                 /* that it takes now */
+    int64_t beside;               /* that the caller will take, and copies of queries */
+    int64_t batch_least;          /* of a batch of queries, at least */
+    int64_t other_scratch;        /* while no list is scanned */
+    int64_t piece_least;          /* of vectors that are read at once; 0: none are */
     int ranks;
 } ivf_budget_input;
 
 typedef struct {
     ivf_postings_room room;
     int64_t batch_bytes; /* of a batch of queries */
+    int64_t piece_bytes; /* of vectors that are read at once */
     int64_t needed;      /* bytes that the rank takes at most */
 } ivf_budget;
 

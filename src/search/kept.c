@@ -102,6 +102,13 @@ void ivf_kept_share_close(ivf_kept_share *share)
     ivf_free(share);
 }
 
+int64_t ivf_kept_share_memory(const ivf_manifest *manifest)
+{
+    const int64_t vector = (int64_t)ivf_kept_bytes(manifest->kept);
+    const int64_t of_thread = ivf_max_i64(PIECE_IDS * (int64_t)sizeof(uint64_t), SPAN_BYTES + vector);
+    return ivf_team_size() * of_thread + manifest->factory.nlist * (int64_t)(sizeof(int32_t) + 1);
+}
+
 /* A fragment that was there when the share was opened. */
 static int open_file(const ivf_kept_share *s, int64_t f, char *path, ivf_rawfile *file)
 {

@@ -14,6 +14,9 @@ typedef struct ivf_kept_share ivf_kept_share;
 ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to);
 void ivf_kept_share_close(ivf_kept_share *share);
 
+/* Local. Bytes that finding and reading take at most, beside what they are handed. */
+int64_t ivf_kept_share_memory(const ivf_manifest *manifest);
+
 /* Local, uses the team. Where the share has the ids of the map: places[number], left as it is for ids that it has not.
  * lists[number] is the list of an id, -1 when that is not known and all ids are read: 8 bytes for each posting of
  * the lists that are named. */

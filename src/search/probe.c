@@ -62,6 +62,20 @@ static int rank_block(void *arg, int64_t task, int worker)
     return MPIVF_OK;
 }
 
+/* Of a thread, for blocks of so many queries. */
+static int64_t scratch_of(const ivf_panels *centroids, const ivf_descent *descent, const ivf_route *route,
+                          int64_t block)
+{
+    const size_t bytes =
+        descent == NULL ? ivf_panels_top_scratch(centroids) : ivf_descent_scratch(descent, route, block);
+    return ivf_round_up(ivf_to_i64(bytes), 64);
+}
+
+int64_t ivf_probes_memory(const ivf_panels *centroids, const ivf_descent *descent, const ivf_route *route)
+{
+    return ivf_team_size() * scratch_of(centroids, route == NULL ? NULL : descent, route, MOST_QUERIES);
+}
+
 /* By the number of queries alone, which every rank knows. */
 static int64_t choose_block(const ivf_probes *probes, int64_t nq)
 {
@@ -85,10 +99,8 @@ static int rank_share(ranking *r, int64_t from, int64_t to)
 {
     const ivf_probes *probes = r->probes;
     int64_t block_bytes = r->block * (int64_t)sizeof(int32_t) * probes->nprobe;
-    size_t scratch = probes->descent == NULL ? ivf_panels_top_scratch(r->centroids)
-                                             : ivf_descent_scratch(probes->descent, &probes->route, r->block);
     r->first_block = ivf_ceil_div(from, block_bytes);
-    r->scratch_bytes = ivf_to_size(ivf_round_up(ivf_to_i64(scratch), 64));
+    r->scratch_bytes = ivf_to_size(scratch_of(r->centroids, probes->descent, &probes->route, r->block));
     r->scratch = ivf_new((size_t)ivf_team_size(), r->scratch_bytes);
     if (r->scratch == NULL)
         return MPIVF_FAILED;

@@ -20,6 +20,10 @@ typedef struct {
 int ivf_probes_new(ivf_probes *probes, int64_t capacity, int nprobe);
 void ivf_probes_free(ivf_probes *probes);
 
+/* Local. Bytes that a ranking takes of this rank at most, beside the lists: scratch of each thread. `route` NULL: all
+ * centroids are ranked. */
+int64_t ivf_probes_memory(const ivf_panels *centroids, const ivf_descent *descent, const ivf_route *route);
+
 /* Collective. Ranks the centroids for each of queries[nq][d] (nq <= capacity, same on every rank): each rank does a
  * share, and every rank gets all. nq * nlist * d multiply-adds over all ranks, less down a tree; 8 bytes for each query
  * and probe travel to every rank. */

@@ -42,10 +42,21 @@ typedef struct {
     int64_t *row_of; /* [n]: of pairs first .. end - 1, in x */
 } rerank_run;
 
+/* Of a vector in a piece: itself, its place, and where a request begins. */
+static int64_t row_bytes(int d)
+{
+    return d * (int64_t)sizeof(float) + 2 * (int64_t)sizeof(int64_t);
+}
+
+int64_t ivf_rerank_least_piece(int d)
+{
+    return row_bytes(d);
+}
+
 static int make_rooms(const ivf_ctx *ctx, rerank_run *r)
 {
     const size_t n = ivf_to_size(r->n);
-    r->piece = ivf_max_i64(1, ivf_min_i64(r->n, IVF_RERANK_PIECE / (int64_t)sizeof(float) / r->job->d));
+    r->piece = ivf_max_i64(1, ivf_min_i64(r->n, r->job->piece / row_bytes(r->job->d)));
     r->places = ivf_new(n, sizeof *r->places);
     r->pairs = ivf_new(n, sizeof *r->pairs);
     r->spare = ivf_new(n, sizeof *r->spare);

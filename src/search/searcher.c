@@ -46,6 +46,7 @@ struct ivf_searcher {
     ivf_vectors *vectors; /* NULL: not asked for */
     bool is_limited;      /* its memory is */
     int64_t batch_bytes;  /* of a batch of queries; the same on every rank */
+    int64_t piece_bytes;  /* of vectors that are read at once */
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
@@ -85,8 +86,35 @@ static int64_t search_bytes(const ivf_searcher *s, const ivf_searcher_options *o
         values += model->d;
     if (s->vectors != NULL && model->rotation != NULL && model->metric == IVF_COSINE)
         values += model->d_in;
-    return options->queries * values * (int64_t)sizeof(float) +
-           (s->vectors != NULL ? (int64_t)2 * IVF_RERANK_PIECE : 0);
+    return options->queries * values * (int64_t)sizeof(float);
+}
+
+/* Of a query in a batch. */
+static int64_t query_bytes(const ivf_model *model, const ivf_search_params *params)
+{
+    const int64_t neighbors = ivf_max_i64(params->k, params->rerank) * 2 * (int64_t)sizeof(ivf_neighbor);
+    return (int64_t)params->nprobe * 8 + neighbors + params->rerank * (int64_t)IVF_RERANK_BYTES +
+           ivf_to_i64(ivf_scan_query_bytes(model, params->nprobe));
+}
+
+/* What ranking lists, and reading vectors, takes of a rank beside a batch. */
+static int scratch_bytes(const ivf_searcher *s, const ivf_search_params *most, int64_t *bytes)
+{
+    const ivf_tree *tree = &s->model->tree;
+    ivf_search_params params = *most;
+    ivf_route route;
+    *bytes = s->vectors != NULL ? ivf_vectors_memory(s->vectors) : 0;
+    if (s->descent == NULL || most->nodes[1] == 0) {
+        *bytes = ivf_max_i64(*bytes, ivf_probes_memory(s->centroids, NULL, NULL));
+        return MPIVF_OK;
+    }
+    for (int l = 1; l < tree->levels; l++)
+        params.nodes[l] = (int32_t)ivf_max_i64(1, ivf_min_i64(most->nodes[l], tree->count[l]));
+    params.nprobe = (int)ivf_max_i64(1, ivf_min_i64(most->nprobe, s->model->nlist));
+    int rc = ivf_descent_plan(s->descent, params.nodes, params.nprobe, &route);
+    if (rc == MPIVF_OK)
+        *bytes = ivf_max_i64(*bytes, ivf_probes_memory(s->centroids, s->descent, &route));
+    return rc;
 }
 
 static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
@@ -102,14 +130,21 @@ static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_
                            .share = &share,
                            .postings = &s->postings,
                            .memory = options->memory,
-                           .held = (options->held > 0 ? options->held : ivf_memory_resident()) + options->beside,
+                           .held = options->held > 0 ? options->held : ivf_memory_resident(),
+                           .beside = options->beside + search_bytes(s, options),
+                           .piece_least = s->vectors != NULL ? ivf_rerank_least_piece(s->model->d_in) : 0,
                            .ranks = ivf_ctx_size(ctx)};
-    in.held += search_bytes(s, options);
-    rc = ivf_budget_find(&in, &budget);
+    ivf_search_params most = options->most;
+    most.nprobe = (int)ivf_min_i64(most.nprobe, s->model->nlist);
+    in.batch_least = BATCH_STEP * query_bytes(s->model, &most);
+    rc = scratch_bytes(s, &most, &in.other_scratch);
+    if (rc == MPIVF_OK)
+        rc = ivf_budget_find(&in, &budget);
     if (rc != MPIVF_OK)
         return rc;
     s->is_limited = options->memory > 0;
     s->batch_bytes = budget.batch_bytes;
+    s->piece_bytes = budget.piece_bytes;
     say_budget(&budget, &share);
     return ivf_postings_load(index, s->manifest, s->model, &share, &budget.room, &s->postings);
 }
@@ -219,21 +254,25 @@ typedef struct {
     ivf_scan_counts counts;
 } search_run;
 
+/* Neighbours that scans find: k, or candidates. */
+static int run_width(const ivf_search_params *params)
+{
+    return params->rerank > 0 ? params->rerank : params->k;
+}
+
 static int choose_batch(const ivf_searcher *s, int64_t nq, const ivf_search_params *params, int64_t *batch)
 {
-    const int64_t neighbors = ivf_max_i64(params->k, params->rerank) * 2 * (int64_t)sizeof(ivf_neighbor);
-    const int64_t query_bytes = (int64_t)params->nprobe * 8 + neighbors + params->rerank * (int64_t)IVF_RERANK_BYTES +
-                                ivf_to_i64(ivf_scan_query_bytes(s->model, params->nprobe));
-    const int64_t fitting = s->batch_bytes / query_bytes / BATCH_STEP * BATCH_STEP;
+    const int64_t bytes = query_bytes(s->model, params);
+    const int64_t fitting = s->batch_bytes / bytes / BATCH_STEP * BATCH_STEP;
     char least[24];
     char room[24];
     *batch = ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
-    if (!s->is_limited || *batch * query_bytes <= s->batch_bytes)
+    if (!s->is_limited || *batch * bytes <= s->batch_bytes)
         return MPIVF_OK;
     return ivf_fail(MPIVF_USAGE,
-                    "%d neighbours from %d lists take %s for %" PRId64 " queries, for which --memory leaves %s; use a "
-                    "larger one, or a smaller --k or --nprobe",
-                    params->k, params->nprobe, ivf_text_bytes((double)(*batch * query_bytes), least), *batch,
+                    "%d neighbours or candidates from %d lists take %s for %" PRId64
+                    " queries, for which --memory leaves %s; use a larger one, or a smaller --k, --rerank or --nprobe",
+                    run_width(params), params->nprobe, ivf_text_bytes((double)(*batch * bytes), least), *batch,
                     ivf_text_bytes((double)s->batch_bytes, room));
 }
 
@@ -258,7 +297,7 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
 {
     const ivf_model *model = run->searcher->model;
     run->params = params;
-    run->width = params->rerank > 0 ? params->rerank : params->k;
+    run->width = run_width(params);
     run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
     int rc = check_params(run->searcher, params);
     if (rc == MPIVF_OK)
@@ -294,7 +333,8 @@ static int rerank_batch(const ivf_ctx *ctx, const search_run *run, int64_t first
                             .d = model->d_in,
                             .width = run->width,
                             .k = run->params->k,
-                            .limit = run->limit};
+                            .limit = run->limit,
+                            .piece = run->searcher->piece_bytes};
     return ivf_rerank_run(ctx, &job, run->found, out);
 }
 

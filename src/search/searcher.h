@@ -33,11 +33,13 @@ typedef struct {
 } ivf_search_stats;
 
 typedef struct {
-    int64_t memory;  /* bytes that a rank may take, all of the process included; 0: no limit */
-    int64_t beside;  /* of them, what the caller will hold: queries, neighbours */
-    int64_t queries; /* of one call of ivf_search, at most: they are copied for the cosine and for rotations */
-    int64_t held;    /* of them, what the process holds before lists are read; 0: measured */
-    bool vectors;    /* searches will ask for re-ranking */
+    int64_t memory;         /* bytes that a rank may take, all of the process included; 0: no limit */
+    int64_t beside;         /* of them, what the caller will hold: queries, neighbours */
+    int64_t queries;        /* of one call of ivf_search, at most: they are copied for the cosine and for rotations */
+    int64_t held;           /* of them, what the process holds before lists are read; 0: measured */
+    bool vectors;           /* searches will ask for re-ranking */
+    ivf_search_params most; /* what they will ask for at most: k, nprobe, which may be more than there are lists, and
+                               rerank; 0: not known, and what does not fit is refused by ivf_search */
 } ivf_searcher_options;
 
 /* Collective. Opens the newest version and loads this rank's share of it (spread by bytes); with a limit as much as it

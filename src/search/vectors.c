@@ -8,7 +8,7 @@
  *
  * Memory: the list of shards; for a batch 16 bytes a candidate and what vectors.h says. Collectives: agreements; with a
  * file of ids, 8 bytes for each distinct id are reduced. */
-#include "search/vectors.h"
+#include "search/vectors_internal.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -18,29 +18,16 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "base/text.h"
+#include "base/team.h"
 #include "comm/transfer.h"
-#include "io/dataset.h"
-#include "io/ids.h"
 #include "io/stamps.h"
-#include "search/idmap.h"
-#include "search/kept.h"
 
 enum {
-    BLOCK_ROWS = 1024,   /* that follow each other and have one reader */
     PIECE_IDS = 1 << 16, /* of the file of ids, that are read at a time */
     GAP_BYTES = 8 << 10, /* between two rows, that is read for the sake of one request */
 };
 
 static const char remedy[] = "search without --rerank and --ids, or put back what was indexed";
-
-struct ivf_vectors {
-    const char *index; /* borrowed, like */
-    const ivf_manifest *manifest;
-    ivf_kept_share *kept; /* NULL: from the shards */
-    ivf_dataset *dataset;
-    ivf_ids *ids; /* NULL: ids are row numbers */
-};
 
 /* ---- opening ---- */
 
@@ -148,7 +135,21 @@ void ivf_vectors_close(ivf_vectors *vectors)
     ivf_free(vectors);
 }
 
+int64_t ivf_vectors_memory(const ivf_vectors *vectors)
+{
+    if (vectors->kept != NULL)
+        return ivf_kept_share_memory(vectors->manifest);
+    const int64_t reading = ivf_team_size() * ivf_dataset_rows_memory(vectors->dataset);
+    return ivf_max_i64(reading, 2 * PIECE_IDS * (int64_t)sizeof(uint64_t));
+}
+
 /* ---- where they are ---- */
+
+int64_t ivf_vectors_internal_reader(const ivf_ctx *ctx, int64_t row)
+{
+    enum { BLOCK_ROWS = 1024 };
+    return row / BLOCK_ROWS % ivf_ctx_size(ctx);
+}
 
 /* Local. This rank's share of the file: the rows of the ids in the map, by number, and the digest of the share. */
 static int look_up(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int64_t *rows, uint64_t *digest)
@@ -175,8 +176,7 @@ static int look_up(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int
     return rc;
 }
 
-/* Collective. The rows of the ids in the map; -1 for what is no row's. */
-static int find_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int64_t *rows)
+int ivf_vectors_internal_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idmap *map, int64_t *rows)
 {
     uint64_t digest = 0;
     memset(rows, 0xff, ivf_to_size(map->count) * sizeof *rows);
@@ -240,7 +240,7 @@ static int deal_out(const ivf_ctx *ctx, const ivf_vectors *v, const ivf_neighbor
         const int64_t row = rows[ivf_idmap_find(map, found[i].id)];
         if (row < 0)
             return refuse_unknown(v, found[i].id);
-        if (row / BLOCK_ROWS % ivf_ctx_size(ctx) == ivf_ctx_rank(ctx))
+        if (ivf_vectors_internal_reader(ctx, row) == ivf_ctx_rank(ctx))
             places[i] = row;
     }
     return MPIVF_OK;
@@ -258,7 +258,7 @@ int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neigh
             if (found[i].id != UINT64_MAX)
                 lists[ivf_idmap_add(&map, found[i].id)] = found[i].list;
         rc = vectors->kept != NULL ? find_kept(ctx, vectors, &map, lists, by_number)
-                                   : find_rows(ctx, vectors, &map, by_number);
+                                   : ivf_vectors_internal_rows(ctx, vectors, &map, by_number);
         if (rc == MPIVF_OK && vectors->kept != NULL)
             place_kept(found, n, &map, by_number, places);
         else if (rc == MPIVF_OK)
@@ -274,141 +274,4 @@ int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, flo
 {
     return vectors->kept != NULL ? ivf_kept_share_read(vectors->kept, places, n, x)
                                  : ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
-}
-
-/* ---- by id ---- */
-
-/* The distinct ids that are asked for. */
-typedef struct {
-    ivf_idmap map;
-    int64_t *places; /* [count]: that this rank reads; -1: another does */
-    int64_t *known;  /* [count]: 1 where a row in the index has the id */
-    int32_t *lists;  /* [count]: -1, not known */
-    float *x;        /* [count][d] and one more */
-} asked;
-
-static int asked_new(asked *a, int64_t n, int d)
-{
-    *a = (asked){0};
-    int rc = ivf_idmap_new(&a->map, n);
-    a->places = ivf_new(ivf_to_size(n), sizeof *a->places);
-    a->known = ivf_new_zero(ivf_to_size(n), sizeof *a->known);
-    a->lists = ivf_new(ivf_to_size(n), sizeof *a->lists);
-    a->x = ivf_new_zero(ivf_to_size(n) * (size_t)d + 1, sizeof *a->x);
-    if (a->places == NULL || a->known == NULL || a->lists == NULL || a->x == NULL)
-        return MPIVF_FAILED;
-    for (int64_t i = 0; i < n; i++)
-        a->lists[i] = -1;
-    return rc;
-}
-
-static void asked_free(asked *a)
-{
-    ivf_idmap_free(&a->map);
-    ivf_free(a->places);
-    ivf_free(a->known);
-    ivf_free(a->lists);
-    ivf_free(a->x);
-}
-
-/* Local. Rows that were skipped are not in the index: this rank's share of the fragments. */
-static int forget_skipped(const ivf_ctx *ctx, const ivf_vectors *v, asked *a)
-{
-    const ivf_manifest *m = v->manifest;
-    int rc = MPIVF_OK;
-    for (int64_t f = ivf_ctx_rank(ctx); rc == MPIVF_OK && f < m->fragment_count; f += ivf_ctx_size(ctx)) {
-        ivf_fragment *fragment = NULL;
-        int32_t first = 0;
-        int32_t lists = 0;
-        if (m->fragments[f].rows == m->fragments[f].postings)
-            continue;
-        ivf_manifest_lists_of(m, &m->fragments[f], &first, &lists);
-        rc = ivf_fragment_skim(v->index, &m->fragments[f], lists, m->code_size, &fragment);
-        for (int64_t i = 0; rc == MPIVF_OK && i < fragment->skipped; i++) {
-            const int64_t number = ivf_idmap_find(&a->map, fragment->skipped_ids[i]);
-            if (number >= 0)
-                a->known[number] = 1;
-        }
-        ivf_fragment_free(fragment);
-    }
-    return rc;
-}
-
-/* Collective. Of shards: whose rows they are, and whether they are in the index. */
-static int find_indexed(const ivf_ctx *ctx, ivf_vectors *v, asked *a)
-{
-    int rc = find_rows(ctx, v, &a->map, a->places);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, forget_skipped(ctx, v, a));
-    if (rc != MPIVF_OK)
-        return rc;
-    ivf_allmax_i64(ctx, a->known, a->map.count);
-    for (int64_t i = 0; i < a->map.count; i++) {
-        a->known[i] = a->known[i] == 0 && a->places[i] >= 0;
-        if (a->places[i] / BLOCK_ROWS % ivf_ctx_size(ctx) != ivf_ctx_rank(ctx))
-            a->places[i] = -1;
-    }
-    return MPIVF_OK;
-}
-
-static int find_asked(const ivf_ctx *ctx, ivf_vectors *v, asked *a)
-{
-    if (v->kept == NULL)
-        return find_indexed(ctx, v, a);
-    memset(a->places, 0xff, ivf_to_size(a->map.count) * sizeof *a->places);
-    int rc = ivf_agree(ctx, ivf_kept_share_find(v->kept, &a->map, a->lists, a->places));
-    for (int64_t i = 0; i < a->map.count; i++)
-        a->known[i] = a->places[i] >= 0;
-    if (rc == MPIVF_OK)
-        ivf_allmax_i64(ctx, a->known, a->map.count);
-    return rc;
-}
-
-static int check_known(const ivf_vectors *v, const asked *a)
-{
-    enum { NAMED = 8 };
-    int64_t unknown = 0;
-    ivf_text names = {0};
-    for (int64_t i = 0; i < a->map.count; i++)
-        if (a->known[i] == 0 && unknown++ < NAMED)
-            ivf_text_add(&names, "%s%" PRIu64, unknown > 1 ? ", " : "", a->map.ids[i]);
-    int rc = unknown == 0 ? MPIVF_OK
-                          : ivf_fail(MPIVF_BAD_INPUT, "%" PRId64 " of the ids asked for %s no row of %s: %s%s", unknown,
-                                     unknown == 1 ? "is" : "are", v->index, names.failed ? "" : names.text,
-                                     unknown > NAMED ? ", ..." : "");
-    ivf_text_free(&names);
-    return rc;
-}
-
-/* Local. One at a time: they are few, and asked for by hand. */
-static int read_asked(ivf_vectors *v, const asked *a)
-{
-    int rc = MPIVF_OK;
-    for (int64_t i = 0; rc == MPIVF_OK && i < a->map.count; i++)
-        if (a->places[i] >= 0)
-            rc = ivf_vectors_read(v, &a->places[i], 1, a->x + i * v->manifest->d);
-    return rc;
-}
-
-int ivf_vectors_of_ids(const ivf_ctx *ctx, ivf_vectors *vectors, const uint64_t *ids, int64_t n, float *x)
-{
-    const int d = vectors->manifest->d;
-    asked a;
-    int rc = ivf_agree(ctx, asked_new(&a, n, d));
-    for (int64_t i = 0; rc == MPIVF_OK && i < n; i++)
-        (void)ivf_idmap_add(&a.map, ids[i]);
-    if (rc == MPIVF_OK)
-        rc = find_asked(ctx, vectors, &a);
-    if (rc == MPIVF_OK)
-        rc = check_known(vectors, &a);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, read_asked(vectors, &a));
-    if (rc == MPIVF_OK) {
-        /* Each has one reader, the others have zeros: sums of the bits are exact. */
-        ivf_allsum_u64(ctx, (uint64_t *)(void *)a.x, (a.map.count * d + 1) / 2);
-        for (int64_t i = 0; i < n; i++)
-            memcpy(x + i * d, a.x + ivf_idmap_find(&a.map, ids[i]) * d, (size_t)d * sizeof *x);
-    }
-    asked_free(&a);
-    return rc;
 }

@@ -16,18 +16,6 @@ del m["build"], m["checksum"]
 print(json.dumps(m, sort_keys=True))')
 }
 
-# within MEMORY COMMAND...: succeeds, and no process of it takes more than so many mebibytes, as the kernel counts.
-within() {
-    python3 - "$@" <<'PYTHON' || fail "not within $1M: ${*:2}"
-import resource, subprocess, sys
-limit = int(sys.argv[1]) << 20
-with open("out", "wb") as out, open("err", "wb") as err:
-    code = subprocess.call(sys.argv[2:], stdout=out, stderr=err)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
-print(f"{code} {peak / 2**20:.1f} MiB of {sys.argv[1]}", file=sys.stderr)
-sys.exit(code != 0 or limit < peak)
-PYTHON
-}
 counted=yes
 if ldd "$MPIVF" | grep -qE 'lib(a|t|ub)san'; then counted=; fi
 

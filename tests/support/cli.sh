@@ -61,6 +61,19 @@ sys.exit(0 if eval(sys.argv[1]) else 1)
 PYTHON
 }
 
+# within MEMORY COMMAND...: succeeds, and no process of it takes more than so many mebibytes, as the kernel counts.
+within() {
+    python3 - "$@" <<'PYTHON' || fail "not within $1M: ${*:2}"
+import resource, subprocess, sys
+limit = int(sys.argv[1]) << 20
+with open("out", "wb") as out, open("err", "wb") as err:
+    code = subprocess.call(sys.argv[2:], stdout=out, stderr=err)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+print(f"{code} {peak / 2**20:.1f} MiB of {sys.argv[1]}", file=sys.stderr)
+sys.exit(code != 0 or limit < peak)
+PYTHON
+}
+
 # same A B: two files of the same bytes.
 same() {
     cmp -s "$1" "$2" || fail "$1 and $2 differ"
