@@ -2,49 +2,15 @@
  * fragment and dataset by dataset: pieces that follow each other in the file are read in one go, scattered to where
  * they belong, so that nothing is copied in memory. Before the first read the system is told of all of them, and so has
  * many requests at the disk at once. */
-#include "index/reader.h"
+#include "index/reader_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "index/layout.h"
-#include "io/rawfile.h"
-
-enum {
-    PIECES = 512,         /* of one read */
-    READ_BYTES = 4 << 20, /* of one read, at most */
-    GAP_BYTES = 16 << 10, /* between two pieces, that is read for the sake of one read */
-};
-
-/* A fragment's tables for lists first .. first + n - 1, those that the fragment has. */
-typedef struct {
-    int32_t first, n;
-    const uint64_t *offsets;             /* [n + 1] */
-    const uint64_t *checksums[IVF_SUMS]; /* [n] */
-} tables;
-
-struct ivf_reader {
-    const char *index;
-    const ivf_manifest *manifest;
-    const ivf_place *places; /* [to - from] */
-    int64_t from, to;
-    ivf_column columns[IVF_ALL_COLUMNS];
-    int column_count;   /* that are read */
-    int sums;           /* checksums of a list */
-    ivf_rawfile *files; /* [min(to - from, IVF_READER_FILES)], owned; fd -1: not open */
-    uint64_t **held;   /* [to - from]: offsets and then checksums of all lists of the fragment; NULL: not held; owned */
-    uint64_t *scratch; /* the same of one job and fragment, owned */
-    int64_t scratch_lists;
-    int64_t *filled; /* [of the job's lists]: postings of earlier fragments; owned */
-    int64_t filled_lists;
-    struct iovec pieces[PIECES];
-    uint8_t *gap; /* [GAP_BYTES], owned: what nobody wants */
-    ivf_hasher *hasher;
-};
 
 /* ---- opening ---- */
 
@@ -62,7 +28,7 @@ static int64_t table_words(int64_t n, int sums)
 int64_t ivf_reader_memory(const ivf_manifest *manifest, int64_t from, int64_t to, int32_t span, ivf_reader_use use)
 {
     const int sums = ivf_fragment_sums(kept_of(manifest, use));
-    int64_t bytes = (int64_t)sizeof(ivf_reader) + GAP_BYTES + (to - from) * (int64_t)sizeof(void *) +
+    int64_t bytes = (int64_t)sizeof(ivf_reader) + IVF_READER_GAP + (to - from) * (int64_t)sizeof(void *) +
                     ivf_min_i64(to - from, IVF_READER_FILES) * (int64_t)sizeof(ivf_rawfile) + 8 * (int64_t)span;
     int32_t first = 0;
     int32_t lists = 0;
@@ -73,8 +39,7 @@ int64_t ivf_reader_memory(const ivf_manifest *manifest, int64_t from, int64_t to
     return use.held ? bytes : bytes + 8 * table_words(span, sums);
 }
 
-/* A fragment's file, opened if need be. `spare` serves those that are not kept open. */
-static int take_file(ivf_reader *r, int64_t f, ivf_rawfile *spare, ivf_rawfile **file)
+int ivf_reader_internal_take(ivf_reader *r, int64_t f, ivf_rawfile *spare, ivf_rawfile **file)
 {
     char path[IVF_PATH_BYTES];
     const int64_t place = f - r->from;
@@ -90,13 +55,13 @@ static int take_file(ivf_reader *r, int64_t f, ivf_rawfile *spare, ivf_rawfile *
     return rc;
 }
 
-static void give_file(ivf_rawfile *file, const ivf_rawfile *spare)
+void ivf_reader_internal_give(ivf_rawfile *file, const ivf_rawfile *spare)
 {
     if (file == spare && file->fd >= 0)
         ivf_rawfile_close(file);
 }
 
-static int refuse_change(const ivf_reader *r, int64_t f)
+int ivf_reader_internal_refuse_change(const ivf_reader *r, int64_t f)
 {
     return ivf_fail(MPIVF_CORRUPT, "fragment %s has changed while it was read; see mpivf verify",
                     r->manifest->fragments[f].id);
@@ -113,7 +78,7 @@ static int read_tables(const ivf_reader *r, int64_t f, const ivf_rawfile *file, 
     bool sound = rc != MPIVF_OK || into[n] <= (uint64_t)r->manifest->fragments[f].postings;
     for (int32_t l = 0; rc == MPIVF_OK && l < n; l++)
         sound = sound && into[l] <= into[l + 1];
-    return sound ? rc : refuse_change(r, f);
+    return sound ? rc : ivf_reader_internal_refuse_change(r, f);
 }
 
 static int hold_tables(ivf_reader *r)
@@ -127,10 +92,10 @@ static int hold_tables(ivf_reader *r)
         ivf_manifest_lists_of(r->manifest, &r->manifest->fragments[f], &first, &lists);
         uint64_t *table = ivf_new(ivf_to_size(table_words(lists, r->sums)), sizeof *table);
         r->held[f - r->from] = table;
-        rc = table == NULL ? MPIVF_FAILED : take_file(r, f, &spare, &file);
+        rc = table == NULL ? MPIVF_FAILED : ivf_reader_internal_take(r, f, &spare, &file);
         if (rc == MPIVF_OK)
             rc = read_tables(r, f, file, 0, lists, table);
-        give_file(file, &spare);
+        ivf_reader_internal_give(file, &spare);
     }
     return rc;
 }
@@ -145,10 +110,11 @@ static int prepare(ivf_reader *r, ivf_reader_use use)
     r->files = ivf_new_zero(files, sizeof *r->files);
     for (size_t i = 0; r->files != NULL && i < files; i++)
         r->files[i].fd = -1;
-    r->gap = ivf_new(GAP_BYTES, 1);
+    r->gap = ivf_new(IVF_READER_GAP, 1);
     r->hasher = ivf_hasher_new();
+    r->again = ivf_hasher_new();
     r->held = use.held ? ivf_new_zero(count, sizeof *r->held) : NULL;
-    if (r->files == NULL || r->gap == NULL || r->hasher == NULL || (use.held && r->held == NULL))
+    if (r->files == NULL || r->gap == NULL || r->hasher == NULL || r->again == NULL || (use.held && r->held == NULL))
         return MPIVF_FAILED;
     return use.held ? hold_tables(r) : MPIVF_OK;
 }
@@ -184,6 +150,7 @@ void ivf_reader_close(ivf_reader *reader)
     ivf_free(reader->scratch);
     ivf_free(reader->filled);
     ivf_free(reader->gap);
+    ivf_hasher_free(reader->again);
     ivf_hasher_free(reader->hasher);
     ivf_free(reader);
 }
@@ -213,15 +180,15 @@ static int make_room(ivf_reader *r, const ivf_reader_job *job)
     return MPIVF_OK;
 }
 
-/* The tables of a fragment for the job's lists; n = 0: it has none of them. */
-static int find_tables(const ivf_reader *r, const ivf_reader_job *job, int64_t f, const ivf_rawfile *file, tables *t)
+int ivf_reader_internal_tables(const ivf_reader *r, const ivf_reader_job *job, int64_t f, const ivf_rawfile *file,
+                               ivf_reader_tables *t)
 {
     int32_t first = 0;
     int32_t lists = 0;
     ivf_manifest_lists_of(r->manifest, &r->manifest->fragments[f], &first, &lists);
     const int32_t from = job->lists[0] > first ? job->lists[0] : first;
     const int32_t last = (int32_t)ivf_min_i64(job->lists[job->count - 1], (int64_t)first + lists - 1);
-    *t = (tables){.first = from, .n = last >= from ? last - from + 1 : 0};
+    *t = (ivf_reader_tables){.first = from, .n = last >= from ? last - from + 1 : 0};
     if (t->n == 0)
         return MPIVF_OK;
     /* Held are the tables of all its lists. */
@@ -235,17 +202,17 @@ static int find_tables(const ivf_reader *r, const ivf_reader_job *job, int64_t f
 }
 
 /* Postings of the job's list i in the fragment. */
-static int64_t size_in(const ivf_reader_job *job, const tables *t, int32_t i)
+static int64_t size_in(const ivf_reader_job *job, const ivf_reader_tables *t, int32_t i)
 {
     const int32_t l = job->lists[i] - t->first;
     return l < 0 || l >= t->n ? 0 : (int64_t)(t->offsets[l + 1] - t->offsets[l]);
 }
 
-static int check_room(const ivf_reader *r, const ivf_reader_job *job, int64_t f, const tables *t)
+static int check_room(const ivf_reader *r, const ivf_reader_job *job, int64_t f, const ivf_reader_tables *t)
 {
     for (int32_t i = 0; i < job->count; i++)
         if (size_in(job, t, i) > job->sizes[i] - r->filled[i])
-            return refuse_change(r, f);
+            return ivf_reader_internal_refuse_change(r, f);
     return MPIVF_OK;
 }
 
@@ -276,20 +243,28 @@ static int add_piece(run *u, void *to, int64_t bytes)
 {
     int rc = MPIVF_OK;
     while (rc == MPIVF_OK && bytes > 0) {
-        const int64_t n = ivf_min_i64(bytes, READ_BYTES - u->bytes);
+        const int64_t n = ivf_min_i64(bytes, IVF_READER_BYTES - u->bytes);
         if (!u->announces)
             u->r->pieces[u->count++] = (struct iovec){.iov_base = to, .iov_len = (size_t)n};
         u->bytes += n;
         bytes -= n;
         to = (char *)to + n;
-        if (u->bytes == READ_BYTES || u->count == PIECES)
+        if (u->bytes == IVF_READER_BYTES || u->count == IVF_READER_PIECES)
             rc = finish_run(u);
     }
     return rc;
 }
 
+int ivf_reader_internal_read(ivf_reader *r, const ivf_rawfile *file, int64_t at, void *to, int64_t bytes)
+{
+    run u = {.r = r, .file = file, .at = at};
+    int rc = add_piece(&u, to, bytes);
+    return rc == MPIVF_OK ? finish_run(&u) : rc;
+}
+
 /* All of the job's lists in one dataset of one fragment. */
-static int read_column(ivf_reader *r, const ivf_reader_job *job, int64_t f, const tables *t, int column, run u)
+static int read_column(ivf_reader *r, const ivf_reader_job *job, int64_t f, const ivf_reader_tables *t, int column,
+                       run u)
 {
     const int64_t base = r->places[f - r->from].columns[column];
     const int64_t size = (int64_t)r->columns[column].bytes;
@@ -300,7 +275,7 @@ static int read_column(ivf_reader *r, const ivf_reader_job *job, int64_t f, cons
             continue;
         const int64_t at = base + (int64_t)t->offsets[job->lists[i] - t->first] * size;
         const int64_t gap = at - u.at - u.bytes;
-        if (u.bytes > 0 && gap > 0 && gap <= GAP_BYTES)
+        if (u.bytes > 0 && gap > 0 && gap <= IVF_READER_GAP)
             rc = add_piece(&u, r->gap, gap);
         else if (gap != 0)
             rc = finish_run(&u);
@@ -312,7 +287,7 @@ static int read_column(ivf_reader *r, const ivf_reader_job *job, int64_t f, cons
     return rc == MPIVF_OK ? finish_run(&u) : rc;
 }
 
-static bool has_wrong_id(const uint8_t *ids, int64_t n)
+int ivf_reader_internal_check_ids(const ivf_reader *r, int64_t f, int32_t list, const uint8_t *ids, int64_t n)
 {
     uint64_t any = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -320,7 +295,15 @@ static bool has_wrong_id(const uint8_t *ids, int64_t n)
         memcpy(&id, ids + i * (int64_t)sizeof id, sizeof id);
         any |= id;
     }
-    return any > INT64_MAX;
+    return any <= INT64_MAX ? MPIVF_OK
+                            : ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d has an id above 2^63 - 1",
+                                       r->manifest->fragments[f].id, list);
+}
+
+int ivf_reader_internal_refuse(const ivf_reader *r, int64_t f, int32_t list, int sums)
+{
+    return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d does not have its checksum%s; see mpivf verify",
+                    r->manifest->fragments[f].id, list, sums == IVF_SUMS_VECTORS ? " of vectors" : "");
 }
 
 /* The n postings that were read last of the job's list i. */
@@ -334,7 +317,7 @@ static uint64_t hash_list(ivf_reader *r, const ivf_reader_job *job, int32_t i, i
     return ivf_hasher_end(r->hasher);
 }
 
-static int check_lists(ivf_reader *r, const ivf_reader_job *job, int64_t f, const tables *t)
+static int check_lists(ivf_reader *r, const ivf_reader_job *job, int64_t f, const ivf_reader_tables *t)
 {
     for (int32_t i = 0; i < job->count; i++) {
         const int64_t n = size_in(job, t, i);
@@ -342,12 +325,11 @@ static int check_lists(ivf_reader *r, const ivf_reader_job *job, int64_t f, cons
             continue;
         for (int sums = 0; sums < r->sums; sums++)
             if (hash_list(r, job, i, n, sums) != t->checksums[sums][job->lists[i] - t->first])
-                return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d does not have its checksum%s; see mpivf verify",
-                                r->manifest->fragments[f].id, job->lists[i],
-                                sums == IVF_SUMS_VECTORS ? " of vectors" : "");
-        if (has_wrong_id(job->to[i][IVF_COLUMN_IDS] + ivf_to_size(r->filled[i]) * sizeof(uint64_t), n))
-            return ivf_fail(MPIVF_CORRUPT, "fragment %s: list %d has an id above 2^63 - 1",
-                            r->manifest->fragments[f].id, job->lists[i]);
+                return ivf_reader_internal_refuse(r, f, job->lists[i], sums);
+        const uint8_t *ids = job->to[i][IVF_COLUMN_IDS] + ivf_to_size(r->filled[i]) * sizeof(uint64_t);
+        const int rc = ivf_reader_internal_check_ids(r, f, job->lists[i], ids, n);
+        if (rc != MPIVF_OK)
+            return rc;
         r->filled[i] += n;
     }
     return MPIVF_OK;
@@ -357,23 +339,26 @@ static int read_fragment(ivf_reader *r, const ivf_reader_job *job, int64_t f, bo
 {
     ivf_rawfile spare = {.fd = -1};
     ivf_rawfile *file = NULL;
-    tables t = {0};
-    int rc = take_file(r, f, &spare, &file);
+    ivf_reader_tables t = {0};
+    int rc = ivf_reader_internal_take(r, f, &spare, &file);
     if (rc == MPIVF_OK)
-        rc = find_tables(r, job, f, file, &t);
+        rc = ivf_reader_internal_tables(r, job, f, file, &t);
     if (rc == MPIVF_OK)
         rc = check_room(r, job, f, &t);
     for (int c = 0; rc == MPIVF_OK && t.n > 0 && c < r->column_count; c++)
         rc = read_column(r, job, f, &t, c, (run){.r = r, .file = file, .announces = announces});
     if (rc == MPIVF_OK && t.n > 0 && !announces)
         rc = check_lists(r, job, f, &t);
-    give_file(file, &spare);
-    return rc == MPIVF_BAD_INPUT ? refuse_change(r, f) : rc; /* the file has become shorter, or is gone */
+    ivf_reader_internal_give(file, &spare);
+    return rc == MPIVF_BAD_INPUT ? ivf_reader_internal_refuse_change(r, f)
+                                 : rc; /* the file has become shorter, or is gone */
 }
 
 int ivf_reader_run(ivf_reader *reader, const ivf_reader_job *job)
 {
     int rc = job->count == 0 ? MPIVF_OK : make_room(reader, job);
+    if (rc == MPIVF_OK && job->whole > 0)
+        return ivf_reader_internal_piece(reader, job);
     for (int announces = 1; rc == MPIVF_OK && job->count > 0 && announces >= 0; announces--)
         for (int64_t f = reader->from; rc == MPIVF_OK && f < reader->to; f++)
             if (reader->manifest->fragments[f].postings > 0)

@@ -32,11 +32,14 @@ typedef struct {
     int32_t count;
     const int64_t *sizes;            /* [count] */
     uint8_t *(*to)[IVF_ALL_COLUMNS]; /* [count] */
+    int64_t first, whole; /* whole > 0: count is 1, and of the list, which has so many postings, sizes[0] from
+                             `first` on are read */
 } ivf_reader_job;
 
 /* Local, one job at a time. Every list of every fragment is held against its checksum: MPIVF_CORRUPT names fragment and
  * list. Reads what lies between two lists as well where that is less than a page or so, and asks for all of a job
- * before it waits for any. MPIVF_INTERRUPTED when the run is to stop. */
+ * before it waits for any. Pieces of a list are read by jobs that follow each other, from its first posting on, without
+ * kept vectors; whether it has its checksum shows with the last piece. MPIVF_INTERRUPTED when the run is to stop. */
 int ivf_reader_run(ivf_reader *reader, const ivf_reader_job *job);
 
 #endif

@@ -14,6 +14,7 @@ static const int64_t BATCH_MOST = 64 << 20;
 static const int64_t BATCH_LEAST = 1 << 20;
 static const int64_t GROUP_MOST = 16 << 20;
 static const int64_t GROUP_LEAST = 256 << 10;
+enum { COPIES = 2, SPARSE_COPIES = 3 }; /* of a group, in a store */
 static const int64_t MEBIBYTE = 1 << 20;
 static const int64_t SPARE = 2 << 20; /* that a remedy leaves free */
 
@@ -34,21 +35,13 @@ static int64_t scanning(const ivf_model *model)
     return ivf_team_size() * of_thread + model->nlist * of_list;
 }
 
-/* What the lists are. */
-typedef struct {
-    int64_t all;     /* bytes of all of them in memory */
-    int64_t longest; /* weight in a group */
-} figures;
-
-static figures measure(const ivf_budget_input *in)
+/* Of all lists in memory. */
+static int64_t all_bytes(const ivf_budget_input *in)
 {
-    figures f = {0};
-    for (int32_t l = 0; l < in->postings->nlist; l++) {
-        f.all += ivf_postings_list_bytes(in->model, in->postings->lists[l].n);
-        f.longest = ivf_max_i64(f.longest, ivf_store_weight(in->model, in->postings->lists[l].n));
-    }
-    f.longest = ivf_max_i64(f.longest, 4096);
-    return f;
+    int64_t bytes = 0;
+    for (int32_t l = 0; l < in->postings->nlist; l++)
+        bytes += ivf_postings_list_bytes(in->model, in->postings->lists[l].n);
+    return bytes;
 }
 
 static int64_t store_bytes(const ivf_budget_input *in, int64_t group, bool sparse)
@@ -73,9 +66,17 @@ static int64_t choose_piece(const ivf_budget_input *in, int64_t rest, int64_t sp
     return in->piece_least == 0 ? 0 : in->piece_least + ivf_max_i64(0, ivf_min_i64(wanted - in->piece_least, spare));
 }
 
-static int64_t at_least(int64_t group, const figures *f)
+/* Lists that are longer are read in pieces, of a block at least. */
+static int64_t least_group(const ivf_budget_input *in)
 {
-    return ivf_max_i64(group, f->longest);
+    return ivf_max_i64(GROUP_LEAST, ivf_store_weight(in->model, IVF_SCAN_BLOCK));
+}
+
+/* With `bytes` more for all copies of a group than the least of them takes. */
+static int64_t choose_group(const ivf_budget_input *in, int64_t bytes, int copies)
+{
+    const int64_t least = least_group(in);
+    return ivf_max_i64(least, ivf_min_i64(GROUP_MOST, least + bytes / copies));
 }
 
 /* `lists`: of what is needed, for those that are read. */
@@ -111,20 +112,21 @@ static int32_t count_resident(const ivf_budget_input *in, int64_t bytes, int64_t
     return l;
 }
 
-static void keep_all(const ivf_budget_input *in, const figures *f, int64_t fixed, int64_t group, ivf_budget *budget)
+static void keep_all(const ivf_budget_input *in, int64_t fixed, int64_t all, ivf_budget *budget)
 {
     const int64_t least = batch_least(in);
-    const int64_t rest = in->memory == 0 ? INT64_MAX : in->memory - fixed - f->all;
+    const int64_t rest = in->memory == 0 ? INT64_MAX : in->memory - fixed - all;
+    const int64_t group = choose_group(in, rest - store_bytes(in, least_group(in), false), COPIES);
     budget->room = (ivf_postings_room){.resident = in->share->end, .group_bytes = group};
     budget->piece_bytes = choose_piece(in, rest, rest - least - in->piece_least);
     budget->batch_bytes = ivf_min_i64(ivf_max_i64(BATCH_MOST, least), rest - budget->piece_bytes);
     budget->needed =
-        fixed + f->all + ivf_max_i64(budget->batch_bytes + budget->piece_bytes, store_bytes(in, group, false));
+        fixed + all + ivf_max_i64(budget->batch_bytes + budget->piece_bytes, store_bytes(in, group, false));
 }
 
 int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
 {
-    const figures f = measure(in);
+    const int64_t all = all_bytes(in);
     const int64_t fixed = in->held + in->beside + GROWTH + in->ranks * RANK_GROWTH + ivf_team_size() * THREAD_GROWTH +
                           ivf_max_i64(scanning(in->model), in->other_scratch);
     const int64_t queries = batch_least(in) + in->piece_least;
@@ -132,21 +134,21 @@ int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
     int64_t resident = 0;
     *budget = (ivf_budget){0};
     if (in->memory == 0) {
-        keep_all(in, &f, fixed, at_least(GROUP_MOST, &f), budget);
+        keep_all(in, fixed, all, budget);
         return MPIVF_OK;
     }
-    if (rest >= f.all + ivf_max_i64(queries, store_bytes(in, at_least(GROUP_LEAST, &f), false))) {
-        keep_all(in, &f, fixed, at_least(GROUP_LEAST, &f), budget);
+    if (rest >= all + ivf_max_i64(queries, store_bytes(in, least_group(in), false))) {
+        keep_all(in, fixed, all, budget);
         return MPIVF_OK;
     }
-    const int64_t least = store_bytes(in, f.longest, true);
+    const int64_t least = store_bytes(in, least_group(in), true);
     if (rest < least + queries)
         return refuse(in, fixed + least + queries, least);
     budget->piece_bytes = choose_piece(in, rest, rest - least - queries);
     const int64_t batches = rest - least - budget->piece_bytes;
     budget->batch_bytes = ivf_max_i64(batch_least(in), ivf_min_i64(BATCH_MOST, ivf_min_i64(rest / 4, batches)));
-    const int64_t groups = ivf_max_i64(0, ivf_min_i64(rest / 4, batches - budget->batch_bytes)) / 3;
-    budget->room.group_bytes = ivf_min_i64(at_least(GROUP_MOST, &f), f.longest + groups);
+    const int64_t groups = ivf_max_i64(0, ivf_min_i64(rest / 4, batches - budget->batch_bytes));
+    budget->room.group_bytes = choose_group(in, groups, SPARSE_COPIES);
     const int64_t store = store_bytes(in, budget->room.group_bytes, true);
     budget->room.resident = count_resident(in, batches + least - budget->batch_bytes - store, &resident);
     budget->needed = fixed + budget->batch_bytes + budget->piece_bytes + store + resident;

@@ -27,7 +27,7 @@ typedef struct {
 
 /* Local. Without a limit, or where the share fits, all lists are in memory; else as many as a quarter for batches of
  * queries and a quarter for what is read leave room for, the first ones. MPIVF_USAGE, with what would fit, where the
- * limit does not even do for the longest list. */
+ * limit does not even do for a block of postings. */
 int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget);
 
 #endif

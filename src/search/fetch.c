@@ -145,19 +145,22 @@ void ivf_fetch_close(ivf_fetch *fetch)
     ivf_free(fetch);
 }
 
-void ivf_fetch_begin(ivf_fetch *fetch, const int32_t *lists, const int64_t *sizes, int32_t count)
+void ivf_fetch_begin(ivf_fetch *fetch, const ivf_reader_job *wanted)
 {
     fetch_group *g = &fetch->groups[fetch->begun % GROUPS]; /* nobody has it: at most one other is begun */
     uint8_t *to = g->raw;
-    memcpy(g->lists, lists, (size_t)count * sizeof *lists);
-    memcpy(g->sizes, sizes, (size_t)count * sizeof *sizes);
-    for (int32_t i = 0; i < count; i++) {
+    memcpy(g->lists, wanted->lists, (size_t)wanted->count * sizeof *g->lists);
+    memcpy(g->sizes, wanted->sizes, (size_t)wanted->count * sizeof *g->sizes);
+    for (int32_t i = 0; i < wanted->count; i++) {
         for (int c = 0; c < IVF_COLUMNS; c++) {
             g->to[i][c] = to;
-            to += ivf_round_up(sizes[i] * (int64_t)fetch->columns[c].bytes, ALIGNMENT);
+            to += ivf_round_up(g->sizes[i] * (int64_t)fetch->columns[c].bytes, ALIGNMENT);
         }
     }
-    g->job = (ivf_reader_job){.lists = g->lists, .count = count, .sizes = g->sizes, .to = g->to};
+    g->job = *wanted;
+    g->job.lists = g->lists;
+    g->job.sizes = g->sizes;
+    g->job.to = g->to;
     (void)pthread_mutex_lock(&fetch->lock);
     fetch->begun++;
     (void)pthread_cond_broadcast(&fetch->changed);

@@ -15,9 +15,8 @@ void ivf_fetch_close(ivf_fetch *fetch);
 int64_t ivf_fetch_bytes(size_t code_size, int64_t n);
 int64_t ivf_fetch_memory(int64_t bytes, int32_t lists);
 
-/* Local. Has lists[count], ascending, of sizes[count] postings, read. One more group may be begun before the first one
- * is taken. */
-void ivf_fetch_begin(ivf_fetch *fetch, const int32_t *lists, const int64_t *sizes, int32_t count);
+/* Local. Has a group read, whose `to` is given here. One more may be begun before the first one is taken. */
+void ivf_fetch_begin(ivf_fetch *fetch, const ivf_reader_job *wanted);
 
 /* Local. Waits for the group that was begun first; *group is valid until the second call of ivf_fetch_begin from now.
  */

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/team.h"
+#include "codec/scan.h"
 #include "search/fetch.h"
 
 enum { GROUP_LISTS = 8192 };
@@ -112,36 +113,63 @@ int64_t ivf_store_posting_bytes(const ivf_store *store)
 
 /* ---- groups ---- */
 
-/* How many of lists[count] make the next group; has it read. */
-static int32_t begin_group(ivf_store *s, const int32_t *lists, int32_t count)
+/* What is to be read: lists[count], from posting `first` of the list `at` on. */
+typedef struct {
+    const int32_t *lists;
+    int32_t count;
+    int32_t at;
+    int64_t first;
+} wanted;
+
+/* Has the next piece of the list read, which does not fit. */
+static void begin_piece(ivf_store *s, wanted *w, int64_t size)
+{
+    const int64_t blocks = s->bytes / ivf_store_weight(s->source.model, IVF_SCAN_BLOCK);
+    s->sizes[0] = ivf_min_i64(size - w->first, ivf_max_i64(1, blocks) * IVF_SCAN_BLOCK);
+    ivf_fetch_begin(
+        s->fetch,
+        &(ivf_reader_job){.lists = w->lists + w->at, .count = 1, .sizes = s->sizes, .first = w->first, .whole = size});
+    w->first += s->sizes[0];
+    if (w->first < size)
+        return;
+    w->first = 0;
+    w->at++;
+}
+
+/* Has the next group read; false when there is none. */
+static bool begin_group(ivf_store *s, wanted *w)
 {
     int64_t bytes = 0;
     int32_t n = 0;
-    while (n < count && n < s->most) {
-        const int64_t size = s->source.lists[lists[n]].n;
+    while (w->at + n < w->count && n < s->most) {
+        const int64_t size = s->source.lists[w->lists[w->at + n]].n;
         const int64_t weight = ivf_store_weight(s->source.model, size);
-        if (n > 0 && weight > s->bytes - bytes)
+        if (weight > s->bytes - bytes)
             break;
         s->sizes[n++] = size;
         bytes += weight;
     }
     if (n > 0)
-        ivf_fetch_begin(s->fetch, lists, s->sizes, n);
-    return n;
+        ivf_fetch_begin(s->fetch, &(ivf_reader_job){.lists = w->lists + w->at, .count = n, .sizes = s->sizes});
+    else if (w->at < w->count)
+        begin_piece(s, w, s->source.lists[w->lists[w->at]].n);
+    else
+        return false;
+    w->at += n;
+    return true;
 }
 
 static int read_groups(ivf_store *s, const int32_t *lists, int32_t count, ivf_store_visit *visit, void *arg)
 {
+    wanted w = {.lists = lists, .count = count};
     int rc = MPIVF_OK;
-    int32_t at = 0;
-    int32_t begun = begin_group(s, lists, count);
-    while (rc == MPIVF_OK && at < count) {
+    bool more = begin_group(s, &w);
+    while (rc == MPIVF_OK && more) {
         const ivf_reader_job *group = NULL;
-        begun += begin_group(s, lists + begun, count - begun);
+        more = begin_group(s, &w);
         rc = ivf_fetch_take(s->fetch, &group);
         if (rc == MPIVF_OK)
             rc = visit(arg, s, group);
-        at += group->count;
     }
     ivf_fetch_drop(s->fetch);
     return rc;
@@ -161,7 +189,8 @@ typedef struct {
     const ivf_store *store;
     const ivf_reader_job *group;
     ivf_list *const *views;
-    bool zero; /* the blocks are not zero yet */
+    bool zero;     /* the blocks are not zero yet */
+    int64_t first; /* posting of the views that the group's go to */
 } arranging;
 
 static int arrange_list(void *arg, int64_t task, int worker)
@@ -173,14 +202,14 @@ static int arrange_list(void *arg, int64_t task, int worker)
     if (a->zero)
         memset(view->blocks, 0, ivf_to_size(ivf_viewer_block_bytes(a->store->source.model, n)));
     else
-        memcpy(view->ids, group->to[task][IVF_COLUMN_IDS], ivf_to_size(n) * sizeof *view->ids);
-    ivf_viewer_fill(a->store->viewer, group->lists[task], group->to[task][IVF_COLUMN_CODES], n, view, worker);
+        memcpy(view->ids + a->first, group->to[task][IVF_COLUMN_IDS], ivf_to_size(n) * sizeof *view->ids);
+    ivf_viewer_fill(a->store->viewer, group->lists[task], group->to[task][IVF_COLUMN_CODES], a->first, n, view, worker);
     return MPIVF_OK;
 }
 
 int ivf_store_place(ivf_store *store, const ivf_reader_job *group, ivf_list *const *views)
 {
-    arranging a = {.store = store, .group = group, .views = views};
+    arranging a = {.store = store, .group = group, .views = views, .first = group->first};
     return ivf_team_run(group->count, arrange_list, &a);
 }
 

@@ -81,21 +81,23 @@ static void describe(const ivf_codec *codec, int d, const uint8_t *codes, int64_
     }
 }
 
-void ivf_viewer_fill(const ivf_viewer *viewer, int32_t l, const uint8_t *codes, int64_t n, ivf_list *list, int worker)
+void ivf_viewer_fill(const ivf_viewer *viewer, int32_t l, const uint8_t *codes, int64_t first, int64_t n,
+                     ivf_list *list, int worker)
 {
     const ivf_model *model = viewer->model;
     const int d = model->d;
     float *rows = viewer->rows + (ptrdiff_t)worker * ROWS_AT_ONCE * d;
     float *shifted = viewer->shifts ? viewer->shifted + (ptrdiff_t)worker * d : NULL;
-    list->radius = list->spread = list->shift = 0;
+    if (first == 0)
+        list->radius = list->spread = list->shift = 0;
     if (shifted != NULL) {
         const float *centroid = ivf_model_centroids(model) + (ptrdiff_t)l * d;
         for (int j = 0; j < d; j++)
             shifted[j] = centroid[j] - viewer->origin[j];
         list->shift = sqrtf(ivf_dot(shifted, shifted, d));
     }
-    ivf_codec_blocks_put(model->codec, codes, n, 0, list->blocks);
-    for (int64_t first = 0; first < n; first += ROWS_AT_ONCE)
-        describe(model->codec, d, codes + (size_t)first * ivf_codec_code_size(model->codec),
-                 ivf_min_i64(ROWS_AT_ONCE, n - first), shifted, rows, list, first);
+    ivf_codec_blocks_put(model->codec, codes, n, first, list->blocks);
+    for (int64_t i = 0; i < n; i += ROWS_AT_ONCE)
+        describe(model->codec, d, codes + (size_t)i * ivf_codec_code_size(model->codec),
+                 ivf_min_i64(ROWS_AT_ONCE, n - i), shifted, rows, list, first + i);
 }

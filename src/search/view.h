@@ -30,8 +30,10 @@ int64_t ivf_viewer_block_bytes(const ivf_model *model, int64_t n);
 int64_t ivf_viewer_term_bytes(const ivf_model *model, int64_t n);
 int64_t ivf_viewer_memory(const ivf_model *model);
 
-/* Local, one thread for each worker. Puts codes[n][code_size] of list l into list->blocks, which are zero, and
- * list->terms, and finds the rest but for n and the ids. */
-void ivf_viewer_fill(const ivf_viewer *viewer, int32_t l, const uint8_t *codes, int64_t n, ivf_list *list, int worker);
+/* Local, one thread for each worker. Puts codes[n][code_size] of list l, its postings from `first` on (a multiple of
+ * IVF_SCAN_BLOCK), into list->blocks, which are zero, and list->terms, and finds the rest but for n and the ids: anew
+ * where first is 0, else with what was found of postings before. */
+void ivf_viewer_fill(const ivf_viewer *viewer, int32_t l, const uint8_t *codes, int64_t first, int64_t n,
+                     ivf_list *list, int worker);
 
 #endif

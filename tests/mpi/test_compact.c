@@ -119,7 +119,9 @@ static ivf_neighbor *search(ivf_searcher *searcher)
 {
     static const uint64_t ids[] = {17, BAD_ROW - 1, ROWS - 1, 17};
     enum { IDS = sizeof ids / sizeof *ids };
-    const ivf_search_params params = {.k = K, .nprobe = NPROBE, .rerank = kept.d > 0 ? 3 * K : 0};
+    const int32_t nlist = ivf_searcher_model(searcher)->nlist;
+    const ivf_search_params params = {
+        .k = K, .nprobe = nlist < NPROBE ? nlist : NPROBE, .rerank = kept.d > 0 ? 3 * K : 0};
     ivf_search_stats stats;
     ivf_neighbor *found = ivf_new((size_t)QUERIES * K, sizeof *found);
     if (kept.d > 0)
@@ -139,9 +141,8 @@ static ivf_neighbor *search_in_memory(void)
     return found;
 }
 
-/* Collective. With the least memory that is accepted the search finds `expected`; lists that are large, beside what is
- * held for them to be read, stay on disk. */
-static void check_out_of_core(const ivf_neighbor *expected, bool large)
+/* Collective. With the least memory that is accepted. */
+static ivf_searcher *open_out_of_core(void)
 {
     ivf_searcher_options options = {.memory = 5 << 20, .held = 1, .vectors = kept.d > 0};
     ivf_searcher *searcher = NULL;
@@ -152,9 +153,17 @@ static void check_out_of_core(const ivf_neighbor *expected, bool large)
         rc = ivf_searcher_open(test_ctx, index_path, &options, &searcher);
     }
     test_all(rc == MPIVF_OK && refused > 0);
+    return searcher;
+}
+
+/* Collective. So the search finds `expected`; lists that are large, beside what is held for them to be read, stay on
+ * disk. */
+static void check_out_of_core(const ivf_neighbor *expected, bool large)
+{
+    ivf_searcher *searcher = open_out_of_core();
     int64_t on_disk = ivf_searcher_lists_on_disk(searcher);
     ivf_allsum_i64(test_ctx, &on_disk, 1);
-    test_all(!large || on_disk > NLIST / 4);
+    test_all(!large || on_disk > 0);
     for (int again = 0; again < 2; again++) {
         ivf_neighbor *found = search(searcher);
         test_all(!ivf_ctx_is_root(test_ctx) || same_neighbors(found, expected));
@@ -195,7 +204,8 @@ static const struct {
 } kinds[] = {{"IVF40,Flat", IVF_L2, {0}},
              {"IVF40,SQ8", IVF_COSINE, {D, IVF_F16}},
              {"IVF40,PQ8x4fs", IVF_IP, {0}},
-             {"IVF40,PQ4", IVF_L2, {D, IVF_F32}}};
+             {"IVF40,PQ4", IVF_L2, {D, IVF_F32}},
+             {"IVF3,Flat", IVF_L2, {0}}}; /* lists that are read in pieces */
 
 START_TEST(finds_the_same)
 {
@@ -278,6 +288,27 @@ static void flip(int column, int32_t *list)
     ivf_manifest_free(m);
 }
 
+/* What is changed behind a searcher's back, in a piece of a list, is noticed. */
+START_TEST(damage_is_noticed_out_of_core)
+{
+    const ivf_search_params params = {.k = K, .nprobe = 3};
+    ivf_neighbor *found = ivf_new((size_t)QUERIES * K, sizeof *found);
+    ivf_search_stats stats;
+    int32_t list = 0;
+    make_index(index_path, "IVF3,Flat", IVF_L2);
+    (void)compact(index_path, true, PART);
+    ivf_searcher *searcher = open_out_of_core();
+    test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_OK);
+    if (ivf_ctx_is_root(test_ctx))
+        flip(_i == 0 ? IVF_COLUMN_IDS : IVF_COLUMN_CODES, &list);
+    ivf_barrier(test_ctx);
+    test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_CORRUPT);
+    test_all(strstr(ivf_error_last()->text, "does not have its checksum") != NULL);
+    ivf_searcher_close(searcher);
+    ivf_free(found);
+}
+END_TEST
+
 static void remove_source(void)
 {
     char path[IVF_PATH_BYTES];
@@ -353,9 +384,10 @@ int main(void)
     Suite *suite = suite_create("compact");
     TCase *tests = tcase_create("compact");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_loop_test(tests, finds_the_same, 0, 4);
+    tcase_add_loop_test(tests, finds_the_same, 0, 5);
     tcase_add_loop_test(tests, makes_the_same_bytes_on_any_ranks, 0, 2);
     tcase_add_loop_test(tests, damage_is_named_and_mended, 0, 3);
+    tcase_add_loop_test(tests, damage_is_noticed_out_of_core, 0, 2);
     tcase_add_loop_test(tests, refuses_and_leaves_nothing, 0, 3);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);
