@@ -13,7 +13,7 @@
 static const int64_t BATCH_MOST = 64 << 20;
 static const int64_t BATCH_LEAST = 1 << 20;
 static const int64_t GROUP_MOST = 16 << 20;
-static const int64_t GROUP_LEAST = 256 << 10;
+static const int64_t GROUP_LEAST = 64 << 10;
 enum { COPIES = 2, SPARSE_COPIES = 3 }; /* of a group, in a store */
 static const int64_t MEBIBYTE = 1 << 20;
 static const int64_t SPARE = 2 << 20; /* that a remedy leaves free */
