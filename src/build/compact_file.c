@@ -1,7 +1,8 @@
 /* One file for all lists, written by all ranks. Rank 0 makes it, through HDF5, with room for every dataset at a place
- * that is then known; each rank merges parts and writes them at their offsets with plain system calls; the ranks read
- * the datasets back for their checksums, a dataset each; rank 0 notes these, closes the file and gives it its name. No
- * two ranks ever have it open in HDF5, and each step's outcome is agreed on. */
+ * that is then known; each rank merges parts and writes them at their offsets with plain system calls. The checksums of
+ * datasets are of all their bytes in order: a rank that is alone has them in order as it writes, several ranks read the
+ * datasets back, a dataset each. Rank 0 notes these, closes the file and gives it its name. No two ranks ever have it
+ * open in HDF5, and each step's outcome is agreed on. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,10 +30,11 @@ typedef struct {
     ivf_h5 *h5; /* on rank 0 */
     ivf_outfile *file;
     ivf_place place;
-    ivf_fragment_record record; /* of the whole */
-    int64_t *before;            /* [nlist + 1], owned: postings of the lists before each */
-    ivf_fragment *part;         /* that is merged, owned */
-    uint64_t *checksums;        /* [most lists of a part], owned */
+    ivf_fragment_record record;        /* of the whole */
+    int64_t *before;                   /* [nlist + 1], owned: postings of the lists before each */
+    ivf_fragment *part;                /* that is merged, owned */
+    uint64_t *checksums;               /* [most lists of a part], owned */
+    ivf_hasher *sums_so_far[DATASETS]; /* of a rank that is alone, in the order of list_datasets; owned */
 } shared_file;
 
 static int prepare(shared_file *f)
@@ -61,6 +63,18 @@ static int prepare(shared_file *f)
     return rc;
 }
 
+/* Tickets of one rank come in order, and so do its parts. */
+static int watch_order(const ivf_ctx *ctx, shared_file *f)
+{
+    const int count = ivf_ctx_size(ctx) == 1 ? f->column_count + f->sums : 0;
+    for (int i = 0; i < count; i++) {
+        f->sums_so_far[i] = ivf_hasher_new();
+        if (f->sums_so_far[i] == NULL)
+            return MPIVF_FAILED;
+    }
+    return MPIVF_OK;
+}
+
 /* Rank 0: everything but postings. What was skipped is read by a merge of no list. */
 static int create(shared_file *f)
 {
@@ -86,6 +100,14 @@ static int create(shared_file *f)
 
 /* ---- parts ---- */
 
+/* What lies in a dataset behind what was put there before. */
+static int put(const shared_file *f, int dataset, const void *data, size_t bytes, int64_t at)
+{
+    if (f->sums_so_far[dataset] != NULL)
+        ivf_hasher_add(f->sums_so_far[dataset], data, bytes);
+    return ivf_outfile_put(f->file, data, bytes, at);
+}
+
 static int put_part(const shared_file *f, int32_t first, const ivf_fragment *part)
 {
     int rc = MPIVF_OK;
@@ -93,12 +115,12 @@ static int put_part(const shared_file *f, int32_t first, const ivf_fragment *par
         const int64_t at = f->place.checksums[sums] + 8 * (int64_t)first;
         rc = ivf_fragment_hash_lists(part, sums, f->checksums);
         if (rc == MPIVF_OK)
-            rc = ivf_outfile_put(f->file, f->checksums, (size_t)part->nlist * 8, at);
+            rc = put(f, f->column_count + sums, f->checksums, (size_t)part->nlist * 8, at);
     }
     for (int c = 0; rc == MPIVF_OK && c < f->column_count && part->postings > 0; c++) {
         const int64_t size = (int64_t)f->columns[c].bytes;
         const int64_t at = f->place.columns[c] + f->before[first] * size;
-        rc = ivf_outfile_put(f->file, ivf_fragment_column(part, c), ivf_to_size(part->postings * size), at);
+        rc = put(f, c, ivf_fragment_column(part, c), ivf_to_size(part->postings * size), at);
         ivf_outfile_hurry(f->file, at, part->postings * size);
     }
     return rc;
@@ -189,7 +211,9 @@ static int sum_datasets(const ivf_ctx *ctx, const shared_file *f, uint64_t sums[
     int rc = MPIVF_OK;
     memset(sums, 0, DATASETS * sizeof *sums);
     for (int i = 0; rc == MPIVF_OK && i < count; i++)
-        if (ivf_ctx_rank(ctx) == size - 1 - i % size)
+        if (f->sums_so_far[i] != NULL)
+            sums[i] = ivf_hasher_end(f->sums_so_far[i]);
+        else if (ivf_ctx_rank(ctx) == size - 1 - i % size)
             rc = sum_range(f, datasets[i].at, datasets[i].bytes, &sums[i]);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
@@ -226,7 +250,8 @@ static int64_t end_of_datasets(const shared_file *f)
 
 static int begin(const ivf_ctx *ctx, shared_file *f)
 {
-    int rc = ivf_agree(ctx, prepare(f));
+    int rc = prepare(f);
+    rc = ivf_agree(ctx, rc == MPIVF_OK ? watch_order(ctx, f) : rc);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? create(f) : MPIVF_OK);
     if (rc != MPIVF_OK)
@@ -302,6 +327,8 @@ int ivf_compact_file(const ivf_ctx *ctx, ivf_compact_state *s)
     int rc = write_all(ctx, &f);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? keep_record(&f) : MPIVF_OK);
+    for (int i = 0; i < DATASETS; i++)
+        ivf_hasher_free(f.sums_so_far[i]);
     ivf_merger_close(f.merger);
     ivf_fragment_free(f.part);
     ivf_free(f.checksums);

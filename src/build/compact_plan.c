@@ -21,12 +21,7 @@ enum { RECORD_TEXT = 1536 };          /* of a fragment in the manifest, as JSON 
 
 static int64_t posting_bytes(const ivf_manifest *m)
 {
-    ivf_column columns[IVF_ALL_COLUMNS];
-    int64_t bytes = 0;
-    const int count = ivf_fragment_columns(m->code_size, m->kept, columns);
-    for (int c = 0; c < count; c++)
-        bytes += (int64_t)columns[c].bytes;
-    return bytes;
+    return (int64_t)(sizeof(uint64_t) + m->code_size + ivf_kept_bytes(m->kept));
 }
 
 /* Walks through the parts; starts may be NULL. */

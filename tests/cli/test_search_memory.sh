@@ -8,7 +8,7 @@ if ldd "$MPIVF" | grep -qE 'lib(a|t|ub)san'; then
     exit 77
 fi
 expect 0 "$MPIVF" generate --output rows.fbin --rows 120000 --dim 128 --clusters 100 --queries 100 --queries-output q.fbin --quiet
-common=(--input rows.fbin --factory IVF256,SQ8 --iterations 1 --sample 10000 --quiet)
+common=(--input rows.fbin --factory "IVF256,SQ8" --iterations 1 --sample 10000 --quiet)
 expect 0 "$MPIVF" build kept "${common[@]}" --keep-vectors f32
 expect 0 "$MPIVF" build plain "${common[@]}"
 python3 -c 'import struct; open("some.ids", "wb").write(b"".join(struct.pack("<q", i) for i in range(0, 120000, 30)))'
