@@ -77,5 +77,12 @@ expect 2 "$MPIVF" search f32.ivf --ids 1, --k 2
 complains "search: --ids: '' is no id; ids are whole numbers from 0 to 2^63 - 1"
 expect 2 "$MPIVF" search f32.ivf --ids 1 --queries "$queries"
 complains_of '--queries and --ids exclude each other'
-expect 2 ranks 2 "$MPIVF" compact f32.ivf
-grep -q '^mpivf: compact: version 1 keeps the vectors of its rows (f32), which are not merged' err || fail "no such error"
+
+# Compacted, they are merged with the rest.
+for form in --fragment-bytes=1M --single-file; do
+    expect 0 ranks 2 "$MPIVF" compact f32.ivf $form --quiet
+    expect 0 ranks 2 "$MPIVF" verify f32.ivf
+    expect 0 ranks 2 "$MPIVF" search f32.ivf --queries "$queries" --nprobe 8 --rerank 60 --output kept.npy
+    same kept.ids.npy three.ids.npy
+    same kept.distances.npy three.distances.npy
+done
