@@ -139,7 +139,8 @@ int64_t ivf_vectors_memory(const ivf_vectors *vectors)
 {
     if (vectors->kept != NULL)
         return ivf_kept_share_memory(vectors->manifest);
-    const int64_t reading = ivf_team_size() * ivf_dataset_rows_memory(vectors->dataset);
+    const int64_t reading =
+        ivf_team_size() * ivf_dataset_rows_memory(vectors->dataset) + ivf_dataset_caches_of(vectors->dataset).usual;
     return ivf_max_i64(reading, PIECE_IDS * (int64_t)(2 * sizeof(uint64_t)));
 }
 
