@@ -288,14 +288,15 @@ static void flip(int column, int32_t *list)
     ivf_manifest_free(m);
 }
 
-/* What is changed behind a searcher's back, in a piece of a list, is noticed. */
+/* What is changed behind a searcher's back, in a piece of a list, is noticed. One list: more of them might fit into the
+ * memory of several ranks. */
 START_TEST(damage_is_noticed_out_of_core)
 {
-    const ivf_search_params params = {.k = K, .nprobe = 3};
+    const ivf_search_params params = {.k = K, .nprobe = 1};
     ivf_neighbor *found = ivf_new((size_t)QUERIES * K, sizeof *found);
     ivf_search_stats stats;
     int32_t list = 0;
-    make_index(index_path, "IVF3,Flat", IVF_L2);
+    make_index(index_path, "IVF1,Flat", IVF_L2);
     (void)compact(index_path, true, PART);
     ivf_searcher *searcher = open_out_of_core();
     test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_OK);
