@@ -229,7 +229,8 @@ static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searc
 int ivf_cmd_eval(const ivf_ctx *ctx, const ivf_options *options)
 {
     eval_job job = {.options = options};
-    ivf_searcher_options searcher = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0};
+    ivf_searcher_options searcher = {.vectors = ivf_options_integer(options, IVF_OPTION_RERANK) > 0,
+                                     .spread = ivf_probing_spread(options)};
     int rc = plan_memory(ctx, options, &searcher);
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &searcher, &job.searcher);

@@ -179,7 +179,8 @@ int ivf_cmd_search(const ivf_ctx *ctx, const ivf_options *options)
         rc = ivf_byid_read(ctx, options, &job.rows);
     job.params.k += job.rows.n > 0;
     job.params.rerank += job.rows.n > 0 && job.params.rerank > 0;
-    ivf_searcher_options searcher = {.vectors = job.params.rerank > 0 || job.rows.n > 0};
+    ivf_searcher_options searcher = {.vectors = job.params.rerank > 0 || job.rows.n > 0,
+                                     .spread = ivf_probing_spread(options)};
     if (rc == MPIVF_OK)
         rc = plan_memory(ctx, &job, &searcher);
     if (rc == MPIVF_OK)

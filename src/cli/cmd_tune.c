@@ -322,7 +322,7 @@ int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options)
     if (rc == MPIVF_OK)
         rc = read_reranks(&job);
     rc = ivf_agree(ctx, rc);
-    const ivf_searcher_options how = {.vectors = reranks(&job)};
+    const ivf_searcher_options how = {.vectors = reranks(&job), .spread = ivf_probing_spread(options)};
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
     if (rc == MPIVF_OK) {

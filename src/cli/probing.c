@@ -121,6 +121,14 @@ json_t *ivf_probing_nodes_json(const ivf_search_params *params)
     return list;
 }
 
+ivf_spread_kind ivf_probing_spread(const ivf_options *options)
+{
+    const char *text = ivf_options_text(options, IVF_OPTION_SPREAD);
+    if (strcmp(text, "lists") == 0)
+        return IVF_SPREAD_LISTS;
+    return strcmp(text, "queries") == 0 ? IVF_SPREAD_QUERIES : IVF_SPREAD_AUTO;
+}
+
 int ivf_probing_refine(const ivf_options *options, ivf_search_params *params)
 {
     params->limited = ivf_options_value(options, IVF_OPTION_MAX_DISTANCE)->source != IVF_SOURCE_NONE;

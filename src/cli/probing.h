@@ -29,6 +29,9 @@ void ivf_probing_text(const ivf_search_params *params, char *text);
 /* Local. The same as JSON: the numbers of nodes of the upper levels, the top first; null when all lists are ranked. */
 json_t *ivf_probing_nodes_json(const ivf_search_params *params);
 
+/* Local. --spread. */
+ivf_spread_kind ivf_probing_spread(const ivf_options *options);
+
 /* Local. --max-distance and --rerank; MPIVF_USAGE when params->k neighbours cannot come of so few candidates. */
 int ivf_probing_refine(const ivf_options *options, ivf_search_params *params);
 

@@ -711,6 +711,19 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
          .help = "Memory of each rank, which is kept: what does not fit of the index is read from its files as it is "
                  "probed, and the results stay the same. Quickest after mpivf compact. With units: 512M, 1.5GiB, 2GB. "
                  "auto: all of it is held in memory."},
+    [IVF_OPTION_SPREAD] =
+        {.name = "spread",
+         .type = IVF_TYPE_CHOICE,
+         .flags = IVF_ROW_RUN,
+         .commands = SEARCH | EVAL | TUNE,
+         .choices = "auto,lists,queries",
+         .argument = "WHAT",
+         .fallback = "auto",
+         .help =
+             "What ranks share out. queries: each node has all lists in memory, once for all of its ranks, and each "
+             "rank searches for some of the queries. lists: each rank has some of the lists, for all queries. auto: "
+             "nodes share out the lists, and the ranks of a node the queries, where the lists fit in memory, else "
+             "lists. The results are the same."},
     [IVF_OPTION_RANKS] = {.name = "ranks",
                           .letter = 'r',
                           .type = IVF_TYPE_INTEGERS,

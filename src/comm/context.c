@@ -46,6 +46,7 @@ ivf_ctx *ivf_ctx_open_over(MPI_Comm comm)
     ctx->comm = own;
     MPI_Comm_rank(ctx->comm, &ctx->rank);
     MPI_Comm_size(ctx->comm, &ctx->size);
+    ctx->number = ctx->rank;
     MPI_Get_processor_name(ctx->host, &length);
     return ctx;
 }
@@ -109,7 +110,7 @@ static void add_origin(const ivf_ctx *ctx, ivf_error *error)
     if (error->located)
         return;
     error->located = 1;
-    (void)snprintf(error->text + length, sizeof error->text - length, " (rank %d on %.64s)", ctx->rank, ctx->host);
+    (void)snprintf(error->text + length, sizeof error->text - length, " (rank %d on %.64s)", ctx->number, ctx->host);
 }
 
 int ivf_agree(const ivf_ctx *ctx, int code)

@@ -11,6 +11,7 @@ struct ivf_ctx {
     MPI_Comm comm; /* owned duplicate; MPI_COMM_NULL of a process alone */
     int rank;
     int size;
+    int number; /* by which messages know this rank: that of the context which this one is a part of */
     bool started_mpi;
     char host[MPI_MAX_PROCESSOR_NAME];
 };

@@ -21,6 +21,7 @@ struct ivf_shared {
     size_t bytes;
     bool mapped; /* data is a mapping that the node shares; else it is a block of this rank */
     bool fills;
+    bool joint;      /* all ranks fill it */
     int64_t relief;  /* bytes of it that are other ranks' share */
     ivf_ctx node;    /* the ranks of the node, until the block is finished */
     ivf_ctx fillers; /* those who fill a block, rank 0 first; comm is MPI_COMM_NULL elsewhere, and afterwards */
@@ -92,7 +93,7 @@ static void *make_block(size_t bytes, address *where)
 }
 
 /* Only what is such a file is opened. */
-static void *open_block(size_t bytes, const address *where)
+static void *open_block(size_t bytes, const address *where, bool fills)
 {
     static const char kind[] = "/memfd:mpivf";
     char path[64];
@@ -102,11 +103,11 @@ static void *open_block(size_t bytes, const address *where)
     (void)snprintf(path, sizeof path, "/proc/%lld/fd/%lld", (long long)where->process, (long long)where->file);
     if (where->file < 0 || readlink(path, target, sizeof target - 1) < 0 || strncmp(target, kind, sizeof kind - 1) != 0)
         return NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, (fills ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (file < 0)
         return NULL;
     if (fstat(file, &status) == 0 && status.st_size == (off_t)bytes)
-        data = map_file(file, bytes, PROT_READ);
+        data = map_file(file, bytes, fills ? PROT_READ | PROT_WRITE : PROT_READ);
     (void)close(file);
     return data;
 }
@@ -122,7 +123,7 @@ static void share(ivf_shared *s, int64_t kind)
     where.kind = kind;
     ivf_bcast(&s->node, &where, sizeof where);
     if (!maker && where.bytes == s->bytes && where.kind == kind)
-        s->data = open_block(s->bytes, &where);
+        s->data = open_block(s->bytes, &where, s->joint);
     int64_t found = s->data != NULL && memcmp(s->data, &where.word, sizeof where.word) == 0;
     ivf_reduce_all(&s->node, IVF_REDUCE_MIN, &found, 1);
     if (maker && where.file >= 0)
@@ -134,7 +135,9 @@ static void share(ivf_shared *s, int64_t kind)
         s->relief = (int64_t)s->bytes - (int64_t)s->bytes / s->node.size;
     else if (s->data != NULL)
         (void)munmap(s->data, s->bytes);
-    s->fills = maker || !s->mapped;
+    s->fills = maker || s->joint || !s->mapped;
+    if (!s->mapped)
+        s->data = NULL;
 }
 
 /* Local. Where the node does not share. */
@@ -164,7 +167,8 @@ static void drop_ranks(ivf_shared *s)
     drop(&s->node);
 }
 
-int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **shared)
+/* Collective. A block that is shared where that is possible, and nowhere else. */
+static int make_shared(const ivf_ctx *ctx, size_t bytes, int64_t kind, bool joint, ivf_shared **shared)
 {
     *shared = NULL;
     ivf_shared *s = ivf_new_zero(1, sizeof *s);
@@ -175,10 +179,38 @@ int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **
     }
     s->bytes = bytes < sizeof(uint64_t) ? sizeof(uint64_t) : bytes;
     s->node = split_by_node(ctx);
+    s->fillers = (ivf_ctx){.comm = MPI_COMM_NULL, .size = 1};
+    s->joint = joint;
     s->fills = true;
     if (s->node.size > 1)
         share(s, kind);
     ivf_account_relieve(s->relief);
+    *shared = s;
+    return MPIVF_OK;
+}
+
+int ivf_shared_join(const ivf_ctx *ctx, size_t bytes, ivf_shared **shared)
+{
+    *shared = NULL;
+    if (ctx->size == 1)
+        return MPIVF_OK;
+    int rc = make_shared(ctx, bytes, 0, true, shared);
+    ivf_barrier(ctx); /* the maker has cleared its word */
+    if (rc != MPIVF_OK || *shared == NULL || ((*shared)->mapped && (*shared)->node.size == ctx->size))
+        return rc;
+    drop_ranks(*shared);
+    ivf_shared_free(*shared);
+    *shared = NULL;
+    return MPIVF_OK;
+}
+
+int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **shared)
+{
+    ivf_shared *s = NULL;
+    int rc = make_shared(ctx, bytes, kind, false, &s);
+    *shared = NULL;
+    if (rc != MPIVF_OK || s == NULL)
+        return rc;
     rc = ivf_agree(ctx, complete(s));
     s->fillers = join_fillers(ctx, s->fills);
     if (rc == MPIVF_OK) {
@@ -217,6 +249,8 @@ void ivf_shared_finish(const ivf_ctx *ctx, ivf_shared *shared)
 {
     ivf_barrier(ctx);
     drop_ranks(shared);
+    if (shared->mapped && shared->joint)
+        (void)mprotect(shared->data, shared->bytes, PROT_READ);
     if (shared->mapped) /* the pages are there: so a rank's resident memory shows all that it can reach */
         (void)madvise(shared->data, shared->bytes, MADV_POPULATE_READ);
 }

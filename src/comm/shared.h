@@ -24,6 +24,10 @@ typedef struct ivf_shared ivf_shared;
  * NULL on failure. */
 int ivf_shared_new(const ivf_ctx *ctx, size_t bytes, int64_t kind, ivf_shared **shared);
 
+/* Collective. The same for ranks of one node that all fill the block, each a part of it, and that have no use for
+ * blocks of their own: *shared is NULL, without a failure, where they cannot share one, or where there is one rank. */
+int ivf_shared_join(const ivf_ctx *ctx, size_t bytes, ivf_shared **shared);
+
 /* Local. The block here, the same memory for the ranks of a node and at a place of its own in each. */
 void *ivf_shared_data(const ivf_shared *shared);
 

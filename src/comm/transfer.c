@@ -9,7 +9,7 @@
 #include "comm/reduce.h"
 #include "comm/wait.h"
 
-enum { TAG_GATHER = 101, TAG_MERGE = 103 };
+enum { TAG_GATHER = 101, TAG_MERGE = 103, TAG_PARTS = 105 };
 
 static int piece_of(size_t left)
 {
@@ -187,6 +187,14 @@ int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets)
     }
     ivf_free(counts);
     return MPIVF_OK;
+}
+
+void ivf_gather_parts(const ivf_ctx *ctx, const void *mine, void *all, const int64_t *offsets)
+{
+    if (ctx->rank != 0)
+        send_pieces(ctx, mine, (size_t)(offsets[ctx->rank + 1] - offsets[ctx->rank]), 0, TAG_PARTS);
+    for (int r = 1; ctx->rank == 0 && r < ctx->size; r++)
+        receive_pieces(ctx, (char *)all + offsets[r], (size_t)(offsets[r + 1] - offsets[r]), r, TAG_PARTS);
 }
 
 void ivf_barrier(const ivf_ctx *ctx)

@@ -45,6 +45,11 @@ int ivf_merge_to_root(const ivf_ctx *ctx, void *data, int64_t count, size_t size
  * all-gathers. Fails, on every rank alike, only for want of a few bytes of memory. */
 int ivf_allgather_bytes(const ivf_ctx *ctx, void *data, const int64_t *offsets);
 
+/* Collective. Every rank's part of a whole reaches rank 0: rank r's `mine` is bytes offsets[r] .. offsets[r + 1] - 1 of
+ * `all`, with the same offsets[size + 1], ascending, on every rank. Rank 0's own part is where it belongs already, and
+ * its `mine`, like the others' `all`, is not looked at. Messages of at most 64 MiB. */
+void ivf_gather_parts(const ivf_ctx *ctx, const void *mine, void *all, const int64_t *offsets);
+
 /* Collective. Waits for every rank. */
 void ivf_barrier(const ivf_ctx *ctx);
 

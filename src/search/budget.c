@@ -35,13 +35,13 @@ static int64_t scanning(const ivf_model *model)
     return ivf_team_size() * of_thread + model->nlist * of_list;
 }
 
-/* Of all lists in memory. */
+/* Of all lists in memory, or of this rank's part of what ranks hold together. */
 static int64_t all_bytes(const ivf_budget_input *in)
 {
     int64_t bytes = 0;
     for (int32_t l = 0; l < in->postings->nlist; l++)
         bytes += ivf_postings_list_bytes(in->model, in->postings->lists[l].n);
-    return bytes;
+    return ivf_ceil_div(bytes, in->together);
 }
 
 static int64_t store_bytes(const ivf_budget_input *in, int64_t group, bool sparse)
@@ -124,23 +124,32 @@ static void keep_all(const ivf_budget_input *in, int64_t fixed, int64_t all, ivf
         fixed + all + ivf_max_i64(budget->batch_bytes + budget->piece_bytes, store_bytes(in, group, false));
 }
 
-int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
+static int64_t count_fixed(const ivf_budget_input *in)
+{
+    return in->held + in->beside + GROWTH + in->ranks * RANK_GROWTH + ivf_team_size() * THREAD_GROWTH +
+           ivf_max_i64(scanning(in->model), in->other_scratch);
+}
+
+bool ivf_budget_holds(const ivf_budget_input *in, ivf_budget *budget)
 {
     const int64_t all = all_bytes(in);
-    const int64_t fixed = in->held + in->beside + GROWTH + in->ranks * RANK_GROWTH + ivf_team_size() * THREAD_GROWTH +
-                          ivf_max_i64(scanning(in->model), in->other_scratch);
+    const int64_t fixed = count_fixed(in);
+    const int64_t queries = batch_least(in) + in->piece_least;
+    *budget = (ivf_budget){0};
+    if (in->memory > 0 && in->memory - fixed < all + ivf_max_i64(queries, store_bytes(in, least_group(in), false)))
+        return false;
+    keep_all(in, fixed, all, budget);
+    return true;
+}
+
+int ivf_budget_find(const ivf_budget_input *in, ivf_budget *budget)
+{
+    const int64_t fixed = count_fixed(in);
     const int64_t queries = batch_least(in) + in->piece_least;
     const int64_t rest = in->memory - fixed;
     int64_t resident = 0;
-    *budget = (ivf_budget){0};
-    if (in->memory == 0) {
-        keep_all(in, fixed, all, budget);
+    if (ivf_budget_holds(in, budget))
         return MPIVF_OK;
-    }
-    if (rest >= all + ivf_max_i64(queries, store_bytes(in, least_group(in), false))) {
-        keep_all(in, fixed, all, budget);
-        return MPIVF_OK;
-    }
     const int64_t least = store_bytes(in, least_group(in), true);
     if (rest < least + queries)
         return refuse(in, fixed + least + queries, least);

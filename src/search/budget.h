@@ -16,6 +16,7 @@ typedef struct {
     int64_t other_scratch;        /* while no list is scanned */
     int64_t piece_least;          /* of vectors that are read at once; 0: none are */
     int ranks;
+    int together; /* of them, that hold the share together */
 } ivf_budget_input;
 
 typedef struct {
@@ -24,6 +25,9 @@ typedef struct {
     int64_t piece_bytes; /* of vectors that are read at once */
     int64_t needed;      /* bytes that the rank takes at most */
 } ivf_budget;
+
+/* Local. Whether all lists of the share fit in memory; *budget is defined if so. */
+bool ivf_budget_holds(const ivf_budget_input *in, ivf_budget *budget);
 
 /* Local. Without a limit, or where the share fits, all lists are in memory; else as many as a quarter for batches of
  * queries and a quarter for what is read leave room for, the first ones. MPIVF_USAGE, with what would fit, where the

@@ -1,16 +1,18 @@
-/* A rank's share of an index's postings, for the searcher.
+/* A share of an index's postings, for the searcher.
  *
  * A scan goes list by list, and a rank may hold hundreds of fragments, each with a few postings of a list: they are
  * merged into lists of whole blocks. Where everything lies is found first; then lists are read group by group
  * (search/store.h), each put together from all fragments, and arranged in place. Memory: codes, ids and 4 bytes for
  * each posting (L2), half a block more for each list; a store while lists are read, or as long as there are some that
- * are not in memory. No collectives. */
+ * are not in memory. Ranks that hold a share together each open some of its fragments, and read a range of its lists.
+ */
 #include "search/postings.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "codec/scan.h"
+#include "comm/transfer.h"
 
 /* ---- shares ---- */
 
@@ -92,27 +94,50 @@ static int find_origin(const ivf_model *model, ivf_postings *p)
     return p->origin == NULL || sums == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
-static int find_lists(const char *index, const ivf_manifest *manifest, const ivf_postings_share *share, ivf_postings *p)
+/* Local. This rank's part of the share's fragments; offsets[ranks + 1] become those of all parts, in bytes. */
+static int find_places(const ivf_ctx *row, const char *index, const ivf_manifest *manifest,
+                       const ivf_postings_share *share, ivf_place *places, int64_t *sizes, int64_t *offsets)
+{
+    const int64_t count = share->to - share->from;
+    const int64_t ranks = ivf_ctx_size(row);
+    const int64_t rank = ivf_ctx_rank(row);
+    int rc = MPIVF_OK;
+    for (int64_t r = 0; r <= ranks; r++)
+        offsets[r] = count * r / ranks * (int64_t)sizeof *places;
+    for (int64_t f = count * rank / ranks; rc == MPIVF_OK && f < count * (rank + 1) / ranks; f++)
+        rc = ivf_place_find(index, manifest, share->from + f, &places[f], sizes);
+    return rc;
+}
+
+static int find_lists(const ivf_ctx *row, const char *index, const ivf_manifest *manifest,
+                      const ivf_postings_share *share, ivf_postings *p)
 {
     int64_t *sizes = ivf_new_zero((size_t)p->nlist, sizeof *sizes);
+    int64_t *offsets = ivf_new((size_t)ivf_ctx_size(row) + 1, sizeof *offsets);
     p->lists = ivf_new_zero((size_t)p->nlist, sizeof *p->lists);
     p->places = ivf_new(ivf_to_size(share->to - share->from), sizeof *p->places);
-    int rc = sizes == NULL || p->lists == NULL || p->places == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int64_t f = share->from; rc == MPIVF_OK && f < share->to; f++)
-        rc = ivf_place_find(index, manifest, f, &p->places[f - share->from], sizes);
-    for (int32_t l = share->first; rc == MPIVF_OK && l < share->end; l++)
+    int rc = MPIVF_FAILED;
+    if (sizes != NULL && offsets != NULL && p->lists != NULL && p->places != NULL)
+        rc = find_places(row, index, manifest, share, p->places, sizes, offsets);
+    rc = ivf_agree(row, rc);
+    if (rc == MPIVF_OK)
+        rc = ivf_allgather_bytes(row, p->places, offsets);
+    if (rc == MPIVF_OK)
+        ivf_allsum_i64(row, sizes, p->nlist);
+    for (int32_t l = share->first; rc == MPIVF_OK && sizes != NULL && l < share->end; l++)
         p->lists[l].n = sizes[l];
+    ivf_free(offsets);
     ivf_free(sizes);
     return rc;
 }
 
-int ivf_postings_find(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+int ivf_postings_find(const ivf_ctx *row, const char *index, const ivf_manifest *manifest, const ivf_model *model,
                       const ivf_postings_share *share, ivf_postings *postings)
 {
     *postings = (ivf_postings){.nlist = model->nlist, .block_size = ivf_codec_block_size(model->codec)};
-    int rc = find_lists(index, manifest, share, postings);
+    int rc = find_lists(row, index, manifest, share, postings);
     if (rc == MPIVF_OK)
-        rc = find_origin(model, postings);
+        rc = ivf_agree(row, find_origin(model, postings));
     if (rc != MPIVF_OK)
         ivf_postings_free(postings);
     return rc;
@@ -125,8 +150,9 @@ int64_t ivf_postings_list_bytes(const ivf_model *model, int64_t n)
     return ivf_viewer_block_bytes(model, n) + ivf_viewer_term_bytes(model, n) + n * (int64_t)sizeof(uint64_t);
 }
 
-/* Room for the lists below `resident`, each in its place. */
-static int reserve(const ivf_model *model, int32_t resident, ivf_postings *p)
+/* Lists below `resident` into `room`, each in its place: all blocks, all terms, all ids. Returns the bytes that they
+ * take; NULL: only counts. */
+static int64_t place_lists(const ivf_model *model, int32_t resident, void *room, ivf_postings *p)
 {
     int64_t blocks = 0;
     int64_t terms = 0;
@@ -136,28 +162,45 @@ static int reserve(const ivf_model *model, int32_t resident, ivf_postings *p)
         terms += ivf_viewer_term_bytes(model, p->lists[l].n);
         postings += p->lists[l].n;
     }
-    p->blocks = ivf_new_zero(ivf_to_size(blocks), 1);
-    p->terms = ivf_new_zero(ivf_to_size(terms), 1);
-    p->ids = ivf_new(ivf_to_size(postings), sizeof *p->ids);
-    if (p->blocks == NULL || p->terms == NULL || p->ids == NULL)
-        return MPIVF_FAILED;
-    blocks = terms = postings = 0;
+    if (room == NULL)
+        return blocks + terms + postings * (int64_t)sizeof(uint64_t);
+    uint8_t *block = room;
+    uint8_t *term = block + blocks;
+    uint64_t *ids = (uint64_t *)(void *)(term + terms);
     for (int32_t l = 0; l < resident; l++) {
         ivf_list *list = &p->lists[l];
-        list->blocks = p->blocks + blocks;
-        list->terms = model->metric == IVF_L2 ? p->terms + terms / (int64_t)sizeof(float) : NULL;
-        list->ids = p->ids + postings;
-        blocks += ivf_viewer_block_bytes(model, list->n);
-        terms += ivf_viewer_term_bytes(model, list->n);
-        postings += list->n;
+        list->blocks = block;
+        list->terms = model->metric == IVF_L2 ? (float *)(void *)term : NULL;
+        list->ids = ids;
+        block += ivf_viewer_block_bytes(model, list->n);
+        term += ivf_viewer_term_bytes(model, list->n);
+        ids += list->n;
     }
-    return MPIVF_OK;
+    return 0;
+}
+
+int ivf_postings_reserve(const ivf_ctx *row, const ivf_model *model, int32_t resident, ivf_postings *postings,
+                         bool *reserved)
+{
+    const size_t bytes = ivf_to_size(place_lists(model, resident, NULL, postings));
+    int rc = MPIVF_OK;
+    if (ivf_ctx_size(row) > 1)
+        rc = ivf_shared_join(row, bytes, &postings->block);
+    else
+        postings->own = ivf_new_zero(bytes, 1);
+    if (rc == MPIVF_OK && ivf_ctx_size(row) == 1 && postings->own == NULL)
+        rc = MPIVF_FAILED;
+    *reserved = rc == MPIVF_OK && (postings->own != NULL || postings->block != NULL);
+    if (*reserved)
+        (void)place_lists(model, resident, postings->block != NULL ? ivf_shared_data(postings->block) : postings->own,
+                          postings);
+    return rc;
 }
 
 /* While lists are read. */
 typedef struct {
     ivf_postings *postings;
-    ivf_list **views; /* [resident], owned */
+    ivf_list **views; /* [lists], owned */
 } loading;
 
 static int place_group(void *arg, ivf_store *store, const ivf_reader_job *group)
@@ -168,14 +211,16 @@ static int place_group(void *arg, ivf_store *store, const ivf_reader_job *group)
     return ivf_store_place(store, group, job->views);
 }
 
-static int read_resident(const ivf_store_source *source, const ivf_postings_room *room, ivf_postings *p)
+/* Lists first .. end - 1 of the share. */
+static int read_resident(const ivf_store_source *source, int32_t first, int32_t end, int64_t group_bytes,
+                         ivf_postings *p)
 {
-    loading job = {.postings = p, .views = ivf_new((size_t)room->resident, sizeof(ivf_list *))};
-    int32_t *wanted = ivf_new((size_t)room->resident, sizeof *wanted);
-    ivf_store *store = ivf_store_open(source, room->group_bytes, false);
+    loading job = {.postings = p, .views = ivf_new((size_t)(end - first), sizeof(ivf_list *))};
+    int32_t *wanted = ivf_new((size_t)(end - first), sizeof *wanted);
+    ivf_store *store = ivf_store_open(source, group_bytes, false);
     int32_t count = 0;
     int rc = job.views == NULL || wanted == NULL || store == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int32_t l = 0; rc == MPIVF_OK && l < room->resident; l++)
+    for (int32_t l = first; rc == MPIVF_OK && l < end; l++)
         if (p->lists[l].n > 0)
             wanted[count++] = l;
     if (rc == MPIVF_OK)
@@ -186,7 +231,38 @@ static int read_resident(const ivf_store_source *source, const ivf_postings_room
     return rc;
 }
 
-int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+/* The first of the lists that rank `rank` of `ranks` reads: each about as many postings. */
+static int32_t first_of(const ivf_postings *p, int32_t resident, int rank, int ranks)
+{
+    int64_t all = 0;
+    int64_t before = 0;
+    int32_t l = 0;
+    for (int32_t i = 0; i < resident; i++)
+        all += p->lists[i].n;
+    const double wanted = (double)all * rank / ranks;
+    while (l < resident && (double)before + (double)p->lists[l].n / 2 < wanted)
+        before += p->lists[l++].n;
+    return rank == ranks ? resident : l;
+}
+
+/* Collective over the row. What else is known of the lists of others (search/view.h); then everybody's are in place. */
+static int exchange(const ivf_ctx *row, const ivf_model *model, int32_t resident, ivf_postings *p)
+{
+    const int ranks = ivf_ctx_size(row);
+    int64_t *offsets = ivf_new((size_t)ranks + 1, sizeof *offsets);
+    int rc = ivf_agree(row, offsets == NULL ? MPIVF_FAILED : MPIVF_OK);
+    if (rc != MPIVF_OK || offsets == NULL)
+        return rc;
+    for (int r = 0; r <= ranks; r++)
+        offsets[r] = first_of(p, resident, r, ranks) * (int64_t)sizeof *p->lists;
+    rc = ivf_allgather_bytes(row, p->lists, offsets);
+    if (rc == MPIVF_OK)
+        (void)place_lists(model, resident, ivf_shared_data(p->block), p);
+    ivf_free(offsets);
+    return rc;
+}
+
+int ivf_postings_load(const ivf_ctx *row, const char *index, const ivf_manifest *manifest, const ivf_model *model,
                       const ivf_postings_share *share, const ivf_postings_room *room, ivf_postings *postings)
 {
     const ivf_store_source source = {.index = index,
@@ -197,9 +273,14 @@ int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf
                                      .to = share->to,
                                      .lists = postings->lists,
                                      .origin = postings->origin};
-    int rc = reserve(model, room->resident, postings);
-    if (rc == MPIVF_OK)
-        rc = read_resident(&source, room, postings);
+    const int rank = ivf_ctx_rank(row);
+    const int32_t first = first_of(postings, room->resident, rank, ivf_ctx_size(row));
+    const int32_t end = first_of(postings, room->resident, rank + 1, ivf_ctx_size(row));
+    int rc = ivf_agree(row, read_resident(&source, first, end, room->group_bytes, postings));
+    if (postings->block != NULL)
+        ivf_shared_finish(row, postings->block);
+    if (rc == MPIVF_OK && postings->block != NULL)
+        rc = exchange(row, model, room->resident, postings);
     if (rc == MPIVF_OK && room->resident < share->end) {
         postings->store = ivf_store_open(&source, room->group_bytes, true);
         rc = postings->store == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -215,8 +296,7 @@ void ivf_postings_free(ivf_postings *postings)
     ivf_free(postings->lists);
     ivf_free(postings->places);
     ivf_free(postings->origin);
-    ivf_free(postings->blocks);
-    ivf_free(postings->terms);
-    ivf_free(postings->ids);
+    ivf_shared_free(postings->block);
+    ivf_free(postings->own);
     *postings = (ivf_postings){0};
 }

@@ -1,9 +1,12 @@
-/* A rank's share of an index's postings, list by list: in memory, or as much of it as there is room for. */
+/* A share of an index's postings, list by list: in memory, or as much of it as there is room for. It is one rank's, or
+ * is held together by the ranks of a row (comm/mesh.h), of which each has found, read and arranged a part. */
 #ifndef IVF_SEARCH_POSTINGS_H
 #define IVF_SEARCH_POSTINGS_H
 
 #include <stdint.h>
 
+#include "comm/context.h"
+#include "comm/shared.h"
 #include "index/manifest.h"
 #include "index/model.h"
 #include "search/store.h"
@@ -22,9 +25,8 @@ typedef struct {
     ivf_store *store;  /* of the lists that are not in memory, owned; NULL: all are */
     ivf_place *places; /* [fragments of the share], owned */
     float *origin;     /* [d], owned: what queries are taken relative to */
-    uint8_t *blocks;   /* of all lists in memory, owned */
-    float *terms;      /* owned */
-    uint64_t *ids;     /* owned */
+    ivf_shared *block; /* what the lists in memory point into, owned; NULL: `own` is */
+    void *own;         /* owned */
 } ivf_postings;
 
 /* Local. What rank `rank` of `size` holds, in equal shares of bytes. Of fragments by rows it gets whole ones: a
@@ -32,9 +34,9 @@ typedef struct {
  * same rule, and the fragments that have them. So no rank holds more than its share and one fragment, or list. */
 ivf_postings_share ivf_postings_share_of(const ivf_manifest *manifest, int rank, int size);
 
-/* Local, uses the team. Finds a share of an index with that model: how long its lists are, and where. On failure what
- * was found is let go. */
-int ivf_postings_find(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+/* Collective over the ranks of a row. Finds their share of an index with that model: how long its lists are, and where.
+ * On failure what was found is let go. Communication: 40 bytes a fragment, 8 bytes a list. */
+int ivf_postings_find(const ivf_ctx *row, const char *index, const ivf_manifest *manifest, const ivf_model *model,
                       const ivf_postings_share *share, ivf_postings *postings);
 
 /* How much of a share is in memory, and how the rest is read. */
@@ -43,9 +45,15 @@ typedef struct {
     int64_t group_bytes; /* of lists that are read at once (search/store.h) */
 } ivf_postings_room;
 
-/* Local, uses the team. Reads the lists that are to be in memory, and opens a store for the others. On failure
- * everything is let go. `manifest`, `model` and `index` stay borrowed. */
-int ivf_postings_load(const char *index, const ivf_manifest *manifest, const ivf_model *model,
+/* Collective over the ranks of a row. Room for the lists below `resident`: of several ranks a block that they share,
+ * where *reserved says whether they can. */
+int ivf_postings_reserve(const ivf_ctx *row, const ivf_model *model, int32_t resident, ivf_postings *postings,
+                         bool *reserved);
+
+/* Collective over the ranks of a row, uses the team. Reads the lists that there is room for, each rank some, and opens
+ * a store for the others (of a rank alone). On failure everything is let go. `manifest`, `model` and `index` stay
+ * borrowed. */
+int ivf_postings_load(const ivf_ctx *row, const char *index, const ivf_manifest *manifest, const ivf_model *model,
                       const ivf_postings_share *share, const ivf_postings_room *room, ivf_postings *postings);
 void ivf_postings_free(ivf_postings *postings);
 

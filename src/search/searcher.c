@@ -1,16 +1,17 @@
 /* Searching a committed index, for the search command and for recall checks.
  *
- * Every rank holds the model and its share of the postings, or what there is room for of it (search/postings.h).
- * Queries go through in batches whose size depends on nprobe and k alone: the ranks rank the centroids of a part of the
- * batch each and exchange the lists (search/probe.h), every rank scans those lists in its own fragments
- * (search/scan.h), and a tree over the ranks merges what they found (search/merge.h).
+ * Every rank holds the model and the postings that search/spread.h gives it, or what there is room for of them. Queries
+ * go through in rounds, each rank's part of one in batches whose size depends on memory, nprobe and k alone: the ranks
+ * of a column rank the centroids of some of the batch each and exchange the lists (search/probe.h), every rank scans
+ * those lists (search/scan.h), a tree over the column merges what they found (search/merge.h), and rank 0 gathers the
+ * parts.
  *
  * Why the bytes cannot depend on the number of ranks or threads: lists are ranked in fixed blocks of queries, a
  * posting's key depends on the query, the model and its code alone, and of all (key, id) the k smallest win.
  *
  * Memory: fragments and model; the queries once more for IVF_COSINE; about 64 MiB for a batch, k neighbours of it twice
  * included, or the candidates that are re-ranked (search/rerank.h). Collectives of a search: an agreement; for each
- * batch those of its three steps; two sums of 8 bytes. */
+ * round those of its three steps, an agreement and the gathering; two sums of 8 bytes. */
 #include "search/searcher.h"
 
 #include <inttypes.h>
@@ -25,16 +26,12 @@
 #include "base/text.h"
 #include "comm/transfer.h"
 #include "math/panels.h"
-#include "search/budget.h"
 #include "search/descend.h"
 #include "search/merge.h"
-#include "search/postings.h"
 #include "search/probe.h"
 #include "search/queries.h"
 #include "search/rerank.h"
 #include "search/scan.h"
-
-enum { BATCH_STEP = 32 };
 
 struct ivf_searcher {
     ivf_manifest *manifest;
@@ -42,11 +39,9 @@ struct ivf_searcher {
     ivf_panels *centroids;
     ivf_descent *descent; /* NULL: the lists have no tree */
     char *index;          /* its folder, owned */
-    ivf_postings postings;
+    ivf_spreading spread;
     ivf_vectors *vectors; /* NULL: not asked for */
     bool is_limited;      /* its memory is */
-    int64_t batch_bytes;  /* of a batch of queries; the same on every rank */
-    int64_t piece_bytes;  /* of vectors that are read at once */
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
@@ -61,18 +56,6 @@ static int check_model(const char *index, const ivf_manifest *manifest, const iv
                     index, model->id, model->d_in, model->nlist, ivf_metric_name(model->metric),
                     ivf_codec_code_size(model->codec), manifest->d, manifest->factory.nlist,
                     ivf_metric_name(manifest->metric), manifest->code_size);
-}
-
-static void say_budget(const ivf_budget *budget, const ivf_postings_share *share)
-{
-    char needed[24];
-    if (budget->room.resident < share->end)
-        ivf_info(
-            "%d of %d lists are held in memory, the others are read as they are probed; memory of a rank, at most: %s",
-            budget->room.resident > share->first ? budget->room.resident - share->first : 0, share->end - share->first,
-            ivf_text_bytes((double)budget->needed, needed));
-    else
-        ivf_debug("memory of a rank, at most: %s", ivf_text_bytes((double)budget->needed, needed));
 }
 
 /* What searches hold of their queries, and of candidates that are re-ranked. */
@@ -117,40 +100,8 @@ static int scratch_bytes(const ivf_searcher *s, const ivf_search_params *most, i
     return rc;
 }
 
-static int load_lists(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
-{
-    ivf_budget budget;
-    const ivf_postings_share share = ivf_postings_share_of(s->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx));
-    int rc = ivf_postings_find(index, s->manifest, s->model, &share, &s->postings);
-    if (rc != MPIVF_OK)
-        return rc;
-    ivf_memory_trim();
-    ivf_budget_input in = {.manifest = s->manifest,
-                           .model = s->model,
-                           .share = &share,
-                           .postings = &s->postings,
-                           .memory = options->memory,
-                           .held = options->held > 0 ? options->held : ivf_memory_resident(),
-                           .beside = options->beside + search_bytes(s, options),
-                           .piece_least = s->vectors != NULL ? ivf_rerank_least_piece(s->model->d_in) : 0,
-                           .ranks = ivf_ctx_size(ctx)};
-    ivf_search_params most = options->most;
-    most.nprobe = (int)ivf_min_i64(most.nprobe, s->model->nlist);
-    in.batch_least = BATCH_STEP * query_bytes(s->model, &most);
-    rc = scratch_bytes(s, &most, &in.other_scratch);
-    if (rc == MPIVF_OK)
-        rc = ivf_budget_find(&in, &budget);
-    if (rc != MPIVF_OK)
-        return rc;
-    s->is_limited = options->memory > 0;
-    s->batch_bytes = budget.batch_bytes;
-    s->piece_bytes = budget.piece_bytes;
-    say_budget(&budget, &share);
-    return ivf_postings_load(index, s->manifest, s->model, &share, &budget.room, &s->postings);
-}
-
 /* Local. What this rank needs of its own. */
-static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options, ivf_searcher *s)
+static int prepare(const char *index, ivf_searcher *s)
 {
     int rc = check_model(index, s->manifest, s->model);
     if (rc == MPIVF_OK && s->manifest->rows == 0)
@@ -162,15 +113,25 @@ static int load_share(const ivf_ctx *ctx, const char *index, const ivf_searcher_
         s->descent = ivf_descent_new(s->model, s->centroids);
     if (s->centroids == NULL || (s->model->tree.levels > 1 && s->descent == NULL))
         return MPIVF_FAILED;
-    return load_lists(ctx, index, options, s);
+    return MPIVF_OK;
 }
 
-/* Collective. Ranks may have room for batches of different sizes. */
-static void agree_on_batches(const ivf_ctx *ctx, ivf_searcher *s)
+/* Collective. */
+static int load_lists(const ivf_ctx *ctx, const ivf_searcher_options *options, ivf_searcher *s)
 {
-    int64_t least = -s->batch_bytes;
-    ivf_allmax_i64(ctx, &least, 1);
-    s->batch_bytes = -least;
+    ivf_spread_input in = {.index = s->index, .kind = options->spread, .parts = options->parts};
+    in.budget = (ivf_budget_input){.manifest = s->manifest,
+                                   .model = s->model,
+                                   .memory = options->memory,
+                                   .held = options->held,
+                                   .beside = options->beside + search_bytes(s, options),
+                                   .piece_least = s->vectors != NULL ? ivf_rerank_least_piece(s->model->d_in) : 0};
+    ivf_search_params most = options->most;
+    most.nprobe = (int)ivf_min_i64(most.nprobe, s->model->nlist);
+    in.budget.batch_least = IVF_SPREAD_STEP * query_bytes(s->model, &most);
+    s->is_limited = options->memory > 0;
+    int rc = ivf_agree(ctx, scratch_bytes(s, &most, &in.budget.other_scratch));
+    return rc == MPIVF_OK ? ivf_spread_open(ctx, &in, &s->spread) : rc;
 }
 
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
@@ -192,9 +153,9 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     if (rc == MPIVF_OK && options != NULL && options->vectors)
         rc = ivf_vectors_open(ctx, s->index, s->manifest, &s->vectors);
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, load_share(ctx, s->index, options == NULL ? &no_limit : options, s));
+        rc = ivf_agree(ctx, prepare(s->index, s));
     if (rc == MPIVF_OK)
-        agree_on_batches(ctx, s);
+        rc = load_lists(ctx, options == NULL ? &no_limit : options, s);
     if (rc == MPIVF_OK)
         *searcher = s;
     else
@@ -207,7 +168,7 @@ void ivf_searcher_close(ivf_searcher *searcher)
     if (searcher == NULL)
         return;
     ivf_vectors_close(searcher->vectors);
-    ivf_postings_free(&searcher->postings);
+    ivf_spread_close(&searcher->spread);
     ivf_descent_free(searcher->descent);
     ivf_panels_free(searcher->centroids);
     ivf_model_free(searcher->model);
@@ -218,7 +179,7 @@ void ivf_searcher_close(ivf_searcher *searcher)
 
 int32_t ivf_searcher_lists_on_disk(const ivf_searcher *searcher)
 {
-    const ivf_postings *p = &searcher->postings;
+    const ivf_postings *p = &searcher->spread.postings;
     int32_t lists = 0;
     for (int32_t l = 0; l < p->nlist; l++)
         lists += p->lists[l].n > 0 && p->lists[l].blocks == NULL;
@@ -240,17 +201,19 @@ ivf_vectors *ivf_searcher_vectors(const ivf_searcher *searcher)
     return searcher->vectors;
 }
 
-/* What a search needs from batch to batch. */
+/* What a search needs from round to round. */
 typedef struct {
     const ivf_searcher *searcher;
     const ivf_search_params *params;
+    const float *queries; /* [nq][d_in], the caller's */
+    int64_t nq;
     int width; /* neighbours that scans find: k, or candidates */
     float limit;
-    ivf_queries queries;
-    ivf_queries whole; /* as rows are read, for re-ranking; NULL: the same */
     ivf_probes probes;
     ivf_neighbor *found; /* [batch][width]; NULL on rank 0 without re-ranking: it finds into the caller's rows */
-    int64_t batch;       /* queries, at most */
+    int64_t batch;       /* queries of a rank, at most */
+    int64_t rounds;
+    int parts; /* of each round */
     ivf_scan_counts counts;
 } search_run;
 
@@ -263,17 +226,31 @@ static int run_width(const ivf_search_params *params)
 static int choose_batch(const ivf_searcher *s, int64_t nq, const ivf_search_params *params, int64_t *batch)
 {
     const int64_t bytes = query_bytes(s->model, params);
-    const int64_t fitting = s->batch_bytes / bytes / BATCH_STEP * BATCH_STEP;
+    const int64_t room = s->spread.batch_bytes;
     char least[24];
-    char room[24];
-    *batch = ivf_min_i64(nq, ivf_max_i64(BATCH_STEP, fitting));
-    if (!s->is_limited || *batch * bytes <= s->batch_bytes)
+    char allowed[24];
+    *batch = ivf_min_i64(nq, ivf_max_i64(1, room / bytes / IVF_SPREAD_STEP) * IVF_SPREAD_STEP);
+    if (!s->is_limited || *batch * bytes <= room)
         return MPIVF_OK;
     return ivf_fail(MPIVF_USAGE,
                     "%d neighbours or candidates from %d lists take %s for %" PRId64
                     " queries, for which --memory leaves %s; use a larger one, or a smaller --k, --rerank or --nprobe",
                     run_width(params), params->nprobe, ivf_text_bytes((double)(*batch * bytes), least), *batch,
-                    ivf_text_bytes((double)s->batch_bytes, room));
+                    ivf_text_bytes((double)room, allowed));
+}
+
+/* Rounds of equal length. With re-ranking every rank deals with the candidates of all parts. */
+static void cut_rounds(search_run *run)
+{
+    const bool reranks = run->params->rerank > 0;
+    run->parts = ivf_spread_parts(&run->searcher->spread, reranks ? run->batch : run->nq);
+    run->rounds = run->nq == 0 ? 0 : ivf_ceil_div(run->nq, reranks ? run->batch : run->batch * run->parts);
+}
+
+/* The first query of a round. */
+static int64_t first_of(const search_run *run, int64_t round)
+{
+    return ivf_min_i64(run->nq, ivf_ceil_div(run->nq, IVF_SPREAD_STEP) * round / run->rounds * IVF_SPREAD_STEP);
 }
 
 /* What the searcher was not opened for, or the index does not have. */
@@ -292,25 +269,19 @@ static int check_params(const ivf_searcher *searcher, const ivf_search_params *p
     return MPIVF_OK;
 }
 
-static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries, int64_t nq,
-                       const ivf_search_params *params)
+static int run_prepare(const ivf_ctx *ctx, search_run *run)
 {
-    const ivf_model *model = run->searcher->model;
-    run->params = params;
-    run->width = run_width(params);
-    run->limit = params->limited ? ivf_metric_limit(model->metric, params->max_distance) : INFINITY;
+    const ivf_search_params *params = run->params;
     int rc = check_params(run->searcher, params);
     if (rc == MPIVF_OK)
-        rc = choose_batch(run->searcher, nq, params, &run->batch);
-    if (rc == MPIVF_OK)
-        rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->queries);
-    run->whole.x = run->queries.x;
-    if (rc == MPIVF_OK && params->rerank > 0 && model->rotation != NULL)
-        rc = ivf_queries_open(queries, params->first, nq, model->d_in, model->metric, &run->whole);
-    if (rc == MPIVF_OK && model->rotation != NULL)
-        rc = ivf_queries_rotate(&run->queries, nq, model);
-    if (rc == MPIVF_OK)
-        rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
+        rc = choose_batch(run->searcher, run->nq, params, &run->batch);
+    if (rc != MPIVF_OK)
+        return rc;
+    run->width = run_width(params);
+    run->limit =
+        params->limited ? ivf_metric_limit(run->searcher->model->metric, params->max_distance) : (float)INFINITY;
+    cut_rounds(run);
+    rc = ivf_probes_new(&run->probes, run->batch, params->nprobe);
     if (rc == MPIVF_OK && params->nodes[1] > 0) {
         run->probes.descent = run->searcher->descent;
         rc = ivf_descent_plan(run->searcher->descent, params->nodes, params->nprobe, &run->probes.route);
@@ -322,44 +293,74 @@ static int run_prepare(const ivf_ctx *ctx, search_run *run, const float *queries
     return rc;
 }
 
-/* Collective. The candidates of a batch to its neighbours. */
-static int rerank_batch(const ivf_ctx *ctx, const search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
+/* Local. Queries from number `first` of the search on, as they are compared. */
+static int prepare_queries(const search_run *run, int64_t first, int64_t nq, bool rotated, ivf_queries *queries)
 {
     const ivf_model *model = run->searcher->model;
+    int rc = ivf_queries_open(run->queries + first * model->d_in, run->params->first + first, nq, model->d_in,
+                              model->metric, queries);
+    return rc == MPIVF_OK && rotated && model->rotation != NULL ? ivf_queries_rotate(queries, nq, model) : rc;
+}
+
+/* Collective over the part's column. found[n][width] on its first rank. What candidates are known by before they are
+ * compared exactly is no distance for the limit. */
+static int search_part(const ivf_spread_part *part, search_run *run, int64_t first, ivf_neighbor *found)
+{
+    const ivf_model *model = run->searcher->model;
+    ivf_queries queries = {0};
+    if (part->n == 0)
+        return MPIVF_OK;
+    int rc = ivf_agree(part->column, prepare_queries(run, first + part->first, part->n, true, &queries));
+    const ivf_scan scan = {.model = model,
+                           .postings = part->postings,
+                           .queries = queries.x,
+                           .probes = &run->probes,
+                           .nq = part->n,
+                           .k = run->width,
+                           .limit = run->params->rerank > 0 ? (float)INFINITY : run->limit,
+                           .order = run->params->order};
+    if (rc == MPIVF_OK)
+        rc = ivf_probes_rank(part->column, &run->probes, run->searcher->centroids, scan.queries, part->n, model->d);
+    if (rc == MPIVF_OK)
+        rc = ivf_scan_run(part->column, &scan, found, &run->counts);
+    if (rc == MPIVF_OK)
+        rc = ivf_neighbors_merge(part->column, found, part->n, run->width);
+    ivf_queries_close(&queries);
+    return rc;
+}
+
+/* Collective. The candidates of a round to its neighbours. */
+static int rerank(const ivf_ctx *ctx, const search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
+{
+    const ivf_model *model = run->searcher->model;
+    ivf_queries whole = {0}; /* as rows are read */
+    int rc = ivf_agree(ctx, prepare_queries(run, first, nq, false, &whole));
     const ivf_rerank job = {.vectors = run->searcher->vectors,
                             .metric = model->metric,
-                            .queries = run->whole.x + first * model->d_in,
+                            .queries = whole.x,
                             .nq = nq,
                             .d = model->d_in,
                             .width = run->width,
                             .k = run->params->k,
                             .limit = run->limit,
-                            .piece = run->searcher->piece_bytes};
-    return ivf_rerank_run(ctx, &job, run->found, out);
+                            .piece = run->searcher->spread.piece_bytes};
+    if (rc == MPIVF_OK)
+        rc = ivf_rerank_run(ctx, &job, run->found, out);
+    ivf_queries_close(&whole);
+    return rc;
 }
 
-/* Collective. Queries first .. first + nq - 1 into out[nq][k] on rank 0. What candidates are known by before they are
- * compared exactly is no distance for the limit. */
-static int search_batch(const ivf_ctx *ctx, search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
+/* Collective. Queries first .. first + nq - 1 into out[nq][k] on rank 0. */
+static int search_round(const ivf_ctx *ctx, search_run *run, int64_t first, int64_t nq, ivf_neighbor *out)
 {
-    const ivf_model *model = run->searcher->model;
-    const bool reranks = run->params->rerank > 0;
+    const ivf_spreading *spread = &run->searcher->spread;
+    const ivf_spread_part part = ivf_spread_part_of(ctx, spread, run->parts, nq);
     ivf_neighbor *found = run->found != NULL ? run->found : out;
-    ivf_scan scan = {.model = model,
-                     .postings = &run->searcher->postings,
-                     .queries = run->queries.x + first * model->d,
-                     .probes = &run->probes,
-                     .nq = nq,
-                     .k = run->width,
-                     .limit = reranks ? INFINITY : run->limit,
-                     .order = run->params->order};
-    int rc = ivf_probes_rank(ctx, &run->probes, run->searcher->centroids, scan.queries, nq, model->d);
+    int rc = ivf_agree(ctx, search_part(&part, run, first, found));
     if (rc == MPIVF_OK)
-        rc = ivf_scan_run(ctx, &scan, found, &run->counts);
-    if (rc == MPIVF_OK)
-        rc = ivf_neighbors_merge(ctx, found, nq, run->width);
-    if (rc == MPIVF_OK && reranks)
-        rc = rerank_batch(ctx, run, first, nq, out);
+        ivf_spread_gather(ctx, spread, run->parts, nq, (size_t)run->width * sizeof *found, found, found);
+    if (rc == MPIVF_OK && run->params->rerank > 0)
+        rc = rerank(ctx, run, first, nq, out);
     return rc;
 }
 
@@ -377,15 +378,15 @@ int ivf_search(const ivf_ctx *ctx, ivf_searcher *searcher, const float *queries,
                const ivf_search_params *params, ivf_neighbor *out, ivf_search_stats *stats)
 {
     double started = ivf_clock();
-    search_run run = {.searcher = searcher};
-    int rc = ivf_agree(ctx, run_prepare(ctx, &run, queries, nq, params));
-    for (int64_t first = 0; rc == MPIVF_OK && first < nq; first += run.batch)
-        rc = search_batch(ctx, &run, first, ivf_min_i64(run.batch, nq - first),
+    search_run run = {.searcher = searcher, .params = params, .queries = queries, .nq = nq};
+    int rc = ivf_agree(ctx, run_prepare(ctx, &run));
+    for (int64_t round = 0; rc == MPIVF_OK && round < run.rounds; round++) {
+        const int64_t first = first_of(&run, round);
+        rc = search_round(ctx, &run, first, first_of(&run, round + 1) - first,
                           ivf_ctx_is_root(ctx) ? out + first * params->k : NULL);
+    }
     ivf_free(run.found);
     ivf_probes_free(&run.probes);
-    ivf_queries_close(&run.whole);
-    ivf_queries_close(&run.queries);
     if (rc == MPIVF_OK)
         fill_stats(ctx, &run.counts, started, stats);
     return rc;

@@ -1,4 +1,4 @@
-/* Searching a committed index: its fragments are spread over the ranks and held in memory. */
+/* Searching a committed index, whose lists and queries are spread over the ranks. */
 #ifndef IVF_SEARCH_SEARCHER_H
 #define IVF_SEARCH_SEARCHER_H
 
@@ -10,6 +10,7 @@
 #include "index/model.h"
 #include "math/topk.h"
 #include "search/scan.h"
+#include "search/spread.h"
 #include "search/vectors.h"
 
 typedef struct ivf_searcher ivf_searcher;
@@ -40,14 +41,19 @@ typedef struct {
     bool vectors;           /* searches will ask for re-ranking */
     ivf_search_params most; /* what they will ask for at most: k, nprobe, which may be more than there are lists, and
                                rerank; 0: not known, and what does not fit is refused by ivf_search */
+    ivf_spread_kind spread;
+    int parts; /* that queries are shared out in, at most (search/spread.h); 0: as many as are worth while */
 } ivf_searcher_options;
 
-/* Collective. Opens the newest version and loads this rank's share of it (spread by bytes); with a limit as much as it
- * allows (search/budget.h), the rest is read as it is probed, from files that must stay. NULL options: no limit.
+/* Collective. Opens the newest version and loads what this rank has at hand of it (search/spread.h); with a limit as
+ * much as it allows (search/budget.h), the rest is read as it is probed, from files that must stay. NULL options: no
+ * limit.
  * MPIVF_USAGE, with what would fit, when the limit is less than what is needed; MPIVF_BAD_INPUT when vectors are wanted
  * and their files are not what was indexed (search/vectors.h). */
 int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_options *options,
                       ivf_searcher **searcher);
+
+/* Collective. NULL is allowed. */
 void ivf_searcher_close(ivf_searcher *searcher);
 
 /* Local. Lists of this rank's share that are read when they are probed. */

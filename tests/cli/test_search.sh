@@ -31,6 +31,16 @@ expect 0 ranks 3 "$MPIVF" search pq.ivf --queries "$data/query.u8bin" --k 3 --np
 expect 0 "$MPIVF" search pq.ivf --queries "$data/query.u8bin" --k 3 --nprobe 5 --output one.npy
 same one.ids.npy three.ids.npy
 same one.distances.npy three.distances.npy
+
+# Whatever the ranks share out, the results are the same; all lists in every node's memory are more than --memory allows.
+for spread in auto lists queries; do
+    expect 0 ranks 3 "$MPIVF" search pq.ivf --queries "$data/query.u8bin" --k 3 --nprobe 5 --spread $spread --output three.npy
+    same one.ids.npy three.ids.npy
+    same one.distances.npy three.distances.npy
+done
+expect 2 ranks 2 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --spread queries --memory 24M
+grep -q '^mpivf: search: --spread queries wants all lists in the memory of every node: ' err || fail "no such error"
+
 expect 0 "$MPIVF" search flat.ivf --queries "$data/query.u8bin" --k 2 --nprobe 64
 prints '^ +query +rank +id +distance$'
 [ "$(grep -cE '^ +[0-4] +[12] +[0-9]+ +[0-9]+$' out)" -eq 10 ] || fail "not 5 x 2 neighbours"

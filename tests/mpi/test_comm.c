@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "comm/account.h"
+#include "comm/mesh.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
@@ -126,6 +127,80 @@ START_TEST(allgather_crosses_piece_borders)
 }
 END_TEST
 
+START_TEST(parts_reach_the_first_rank)
+{
+    const int n = ivf_ctx_size(test_ctx);
+    const int rank = ivf_ctx_rank(test_ctx);
+    int64_t *offsets = ivf_new((size_t)n + 1, sizeof *offsets);
+    for (int r = 0; r <= n; r++)
+        offsets[r] = 100 * r * r / n;
+    uint8_t *all = ivf_new_zero((size_t)offsets[n], 1);
+    for (int64_t i = offsets[rank]; i < offsets[rank + 1]; i++)
+        all[i] = (uint8_t)(i * 13 + 1);
+    ivf_gather_parts(test_ctx, all + offsets[rank], all, offsets);
+    bool right = true;
+    for (int64_t i = 0; rank == 0 && i < offsets[n]; i++)
+        right = right && all[i] == (uint8_t)(i * 13 + 1);
+    ivf_free(all);
+    ivf_free(offsets);
+    test_all(right);
+}
+END_TEST
+
+/* Collective. Sums over rows and over columns say who is in them. */
+static void check_mesh(ivf_mesh_shape shape, int most, int parts)
+{
+    const int n = ivf_ctx_size(test_ctx);
+    const int rank = ivf_ctx_rank(test_ctx);
+    ivf_mesh mesh;
+    test_all(ivf_mesh_open(test_ctx, shape, most, &mesh) == MPIVF_OK);
+    test_all(mesh.parts == parts && mesh.part == rank % parts && n % parts == 0);
+    test_all(ivf_ctx_rank(mesh.row) == mesh.part && ivf_ctx_size(mesh.row) == parts);
+    test_all((mesh.column == NULL) == (shape == IVF_MESH_COLUMN || n == 1));
+    int64_t sum = rank;
+    ivf_allsum_i64(mesh.row, &sum, 1);
+    const int64_t leader = rank - mesh.part;
+    test_all(sum == leader * parts + (int64_t)parts * (parts - 1) / 2);
+    if (mesh.column != NULL) {
+        const int64_t rows = n / parts;
+        sum = rank;
+        ivf_allsum_i64(mesh.column, &sum, 1);
+        test_all(ivf_ctx_size(mesh.column) == rows && ivf_ctx_rank(mesh.column) == leader / parts);
+        test_all(sum == rows * mesh.part + parts * rows * (rows - 1) / 2);
+    }
+    ivf_mesh_close(&mesh);
+    ivf_mesh_close(&mesh);
+}
+
+START_TEST(ranks_of_a_node_stand_in_rows)
+{
+    const int n = ivf_ctx_size(test_ctx);
+    for (int most = 1; most <= n + 1; most++) {
+        int parts = most < n ? most : n;
+        while (n % parts != 0)
+            parts--;
+        check_mesh(IVF_MESH_GRID, most, parts);
+    }
+    check_mesh(IVF_MESH_COLUMN, n, 1);
+    check_mesh(IVF_MESH_NODES, 1, n);
+}
+END_TEST
+
+/* A failure inside a row is told with the number that the rank has among all. */
+START_TEST(a_row_names_ranks_as_all_do)
+{
+    const int last = ivf_ctx_size(test_ctx) - 1;
+    char expected[32];
+    ivf_mesh mesh;
+    test_all(ivf_mesh_open(test_ctx, IVF_MESH_GRID, 2, &mesh) == MPIVF_OK);
+    int rc = ivf_ctx_rank(test_ctx) == last ? ivf_fail(MPIVF_FAILED, "told") : MPIVF_OK;
+    rc = ivf_agree(test_ctx, ivf_agree(mesh.row, rc));
+    (void)snprintf(expected, sizeof expected, "told (rank %d on ", last);
+    test_all(rc == MPIVF_FAILED && (last == 0 || strncmp(ivf_error_last()->text, expected, strlen(expected)) == 0));
+    ivf_mesh_close(&mesh);
+}
+END_TEST
+
 enum { TICKETS = 1000 };
 
 START_TEST(each_ticket_is_drawn_once)
@@ -194,6 +269,9 @@ int main(void)
     tcase_add_test(tests, gather_keeps_order_and_lengths);
     tcase_add_test(tests, tree_merges_every_rank_once);
     tcase_add_test(tests, allgather_crosses_piece_borders);
+    tcase_add_test(tests, parts_reach_the_first_rank);
+    tcase_add_test(tests, ranks_of_a_node_stand_in_rows);
+    tcase_add_test(tests, a_row_names_ranks_as_all_do);
     tcase_add_test(tests, each_ticket_is_drawn_once);
     tcase_add_test(tests, withdrawn_tickets_are_gone);
     tcase_add_test(tests, progress_and_account_run_on_every_rank);

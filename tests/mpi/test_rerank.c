@@ -25,7 +25,7 @@
 #include "small_index.h"
 #include "temp.h"
 
-enum { ROWS = 3000, HALF = ROWS / 2, D = 16, BAD_ROW = 100, QUERIES = 40, PATH = TEST_PATH_BYTES + 64 };
+enum { ROWS = 3000, HALF = ROWS / 2, D = 16, BAD_ROW = 100, QUERIES = 70, PATH = TEST_PATH_BYTES + 64 };
 
 static char folder[TEST_PATH_BYTES];
 static char shards[2][PATH];

@@ -1,8 +1,10 @@
 /* search/searcher: what it finds in a small index is what a walk over every posting finds, for every codec and metric,
  * any number of ranks and threads, bit by bit. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -21,7 +23,7 @@ static small_index small; /* on rank 0 */
 static ivf_searcher *searcher;
 
 /* Collective. An index on disk, and a searcher over it. */
-static void open_index(const char *factory, ivf_metric metric)
+static void open_spread(const char *factory, ivf_metric metric, const ivf_searcher_options *options)
 {
     int rc = MPIVF_OK;
     test_shared_temp_make(folder);
@@ -31,7 +33,12 @@ static void open_index(const char *factory, ivf_metric metric)
             rc = small_write(&small, folder);
     }
     test_all(ivf_agree(test_ctx, rc) == MPIVF_OK);
-    test_all(ivf_searcher_open(test_ctx, folder, NULL, &searcher) == MPIVF_OK);
+    test_all(ivf_searcher_open(test_ctx, folder, options, &searcher) == MPIVF_OK);
+}
+
+static void open_index(const char *factory, ivf_metric metric)
+{
+    open_spread(factory, metric, NULL);
 }
 
 static void close_index(void)
@@ -124,6 +131,62 @@ START_TEST(any_number_of_queries_and_neighbours)
 }
 END_TEST
 
+static const ivf_searcher_options spreads[] = {{.spread = IVF_SPREAD_LISTS},
+                                               {.spread = IVF_SPREAD_QUERIES},
+                                               {.spread = IVF_SPREAD_AUTO, .parts = 2},
+                                               {.spread = IVF_SPREAD_AUTO, .parts = 3}};
+enum { SPREADS = sizeof spreads / sizeof spreads[0] };
+
+/* Few queries, as many as just make parts for 5 ranks, and parts of different lengths. */
+START_TEST(however_lists_and_queries_are_shared_out)
+{
+    open_spread("IVF24,SQ8", metrics[_i % 3], &spreads[_i]);
+    check_search(31, 5, 10, false);
+    check_search(160, 5, 10, false);
+    check_search(203, SMALL_NLIST, 10, false);
+    close_index();
+}
+END_TEST
+
+/* With the least memory that all lists fit in there is room for a few queries at once. */
+START_TEST(rounds_of_parts_follow_each_other)
+{
+    ivf_searcher_options options = {.spread = IVF_SPREAD_QUERIES, .memory = 4 << 20, .held = 1};
+    int refused = 0;
+    open_index("IVF24,Flat", IVF_L2);
+    ivf_searcher_close(searcher);
+    for (; ivf_searcher_open(test_ctx, folder, &options, &searcher) == MPIVF_USAGE; refused++)
+        options.memory += 256 << 10;
+    test_all(searcher != NULL && refused > 0);
+    check_order(1001, 2, 200, false, IVF_SCAN_AUTO);
+    close_index();
+}
+END_TEST
+
+/* A limit of file sizes holds for files in memory too. */
+START_TEST(without_the_systems_leave_each_rank_has_its_own_lists)
+{
+    ivf_searcher_options options = {.spread = IVF_SPREAD_QUERIES};
+    struct rlimit before;
+    struct rlimit none;
+    ivf_searcher *other = NULL;
+    open_index("IVF24,Flat", IVF_L2);
+    test_all(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    (void)signal(SIGXFSZ, SIG_IGN); /* as the program does */
+    none = before;
+    none.rlim_cur = 4096;
+    test_all(setrlimit(RLIMIT_FSIZE, &none) == 0);
+    const int alone = ivf_searcher_open(test_ctx, folder, &options, &other);
+    test_all(alone == (ivf_ctx_size(test_ctx) == 1 ? MPIVF_OK : MPIVF_USAGE));
+    ivf_searcher_close(other);
+    ivf_searcher_close(searcher);
+    test_all(ivf_searcher_open(test_ctx, folder, NULL, &searcher) == MPIVF_OK);
+    test_all(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    check_search(200, 5, 10, false);
+    close_index();
+}
+END_TEST
+
 /* As many neighbours as make the queries more than one batch. */
 START_TEST(batches_follow_each_other)
 {
@@ -179,6 +242,9 @@ int main(void)
     tcase_add_loop_test(tests, finds_what_a_walk_finds, 0, FACTORIES * 3);
     tcase_add_loop_test(tests, flat_lists_all_probed_are_brute_force, 0, 3);
     tcase_add_loop_test(tests, any_number_of_queries_and_neighbours, 0, 3);
+    tcase_add_loop_test(tests, however_lists_and_queries_are_shared_out, 0, SPREADS);
+    tcase_add_test(tests, rounds_of_parts_follow_each_other);
+    tcase_add_test(tests, without_the_systems_leave_each_rank_has_its_own_lists);
     tcase_add_test(tests, batches_follow_each_other);
     tcase_add_test(tests, a_query_without_neighbours_is_named);
     tcase_add_test(tests, a_damaged_index_is_refused_by_every_rank);

@@ -95,6 +95,29 @@ START_TEST(without_the_systems_leave_each_rank_has_its_own)
 }
 END_TEST
 
+/* Ranks that cannot share get none; a rank alone needs none. */
+START_TEST(all_fill_a_joint_block)
+{
+    const size_t size = (size_t)ivf_ctx_size(test_ctx);
+    const size_t rank = (size_t)ivf_ctx_rank(test_ctx);
+    ivf_shared *shared = NULL;
+    test_all(ivf_shared_join(test_ctx, BYTES, &shared) == MPIVF_OK);
+    test_all((shared != NULL) == (size > 1));
+    if (shared == NULL)
+        return;
+    test_all(fillers(shared) == ivf_ctx_size(test_ctx));
+    unsigned char *data = ivf_shared_data(shared);
+    bool clear = true;
+    for (size_t i = BYTES * rank / size; i < BYTES * (rank + 1) / size; i++) {
+        clear = clear && data[i] == 0;
+        data[i] = (unsigned char)(i * 31 % 251);
+    }
+    ivf_shared_finish(test_ctx, shared);
+    test_all(clear && holds_pattern(data, BYTES));
+    ivf_shared_free(shared);
+}
+END_TEST
+
 START_TEST(small_and_empty_blocks)
 {
     for (size_t bytes = 0; bytes < 3; bytes++) {
@@ -114,6 +137,7 @@ int main(void)
     tcase_add_test(tests, a_block_is_nobodys_own);
     tcase_add_test(tests, other_kinds_get_blocks_of_their_own);
     tcase_add_test(tests, without_the_systems_leave_each_rank_has_its_own);
+    tcase_add_test(tests, all_fill_a_joint_block);
     tcase_add_test(tests, small_and_empty_blocks);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);
