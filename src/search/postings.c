@@ -116,15 +116,16 @@ static int find_lists(const ivf_ctx *row, const char *index, const ivf_manifest 
     int64_t *offsets = ivf_new((size_t)ivf_ctx_size(row) + 1, sizeof *offsets);
     p->lists = ivf_new_zero((size_t)p->nlist, sizeof *p->lists);
     p->places = ivf_new(ivf_to_size(share->to - share->from), sizeof *p->places);
+    const bool made = sizes != NULL && offsets != NULL && p->lists != NULL && p->places != NULL;
     int rc = MPIVF_FAILED;
-    if (sizes != NULL && offsets != NULL && p->lists != NULL && p->places != NULL)
+    if (made)
         rc = find_places(row, index, manifest, share, p->places, sizes, offsets);
     rc = ivf_agree(row, rc);
     if (rc == MPIVF_OK)
         rc = ivf_allgather_bytes(row, p->places, offsets);
     if (rc == MPIVF_OK)
         ivf_allsum_i64(row, sizes, p->nlist);
-    for (int32_t l = share->first; rc == MPIVF_OK && sizes != NULL && l < share->end; l++)
+    for (int32_t l = share->first; rc == MPIVF_OK && made && l < share->end; l++)
         p->lists[l].n = sizes[l];
     ivf_free(offsets);
     ivf_free(sizes);

@@ -1,10 +1,10 @@
-/* Scanning of lists, for the searcher: the order in which queries and lists meet.
+/* Scanning of lists, for the searcher: in which order queries and lists meet, and in which passes.
  *
- * By query, a task is a query: its probe stays in the cache while its lists stream past, nearest first, so that its
- * bound is low from the second list on. By list, a task is a list and the queries that look into it: the codes stay in
- * the cache, and unpacking them is shared. That is done twice, for the queries' nearest lists and for all others, for
- * the sake of the bounds again. What is read less often is the larger of the two, a list's codes or a query's probe,
- * which decides; and queries that are too few for the threads are scanned by list, because their lists are more.
+ * By query (scan_by_query.c) a query's probe stays in the cache while its lists stream past. By list (scan_by_list.c) a
+ * list's codes do, for all queries that look into it; that is done twice, for the queries' nearest lists and for all
+ * others, so that bounds are low for these. What is read less often is the larger of the two, a list's codes or a
+ * query's probe, which decides; and queries that are too few for the threads are scanned by list, because their lists
+ * are more. One list for some queries: scan_list.c.
  *
  * Lists that are not in memory are scanned by list, after those that are: each is read once for all queries of the
  * batch, in the order of the file, while the group before is scanned.
@@ -26,236 +26,9 @@
 #include "base/team.h"
 #include "codec/scan.h"
 #include "comm/transfer.h"
-#include "search/scan_list.h"
+#include "search/scan_orders.h"
 
-enum { QUERIES_PER_WORKER = 4, SLICE = 16 * IVF_SCAN_CHUNK, QUERIES_OF_TASK = 16 };
-
-static const ivf_list *list_at(const ivf_scan *scan, int64_t query, int64_t probe, int32_t *number)
-{
-    *number = scan->probes->list[query * scan->probes->nprobe + probe];
-    return &scan->postings->lists[*number];
-}
-
-/* By query. */
-
-static void fetch(const ivf_scan *scan, int64_t query, int64_t probe)
-{
-    enum { LINE = 64, LINES = 16 };
-    int32_t number = 0;
-    if (probe >= scan->probes->nprobe)
-        return;
-    const ivf_list *list = list_at(scan, query, probe, &number);
-    for (size_t line = 0; list->n > 0 && line < LINES; line++)
-        __builtin_prefetch(list->blocks + line * LINE, 0, 2);
-}
-
-/* Whether this rank holds postings of a list that the query looks into. */
-static bool looks_here(const ivf_scan *scan, int64_t query)
-{
-    int32_t number = 0;
-    for (int probe = 0; probe < scan->probes->nprobe; probe++)
-        if (list_at(scan, query, probe, &number)->n > 0)
-            return true;
-    return false;
-}
-
-/* Probes from .. to - 1 of all queries. */
-typedef struct {
-    ivf_scan_state *state;
-    int from;
-    int to;
-} query_scan;
-
-static void *probe_room(const ivf_scan_state *s, int64_t query, ivf_scan_worker *worker)
-{
-    return s->probes == NULL ? worker->probe : s->probes + ivf_to_size(query) * s->probe_size;
-}
-
-static int scan_query(void *arg, int64_t query, int worker)
-{
-    const query_scan *part = arg;
-    const ivf_scan_state *s = part->state;
-    const ivf_scan *scan = s->scan;
-    ivf_scan_worker *mine = &s->workers[worker];
-    if (!looks_here(scan, query))
-        return MPIVF_OK;
-    if (part->from == 0)
-        ivf_scan_aim(s, query, probe_room(s, query, mine), mine);
-    for (int probe = part->from; probe < part->to; probe++) {
-        ivf_scan_pair pair = {(int32_t)query, probe};
-        ivf_scan_part list = {.pairs = &pair, .count = 1};
-        list.view = list_at(scan, query, probe, &list.list);
-        list.end = list.view->n;
-        fetch(scan, query, probe + 1);
-        if (list.end > 0)
-            ivf_scan_list(s, &list, mine);
-    }
-    return MPIVF_OK;
-}
-
-static int scan_by_query(ivf_scan_state *s, int from, int to)
-{
-    query_scan part = {.state = s, .from = from, .to = to};
-    return ivf_team_run(s->scan->nq, scan_query, &part);
-}
-
-/* By list. */
-
-typedef struct {
-    ivf_scan_state *state;
-    ivf_scan_pair *pairs; /* [nq * nprobe], by list */
-    int64_t *start;       /* [nlist + 1]: the pairs of each list */
-    ivf_scan_part *parts; /* the tasks */
-    int64_t count;
-    int64_t room;
-} sorted_scan;
-
-static bool takes_part(const ivf_list *list, bool in_memory)
-{
-    return list->n > 0 && (list->blocks != NULL) == in_memory;
-}
-
-/* The pairs of probes from .. to - 1 with the lists that are in memory, or with the others, sorted by list, within a
- * list by query. */
-static void sort_pairs(const sorted_scan *sorted, int from, int to, bool in_memory)
-{
-    const ivf_scan *scan = sorted->state->scan;
-    const int32_t nlist = scan->postings->nlist;
-    int64_t *start = sorted->start;
-    int32_t l = 0;
-    for (int32_t i = 0; i <= nlist; i++)
-        start[i] = 0;
-    for (int64_t q = 0; q < scan->nq; q++)
-        for (int p = from; p < to; p++)
-            if (takes_part(list_at(scan, q, p, &l), in_memory))
-                start[l + 1]++;
-    for (int32_t i = 0; i < nlist; i++)
-        start[i + 1] += start[i];
-    for (int64_t q = 0; q < scan->nq; q++)
-        for (int p = from; p < to; p++)
-            if (takes_part(list_at(scan, q, p, &l), in_memory))
-                sorted->pairs[start[l]++] = (ivf_scan_pair){(int32_t)q, p};
-    for (int32_t i = nlist; i > 0; i--)
-        start[i] = start[i - 1];
-    start[0] = 0;
-}
-
-static int add_part(sorted_scan *sorted, const ivf_scan_part *part)
-{
-    if (sorted->count == sorted->room) {
-        int64_t room = 2 * sorted->room + 1024;
-        ivf_scan_part *grown = ivf_resize(sorted->parts, ivf_to_size(room), sizeof *grown);
-        if (grown == NULL)
-            return MPIVF_FAILED;
-        sorted->parts = grown;
-        sorted->room = room;
-    }
-    sorted->parts[sorted->count++] = *part;
-    return MPIVF_OK;
-}
-
-/* Tasks of a size that the team can share: slices of long lists, some of a list's many queries. */
-static int add_list(sorted_scan *sorted, int32_t l, const ivf_list *view)
-{
-    int rc = MPIVF_OK;
-    for (int64_t pair = sorted->start[l]; pair < sorted->start[l + 1]; pair += IVF_SCAN_PAIRS) {
-        ivf_scan_part part = {.list = l, .view = view, .pairs = sorted->pairs + pair};
-        part.count = (int)ivf_min_i64(IVF_SCAN_PAIRS, sorted->start[l + 1] - pair);
-        for (; rc == MPIVF_OK && part.first < view->n; part.first = part.end) {
-            part.end = ivf_min_i64(part.first + SLICE, view->n);
-            rc = add_part(sorted, &part);
-        }
-    }
-    return rc;
-}
-
-static int scan_part(void *arg, int64_t task, int worker)
-{
-    const sorted_scan *sorted = arg;
-    ivf_scan_list(sorted->state, &sorted->parts[task], &sorted->state->workers[worker]);
-    return MPIVF_OK;
-}
-
-static int aim_queries(void *arg, int64_t task, int worker)
-{
-    const sorted_scan *sorted = arg;
-    const ivf_scan_state *s = sorted->state;
-    int64_t end = ivf_min_i64(s->scan->nq, (task + 1) * QUERIES_OF_TASK);
-    for (int64_t q = task * QUERIES_OF_TASK; q < end; q++)
-        if (looks_here(s->scan, q))
-            ivf_scan_aim(s, q, s->probes + ivf_to_size(q) * s->probe_size, &s->workers[worker]);
-    return MPIVF_OK;
-}
-
-/* Lists in memory. */
-static int scan_probes(sorted_scan *sorted, int from, int to)
-{
-    const ivf_postings *postings = sorted->state->scan->postings;
-    int rc = MPIVF_OK;
-    sort_pairs(sorted, from, to, true);
-    sorted->count = 0;
-    for (int32_t l = 0; rc == MPIVF_OK && l < postings->nlist; l++)
-        rc = add_list(sorted, l, &postings->lists[l]);
-    return rc == MPIVF_OK ? ivf_team_run(sorted->count, scan_part, sorted) : rc;
-}
-
-static int scan_group(void *arg, ivf_store *store, const ivf_reader_job *group)
-{
-    sorted_scan *sorted = arg;
-    const ivf_list *views = NULL;
-    int rc = ivf_store_arrange(store, group, &views);
-    sorted->count = 0;
-    for (int32_t i = 0; rc == MPIVF_OK && i < group->count; i++)
-        rc = add_list(sorted, group->lists[i], &views[i]);
-    return rc == MPIVF_OK ? ivf_team_run(sorted->count, scan_part, sorted) : rc;
-}
-
-/* Lists that are read for it: each once, for all of its queries. */
-static int scan_stored(sorted_scan *sorted, int64_t *bytes_read)
-{
-    const ivf_postings *postings = sorted->state->scan->postings;
-    int32_t *wanted = ivf_new((size_t)postings->nlist, sizeof *wanted);
-    int32_t count = 0;
-    if (wanted == NULL)
-        return MPIVF_FAILED;
-    sort_pairs(sorted, 0, sorted->state->scan->probes->nprobe, false);
-    for (int32_t l = 0; l < postings->nlist; l++) {
-        if (sorted->start[l + 1] == sorted->start[l])
-            continue;
-        wanted[count++] = l;
-        *bytes_read += postings->lists[l].n * ivf_store_posting_bytes(postings->store);
-    }
-    const int rc = ivf_store_read(postings->store, wanted, count, scan_group, sorted);
-    ivf_free(wanted);
-    return rc;
-}
-
-static int sorted_new(sorted_scan *sorted)
-{
-    ivf_scan_state *s = sorted->state;
-    sorted->pairs = ivf_new(ivf_to_size(s->scan->nq), (size_t)s->scan->probes->nprobe * sizeof *sorted->pairs);
-    sorted->start = ivf_new((size_t)s->scan->postings->nlist + 1, sizeof *sorted->start);
-    s->locks = ivf_new(IVF_SCAN_LOCKS, sizeof(pthread_mutex_t));
-    for (int i = 0; s->locks != NULL && i < IVF_SCAN_LOCKS; i++)
-        (void)pthread_mutex_init(&s->locks[i], NULL);
-    if (sorted->pairs == NULL || sorted->start == NULL || s->locks == NULL)
-        return MPIVF_FAILED;
-    return ivf_team_run(ivf_ceil_div(s->scan->nq, QUERIES_OF_TASK), aim_queries, sorted);
-}
-
-static void sorted_free(sorted_scan *sorted)
-{
-    ivf_scan_state *s = sorted->state;
-    for (int i = 0; s->locks != NULL && i < IVF_SCAN_LOCKS; i++)
-        (void)pthread_mutex_destroy(&s->locks[i]);
-    ivf_free(s->locks);
-    s->locks = NULL;
-    ivf_free(sorted->pairs);
-    ivf_free(sorted->start);
-    ivf_free(sorted->parts);
-}
-
-/* Both. */
+enum { QUERIES_PER_WORKER = 4 };
 
 size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe)
 {
@@ -303,7 +76,7 @@ static void count_scanned(const ivf_scan *scan, int64_t *postings, int64_t *pair
     *pairs = 0;
     for (int64_t q = 0; q < scan->nq; q++)
         for (int p = 0; p < scan->probes->nprobe; p++) {
-            const int64_t n = list_at(scan, q, p, &l)->n;
+            const int64_t n = ivf_scan_list_at(scan, q, p, &l)->n;
             *postings += n;
             *pairs += n > 0;
         }
@@ -404,14 +177,14 @@ static int end_of_pass(const ivf_scan_state *s, bool by_list, int from)
 }
 
 /* Collective. Pass by pass, each with what all ranks know by then. `rc`: whether this rank is ready. */
-static int scan_passes(const ivf_ctx *ctx, sorted_scan *sorted, bool by_list, int rc)
+static int scan_passes(const ivf_ctx *ctx, ivf_scan_sorted *sorted, bool by_list, int rc)
 {
     ivf_scan_state *s = sorted->state;
     const int nprobe = s->scan->probes->nprobe;
     for (int from = 0, to = 0; from < nprobe; from = to) {
         to = end_of_pass(s, by_list, from);
         if (rc == MPIVF_OK)
-            rc = by_list ? scan_probes(sorted, from, to) : scan_by_query(s, from, to);
+            rc = by_list ? ivf_scan_by_list(sorted, from, to) : ivf_scan_by_query(s, from, to);
         if (s->shared != NULL && to < nprobe) {
             rc = ivf_agree(ctx, rc);
             if (rc == MPIVF_OK)
@@ -426,18 +199,18 @@ static int scan_passes(const ivf_ctx *ctx, sorted_scan *sorted, bool by_list, in
 /* Collective. */
 static int scan_all(const ivf_ctx *ctx, ivf_scan_state *s, bool by_list, int64_t *bytes_read)
 {
-    sorted_scan sorted = {.state = s};
+    ivf_scan_sorted sorted = {.state = s};
     int rc = MPIVF_OK;
     if (by_list || s->shared != NULL) {
         s->probes = ivf_new(ivf_to_size(s->scan->nq), s->probe_size);
         rc = s->probes == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
     if (rc == MPIVF_OK && by_list)
-        rc = sorted_new(&sorted);
+        rc = ivf_scan_sorted_new(s, &sorted);
     rc = scan_passes(ctx, &sorted, by_list, rc);
     if (rc == MPIVF_OK && by_list && s->scan->postings->store != NULL)
-        rc = scan_stored(&sorted, bytes_read);
-    sorted_free(&sorted);
+        rc = ivf_scan_stored(&sorted, bytes_read);
+    ivf_scan_sorted_free(&sorted);
     return rc;
 }
 

@@ -144,15 +144,21 @@ static ivf_neighbor *search_in_memory(ivf_spread_kind spread, int parts)
 /* Collective. With the least memory that is accepted. */
 static ivf_searcher *open_out_of_core(void)
 {
-    ivf_searcher_options options = {.memory = 5 << 20, .held = 1, .vectors = kept.d > 0};
+    enum { STEP = 64 << 10 };
+    ivf_searcher_options options = {.held = 1, .vectors = kept.d > 0};
     ivf_searcher *searcher = NULL;
-    int refused = 0;
-    int rc = ivf_searcher_open(test_ctx, index_path, &options, &searcher);
-    for (; rc == MPIVF_USAGE; refused++) {
-        options.memory += 128 << 10;
-        rc = ivf_searcher_open(test_ctx, index_path, &options, &searcher);
+    int64_t refused = (5 << 20) / STEP;
+    int64_t accepted = 0;
+    while (refused + 1 != accepted || searcher == NULL) {
+        const int64_t steps = accepted == 0             ? 2 * refused
+                              : refused + 1 == accepted ? accepted
+                                                        : (refused + accepted) / 2;
+        ivf_searcher_close(searcher);
+        options.memory = steps * STEP;
+        const int rc = ivf_searcher_open(test_ctx, index_path, &options, &searcher);
+        test_all(rc == MPIVF_OK || (rc == MPIVF_USAGE && steps != accepted && steps < 4096));
+        *(rc == MPIVF_OK ? &accepted : &refused) = steps;
     }
-    test_all(rc == MPIVF_OK && refused > 0);
     return searcher;
 }
 

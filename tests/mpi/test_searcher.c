@@ -156,7 +156,7 @@ START_TEST(rounds_of_parts_follow_each_other)
     open_index("IVF24,Flat", IVF_L2);
     ivf_searcher_close(searcher);
     for (; ivf_searcher_open(test_ctx, folder, &options, &searcher) == MPIVF_USAGE; refused++)
-        options.memory += 256 << 10;
+        options.memory += 512 << 10;
     test_all(searcher != NULL && refused > 0);
     check_order(1001, 2, 200, false, IVF_SCAN_AUTO);
     close_index();

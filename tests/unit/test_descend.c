@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "search/descend.h"
 
-enum { D = 12, QUERIES = 150, MOST = 400 };
+enum { D = 12, QUERIES = 70, MOST = 400 };
 
 static const int32_t shapes[][IVF_LEVELS] = {{400, 20}, {300, 60, 7}, {64, 64, 1}, {90, 2}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
@@ -69,42 +69,52 @@ static int better(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
-/* All nodes of a level with one query. */
-static float *score_level(const ivf_model *model, int level, const float *query)
+/* All nodes of each level with one query. */
+typedef struct {
+    const ivf_model *model;
+    ivf_panels *level[IVF_LEVELS];
+} levels;
+
+static levels open_levels(const ivf_model *model)
 {
-    float *score = ivf_new((size_t)model->tree.count[level], sizeof *score);
-    ivf_panels *all = ivf_panels_new(model->tree.centroids[level], model->tree.count[level], D, model->metric);
-    ivf_panels_scores(all, query, 1, score);
-    ivf_panels_free(all);
-    return score;
+    levels all = {.model = model};
+    for (int l = 0; l < model->tree.levels; l++)
+        all.level[l] = ivf_panels_new(model->tree.centroids[l], model->tree.count[l], D, model->metric);
+    return all;
+}
+
+static void close_levels(levels *all)
+{
+    for (int l = 0; l < all->model->tree.levels; l++)
+        ivf_panels_free(all->level[l]);
 }
 
 /* The best of the candidates, sorted; of a level and query. */
-static int32_t sort_level(const ivf_model *model, int level, const float *query, scored *candidates, int32_t n)
+static int32_t sort_level(const levels *all, int level, const float *query, scored *candidates, int32_t n)
 {
-    float *score = score_level(model, level, query);
+    float score[MOST];
+    ivf_panels_scores(all->level[level], query, 1, score);
     for (int32_t i = 0; i < n; i++)
         candidates[i].score = score[candidates[i].number];
     qsort(candidates, (size_t)n, sizeof *candidates, better);
-    ivf_free(score);
     return n;
 }
 
 /* What one query gets, node by node. */
-static void descend_plainly(const ivf_model *model, const ivf_route *route, const float *query, scored *found)
+static void descend_plainly(const levels *all, const ivf_route *route, const float *query, scored *found)
 {
-    const ivf_tree *tree = &model->tree;
+    const ivf_tree *tree = &all->model->tree;
     int32_t n = tree->count[tree->levels - 1];
     for (int32_t i = 0; i < n; i++)
         found[i].number = i;
-    (void)sort_level(model, tree->levels - 1, query, found, n);
+    (void)sort_level(all, tree->levels - 1, query, found, n);
     for (int l = tree->levels - 1; l > 0; l--) {
         scored next[MOST];
         int32_t count = 0;
         for (int32_t i = 0; i < n && (i < route->take[l] || count < route->ranked[l - 1]); i++)
             for (int32_t c = tree->first[l][found[i].number]; c < tree->first[l][found[i].number + 1]; c++)
                 next[count++].number = c;
-        n = sort_level(model, l - 1, query, next, count);
+        n = sort_level(all, l - 1, query, next, count);
         memcpy(found, next, (size_t)n * sizeof *found);
     }
     ck_assert_int_ge(n, route->take[0]);
@@ -124,14 +134,16 @@ static void check_route(const ivf_model *model, const int32_t *nodes, int nprobe
     ivf_descent_run(descent, &route, x, QUERIES - 1, list, score, scratch);
     ivf_descent_run(descent, &route, x + (ptrdiff_t)(QUERIES - 1) * D, 1, list + (ptrdiff_t)(QUERIES - 1) * nprobe,
                     score + (ptrdiff_t)(QUERIES - 1) * nprobe, scratch);
+    levels all = open_levels(model);
     for (int q = 0; q < QUERIES; q++) {
         scored found[MOST];
-        descend_plainly(model, &route, x + (ptrdiff_t)q * D, found);
+        descend_plainly(&all, &route, x + (ptrdiff_t)q * D, found);
         for (int i = 0; i < nprobe; i++) {
             ck_assert_int_eq(list[q * nprobe + i], found[i].number);
             ck_assert_mem_eq(&score[q * nprobe + i], &found[i].score, sizeof *score);
         }
     }
+    close_levels(&all);
     ivf_free(scratch);
     ivf_free(score);
     ivf_free(list);
