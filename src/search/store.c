@@ -207,10 +207,16 @@ static int arrange_list(void *arg, int64_t task, int worker)
     return MPIVF_OK;
 }
 
+static int arrange(arranging *a)
+{
+    int rc = ivf_viewer_fit(a->store->viewer);
+    return rc == MPIVF_OK ? ivf_team_run(a->group->count, arrange_list, a) : rc;
+}
+
 int ivf_store_place(ivf_store *store, const ivf_reader_job *group, ivf_list *const *views)
 {
     arranging a = {.store = store, .group = group, .views = views, .first = group->first};
-    return ivf_team_run(group->count, arrange_list, &a);
+    return arrange(&a);
 }
 
 int ivf_store_arrange(ivf_store *store, const ivf_reader_job *group, const ivf_list **views)
@@ -229,5 +235,5 @@ int ivf_store_arrange(ivf_store *store, const ivf_reader_job *group, const ivf_l
     }
     arranging a = {.store = store, .group = group, .views = store->pointers, .zero = true};
     *views = store->views;
-    return ivf_team_run(group->count, arrange_list, &a);
+    return arrange(&a);
 }

@@ -16,8 +16,9 @@ struct ivf_viewer {
     const ivf_model *model;
     const float *origin; /* [d] */
     bool shifts;         /* lists are relative to their centroids, and compared by L2 */
-    float *rows;         /* [workers][ROWS_AT_ONCE][d], owned */
-    float *shifted;      /* [workers][d], owned: c - o */
+    size_t workers;
+    float *rows;    /* [workers][ROWS_AT_ONCE][d], owned */
+    float *shifted; /* [workers][d], owned: c - o */
 };
 
 static bool is_l2(const ivf_model *model)
@@ -25,18 +26,29 @@ static bool is_l2(const ivf_model *model)
     return model->metric == IVF_L2;
 }
 
+int ivf_viewer_fit(ivf_viewer *viewer)
+{
+    const size_t workers = (size_t)ivf_team_size();
+    const size_t row = (size_t)viewer->model->d * workers;
+    if (workers <= viewer->workers)
+        return MPIVF_OK;
+    ivf_free(viewer->rows);
+    ivf_free(viewer->shifted);
+    viewer->rows = ivf_new(row * ROWS_AT_ONCE, sizeof *viewer->rows);
+    viewer->shifted = ivf_new(row, sizeof *viewer->shifted);
+    viewer->workers = viewer->rows != NULL && viewer->shifted != NULL ? workers : 0;
+    return viewer->workers > 0 ? MPIVF_OK : MPIVF_FAILED;
+}
+
 ivf_viewer *ivf_viewer_new(const ivf_model *model, const float *origin)
 {
-    const size_t row = (size_t)model->d * (size_t)ivf_team_size();
     ivf_viewer *v = ivf_new_zero(1, sizeof *v);
     if (v == NULL)
         return NULL;
     v->model = model;
     v->origin = origin;
     v->shifts = is_l2(model) && ivf_codec_is_residual(model->codec);
-    v->rows = ivf_new(row * ROWS_AT_ONCE, sizeof *v->rows);
-    v->shifted = ivf_new(row, sizeof *v->shifted);
-    if (v->rows != NULL && v->shifted != NULL)
+    if (ivf_viewer_fit(v) == MPIVF_OK)
         return v;
     ivf_viewer_free(v);
     return NULL;

@@ -25,6 +25,9 @@ typedef struct ivf_viewer ivf_viewer;
 ivf_viewer *ivf_viewer_new(const ivf_model *model, const float *origin);
 void ivf_viewer_free(ivf_viewer *viewer);
 
+/* Local. Makes room for the team's workers, who may be more than when it was made. */
+int ivf_viewer_fit(ivf_viewer *viewer);
+
 /* Local. Bytes of the blocks, and of the terms, of n postings; and what ivf_viewer_new takes. */
 int64_t ivf_viewer_block_bytes(const ivf_model *model, int64_t n);
 int64_t ivf_viewer_term_bytes(const ivf_model *model, int64_t n);

@@ -187,6 +187,22 @@ START_TEST(threads_search_at_once)
 }
 END_TEST
 
+/* Lists that are read belong to whichever worker is free. */
+START_TEST(threads_may_become_more)
+{
+    make_index("IVF24,Flat", IVF_L2);
+    ck_assert_int_eq(mpivf_set_threads(1), MPIVF_OK);
+    mpivf_index *index = open_with_least_memory();
+    ck_assert_int_eq(mpivf_set_threads(16), MPIVF_OK);
+    ivf_neighbor *all = small_walk(&small, queries, QUERIES, SMALL_NLIST, K);
+    ck_assert(finds(index, 1000, all));
+    ivf_free(all);
+    mpivf_close(index);
+    ck_assert_int_eq(mpivf_set_threads(2), MPIVF_OK);
+    drop_index();
+}
+END_TEST
+
 static void refuses(int code, int wanted, const char *words)
 {
     ck_assert_int_eq(code, wanted);
@@ -269,6 +285,7 @@ int main(void)
     tcase_add_test(tests, mpi_is_not_called);
     tcase_add_loop_test(tests, what_is_not_there_is_said, 0, 3);
     tcase_add_loop_test(tests, threads_search_at_once, 0, 5);
+    tcase_add_test(tests, threads_may_become_more);
     tcase_add_test(tests, what_is_wrong_is_told);
     tcase_add_test(tests, options_of_other_versions);
     suite_add_tcase(suite, tests);
