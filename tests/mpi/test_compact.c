@@ -142,10 +142,10 @@ static ivf_neighbor *search_in_memory(ivf_spread_kind spread, int parts)
 }
 
 /* Collective. With the least memory that is accepted. */
-static ivf_searcher *open_out_of_core(void)
+static ivf_searcher *open_out_of_core(ivf_spread_kind spread)
 {
     enum { STEP = 64 << 10 };
-    ivf_searcher_options options = {.held = 1, .vectors = kept.d > 0};
+    ivf_searcher_options options = {.held = 1, .vectors = kept.d > 0, .spread = spread};
     ivf_searcher *searcher = NULL;
     int64_t refused = (5 << 20) / STEP;
     int64_t accepted = 0;
@@ -166,7 +166,7 @@ static ivf_searcher *open_out_of_core(void)
  * disk. */
 static void check_out_of_core(const ivf_neighbor *expected, bool large)
 {
-    ivf_searcher *searcher = open_out_of_core();
+    ivf_searcher *searcher = open_out_of_core(IVF_SPREAD_AUTO);
     int64_t on_disk = ivf_searcher_lists_on_disk(searcher);
     ivf_allsum_i64(test_ctx, &on_disk, 1);
     test_all(!large || ivf_ctx_size(test_ctx) > 3 || on_disk > 0); /* of many ranks each has little */
@@ -311,7 +311,7 @@ START_TEST(damage_is_noticed_out_of_core)
     int32_t list = 0;
     make_index(index_path, "IVF1,Flat", IVF_L2);
     (void)compact(index_path, true, PART);
-    ivf_searcher *searcher = open_out_of_core();
+    ivf_searcher *searcher = open_out_of_core(IVF_SPREAD_LISTS);
     test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_OK);
     if (ivf_ctx_is_root(test_ctx))
         flip(_i == 0 ? IVF_COLUMN_IDS : IVF_COLUMN_CODES, &list);
