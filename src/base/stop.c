@@ -30,7 +30,10 @@ static atomic_int_fast64_t signalled; /* milliseconds of the first signal; 0: no
 static atomic_int_fast64_t since;     /* milliseconds */
 static char words[IVF_STOP_WHY];      /* BY_WORDS */
 static bool words_located;
-static char second_line[IVF_STOP_WHY]; /* what a second signal prints */
+static atomic_bool heeded;
+static unsigned patience;              /* seconds */
+static char second_line[IVF_STOP_WHY]; /* what a second signal prints, */
+static char early_line[IVF_STOP_WHY];  /* and one that nobody heeded */
 
 /* Safe in a handler. */
 static int64_t milliseconds(void)
@@ -46,12 +49,25 @@ static bool take(stop_state becomes)
     return atomic_compare_exchange_strong(&state, &none, (int)becomes);
 }
 
-static void end_at_once(void)
+static _Noreturn void end_with(const char *line)
 {
-    if (ivf_log_enabled(IVF_LOG_WARN) && !atomic_exchange(&line_claimed, true) &&
-        write(STDERR_FILENO, second_line, strlen(second_line)) < 0)
+    if (!atomic_exchange(&line_claimed, true) && write(STDERR_FILENO, line, strlen(line)) < 0)
         errno = 0; /* nobody listens */
     ivf_stop_end_process();
+}
+
+static _Noreturn void end_at_once(void)
+{
+    if (ivf_log_enabled(IVF_LOG_WARN))
+        end_with(second_line);
+    ivf_stop_end_process();
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+    if (!atomic_load(&heeded))
+        end_with(early_line);
 }
 
 static void on_signal(int number)
@@ -63,18 +79,26 @@ static void on_signal(int number)
         atomic_store(&signal_number, number);
         atomic_store(&since, now);
         (void)take(BY_SIGNAL);
+        if (!atomic_load(&heeded))
+            (void)alarm(patience);
     } else if (now - none > TWICE_MILLISECONDS) {
         end_at_once();
     }
     errno = before;
 }
 
-void ivf_stop_on_signals(const char *command)
+void ivf_stop_on_signals(const char *command, unsigned seconds)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    const struct sigaction at_alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    patience = seconds;
+    (void)snprintf(early_line, sizeof early_line,
+                   "mpivf: %s: stopped by a signal before all ranks had started; the same command continues it\n",
+                   command);
     (void)snprintf(second_line, sizeof second_line,
                    "mpivf: %s: ended at once by a second signal; the same command continues it\n", command);
     (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGALRM, &at_alarm, NULL);
     for (int i = 0; i < SIGNALS; i++) {
         struct sigaction before;
         /* Shells start what runs in the background with SIGINT ignored. */
@@ -82,6 +106,12 @@ void ivf_stop_on_signals(const char *command)
             continue;
         (void)sigaction(signals[i].number, &action, NULL);
     }
+}
+
+void ivf_stop_heed(void)
+{
+    atomic_store(&heeded, true);
+    (void)alarm(0);
 }
 
 void ivf_stop_request(const char *why, bool located)

@@ -26,6 +26,8 @@
 #include "math/simd.h"
 #include "mpivf/version.h"
 
+enum { START_SECONDS = 8 }; /* that a signal leaves MPI to start, for rank 0; it ends the others with it */
+
 typedef int command_function(const ivf_ctx *ctx, const ivf_options *options);
 
 static command_function *const commands[IVF_COMMAND_COUNT] = {
@@ -189,10 +191,17 @@ static int run(const ivf_ctx *ctx, int parsed, ivf_options *options, double star
     return run_command(ctx, options, started);
 }
 
-/* Whether mpirun or srun started this process, so that there may be other ranks to agree with. */
-static bool is_launched(void)
+/* The rank of this process as mpirun or srun tells it, before MPI has started; -1: neither started it, so that there
+ * are no other ranks to agree with. */
+static int launched_rank(void)
 {
-    return getenv("OMPI_COMM_WORLD_RANK") != NULL || getenv("PMIX_RANK") != NULL || getenv("PMI_RANK") != NULL;
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank != NULL)
+            return (int)strtol(rank, NULL, 10);
+    }
+    return -1;
 }
 
 int main(int argc, char **argv)
@@ -210,13 +219,15 @@ int main(int argc, char **argv)
         ivf_options_free(&options);
         return rc;
     }
-    if (rc != MPIVF_OK && !is_launched()) {
+    const int rank = launched_rank();
+    if (rc != MPIVF_OK && rank < 0) {
         complain(options.command);
         ivf_options_free(&options);
         return rc;
     }
+    ivf_log_set(rank <= 0, IVF_LOG_INFO);
     if (is_resumable(options.command))
-        ivf_stop_on_signals(ivf_command_get(options.command)->name);
+        ivf_stop_on_signals(ivf_command_get(options.command)->name, rank <= 0 ? START_SECONDS : START_SECONDS + 1);
     ivf_error met = *ivf_error_last();
     ivf_ctx *ctx = ivf_ctx_open_world();
     if (ctx == NULL) {

@@ -10,7 +10,11 @@
 #include "base/share.h"
 #include "comm/context.h"
 
-enum { IVF_OPQ_ROWS = 65536, IVF_OPQ_ITERATIONS = 1000, IVF_OPQ_VALUES = 16384 };
+enum { IVF_OPQ_ROWS = 65536, IVF_OPQ_ITERATIONS = 1000 };
+
+/* Of a row. A decomposition, during which rank 0 shows no sign of life, takes their third power: some minutes of one
+ * core here, which --stall-timeout outlasts. */
+enum { IVF_OPQ_VALUES = 8192 };
 
 typedef struct {
     int m; /* sub-vectors; divides d_out */

@@ -197,6 +197,7 @@ int ivf_watch_start(const ivf_ctx *ctx, const ivf_watch_settings *settings)
     if (ctx->size > 1)
         MPI_Comm_dup(ctx->comm, &watch.comm);
     (void)ivf_pulse_hook(attend);
+    ivf_stop_heed();
     return MPIVF_OK;
 }
 

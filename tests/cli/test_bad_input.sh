@@ -107,6 +107,7 @@ refused 2 '--assign-probes' '1 numbers' '--levels 2' -- --input good.fbin --fact
     --assign tree --assign-probes 3
 refused 2 'SQfp16' 'rotated' -- --input good.fbin --factory OPQ4,IVF8,SQfp16
 refused 3 'OPQ5' '16 values' -- --input good.fbin --factory OPQ5,IVF8,PQ4
+refused 3 'OPQ8' 'at most 8192 values' 8200 -- --input good.fbin --factory OPQ8_8200,IVF8,PQ8
 refused 2 '--assign-probes' '3 numbers' -- --input good.fbin --assign tree --assign-probes 3,4,5
 
 # Fewer rows than ranks is no failure.

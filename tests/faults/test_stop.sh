@@ -39,10 +39,10 @@ send() {
     kill -s "$1" "$(cat "$pids/$2")" 2>/dev/null || true
 }
 
-# heeded: all ranks have their handlers, or have ended. Before main a signal is the system's affair.
+# heeded RANK...: they have their handlers, or have ended. Before main a signal is the system's affair.
 heeded() {
     local rank caught
-    for ((rank = 0; rank < np; rank++)); do
+    for rank; do
         while caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$(cat "$pids/$rank")/status" 2>/dev/null) && [ -n "$caught" ]; do
             [ $((0x$caught >> 9 & 1)) -eq 0 ] || break # SIGUSR1, 10
             sleep 0.01
@@ -55,7 +55,7 @@ stop_once() {
     reset_scene
     launch "${build[@]}" || fail "the build did not start: $(cat run.err)"
     sleep "$(printf '%d.%06d' $(($3 / 1000000)) $(($3 % 1000000)))"
-    heeded
+    heeded 0 1 2
     send "$1" "$2"
     watch_end
     if is_committed; then
@@ -76,6 +76,20 @@ stop_while_held() {
     send USR1 mpirun
     ended "stopped by SIGUSR1 " "did not end in time"
     echo "ended by force" >>ledger
+    complete
+}
+
+# Rank 1 never comes, so that MPI cannot start.
+stop_while_starting() {
+    reset_scene
+    # shellcheck disable=SC2016 # expands inside
+    launch bash -c '[ "$OMPI_COMM_WORLD_RANK" != 1 ] || exec sleep 300; exec "$@"' absent "${build[@]}"
+    heeded 0
+    sleep 1
+    send "$1" 0
+    ended "stopped by a signal before all ranks had started"
+    [ "$took" -lt 12000 ] || fail "a signal while MPI starts took $took ms"
+    echo "ended while MPI started" >>ledger
     complete
 }
 
@@ -151,6 +165,7 @@ for ((i = 0; i < rounds; i++)); do
     [ "$victim" != mpirun ] || signal=USR1
     attempt "$i-$signal-to-$victim-after-$moment" stop_once "$signal" "$victim" "$moment"
 done
+attempt starting stop_while_starting TERM
 if [ -n "$failio" ]; then
     attempt held-write stop_while_held "write,fragments/,2,wait,1"
     attempt second-signal stop_twice

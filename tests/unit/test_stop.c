@@ -2,6 +2,7 @@
 #include <check.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ START_TEST(a_signal_is_a_reason_to_stop)
         const char *name;
     } signals[] = {{SIGUSR1, "SIGUSR1"}, {SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}};
     char text[128];
-    ivf_stop_on_signals("build");
+    ivf_stop_on_signals("build", 8);
     ivf_pulse_enter("train");
     (void)raise(signals[_i].number);
     ck_assert(ivf_stop_wanted());
@@ -50,7 +51,7 @@ END_TEST
 START_TEST(an_ignored_interrupt_stays_ignored)
 {
     (void)signal(SIGINT, SIG_IGN);
-    ivf_stop_on_signals("build");
+    ivf_stop_on_signals("build", 8);
     (void)raise(SIGINT);
     ck_assert(!ivf_stop_wanted());
 }
@@ -59,7 +60,7 @@ END_TEST
 START_TEST(the_first_reason_stays)
 {
     char why[IVF_STOP_WHY];
-    ivf_stop_on_signals("build");
+    ivf_stop_on_signals("build", 8);
     ivf_stop_request("SIGTERM on rank 2 (node7)", true);
     ivf_stop_request("something else", false);
     (void)raise(SIGUSR1);
@@ -72,7 +73,7 @@ END_TEST
 
 START_TEST(what_must_be_finished_is)
 {
-    ivf_stop_on_signals("build");
+    ivf_stop_on_signals("build", 8);
     ivf_stop_forbid();
     (void)raise(SIGTERM);
     ck_assert(!ivf_stop_wanted());
@@ -89,7 +90,7 @@ static int outcome_of_two_signals(long apart)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        ivf_stop_on_signals("build");
+        ivf_stop_on_signals("build", 8);
         (void)raise(SIGUSR1);
         pass(apart);
         (void)raise(SIGTERM);
@@ -109,6 +110,38 @@ END_TEST
 START_TEST(one_signal_that_comes_twice_is_one)
 {
     ck_assert_int_eq(outcome_of_two_signals(0), 0);
+}
+END_TEST
+
+/* A child that gets a signal while MPI starts, say, which may take it a second at most, and would end with 0. */
+static int outcome_of_a_start(bool heeds)
+{
+    int status = 0;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        ivf_stop_on_signals("build", 1);
+        (void)raise(SIGTERM);
+        if (heeds)
+            ivf_stop_heed();
+        for (int i = 0; i < 30; i++) /* the handlers end a sleep early */
+            pass(100);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+START_TEST(a_signal_that_nobody_heeds_ends_the_process)
+{
+    ck_assert_int_eq(outcome_of_a_start(false), MPIVF_INTERRUPTED);
+}
+END_TEST
+
+START_TEST(a_signal_that_is_heeded_leaves_time)
+{
+    ck_assert_int_eq(outcome_of_a_start(true), 0);
 }
 END_TEST
 
@@ -202,6 +235,8 @@ int main(void)
     tcase_add_test(tests, what_must_be_finished_is);
     tcase_add_test(tests, a_second_signal_ends_at_once);
     tcase_add_test(tests, one_signal_that_comes_twice_is_one);
+    tcase_add_test(tests, a_signal_that_nobody_heeds_ends_the_process);
+    tcase_add_test(tests, a_signal_that_is_heeded_leaves_time);
     tcase_add_test(tests, a_stoppable_loop_stops_between_tasks);
     tcase_add_test(tests, any_other_loop_runs_to_its_end);
     tcase_add_test(tests, the_main_thread_attends_while_others_work);
