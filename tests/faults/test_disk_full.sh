@@ -53,7 +53,7 @@ fill() {
     after=$(room)
     need=$((2 * (before - after)))
     [ "$need" -gt 100 ] || fail "the build takes $need KiB only"
-    step=8
+    step=$((need / 100))
     if [ "$form" = short ]; then
         step=$((need / 3))
     fi

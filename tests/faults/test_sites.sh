@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every kind of step that can fail does so, on every rank, for one rank and for several (the short form: each once, on three
-# ranks). One line and one code on all ranks, nothing hangs, nothing half-done is seen, and the same command ends as it should.
+# Every kind of step that can fail does so, on every rank, early, midway and late, for one rank and for several (the short form:
+# each once, on three ranks). One line and one code on all ranks, nothing hangs, nothing half-done is seen, and the same command ends as it should.
 # The steps are the sites of base/fault.h, which only builds for debugging and with sanitizers have.
 # shellcheck disable=SC2317 # attempt calls them
 # shellcheck source=../support/faults.sh
@@ -58,7 +58,7 @@ if [ "$form" = long ]; then
     for np in 1 2 3; do
         list_sites
         sort sites >walked
-        walk 12
+        walk 3
     done
 else
     list_sites
