@@ -210,21 +210,17 @@ static int settle_own(ivf_build_state *build)
     return rc == MPIVF_OK ? ivf_building_sweep(index, build->plan.build_id) : rc;
 }
 
-static int lock_folder(ivf_build_state *build)
-{
-    int rc = ivf_make_folder(build->folder);
-    return rc == MPIVF_OK ? ivf_building_claim(build->config->index, build->plan.build_id, &build->lock) : rc;
-}
-
 static int lock_own(ivf_build_state *build)
 {
-    int rc = lock_folder(build);
+    const char *index = build->config->index;
+    const char *id = build->plan.build_id;
+    int rc = ivf_building_begin(index, id, build->folder, &build->lock);
     if (rc != MPIVF_OK || build->committed || !build->config->restart)
         return rc;
-    rc = ivf_building_discard(build->config->index, build->plan.build_id);
+    rc = ivf_building_discard(index, id);
     ivf_lock_release(build->lock);
     build->lock = NULL;
-    return rc == MPIVF_OK ? lock_folder(build) : rc;
+    return rc == MPIVF_OK ? ivf_building_begin(index, id, build->folder, &build->lock) : rc;
 }
 
 /* ---- the end ---- */
@@ -332,11 +328,8 @@ int ivf_claim_begin(const ivf_ctx *ctx, ivf_build_state *build)
 static void end(ivf_build_state *build)
 {
     ivf_lock *all = NULL;
-    if (ivf_building_enter(build->config->index, &all) != MPIVF_OK) {
-        ivf_building_stays(build->folder);
-        ivf_lock_release(build->lock);
+    if (!ivf_building_end(build->config->index, build->folder, &build->lock, &all))
         return;
-    }
     build->committed = build->committed || ivf_building_is_committed(build->config->index, build->plan.build_id);
     put_away(build);
     leave(build, all);

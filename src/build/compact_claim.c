@@ -93,11 +93,7 @@ static int list_pending(ivf_compact_state *s)
 static int take_folder(ivf_compact_state *s)
 {
     const char *index = s->config->index;
-    int rc = ivf_layout_build(index, s->build_id, s->folder);
-    if (rc == MPIVF_OK)
-        rc = ivf_make_folder(s->folder);
-    if (rc == MPIVF_OK)
-        rc = ivf_building_claim(index, s->build_id, &s->lock);
+    int rc = ivf_building_begin(index, s->build_id, s->folder, &s->lock);
     if (rc == MPIVF_OK)
         rc = ivf_folders_make(index);
     if (rc == MPIVF_OK)
@@ -163,12 +159,8 @@ void ivf_compact_release(ivf_compact_state *s)
     ivf_lock *all = NULL;
     if (s->lock == NULL)
         return;
-    if (ivf_building_enter(index, &all) != MPIVF_OK) {
-        ivf_building_stays(s->folder);
-        ivf_lock_release(s->lock);
-        s->lock = NULL;
+    if (!ivf_building_end(index, s->folder, &s->lock, &all))
         return;
-    }
     s->committed = s->committed || ivf_building_is_committed(index, s->build_id);
     if (s->committed)
         ivf_building_finish(s->folder);

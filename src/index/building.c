@@ -56,6 +56,30 @@ int ivf_building_claim(const char *index, const char *build_id, ivf_lock **lock)
     return rc == MPIVF_OK ? ivf_lock_take(path, 0, "this build is running", lock) : rc;
 }
 
+/* With the last failure. */
+static void tell_that_it_stays(const char *folder)
+{
+    ivf_warn("%s; %s stays", ivf_error_last()->text, folder);
+}
+
+int ivf_building_begin(const char *index, const char *build_id, char *folder, ivf_lock **lock)
+{
+    int rc = ivf_layout_build(index, build_id, folder);
+    if (rc == MPIVF_OK)
+        rc = ivf_make_folder(folder);
+    return rc == MPIVF_OK ? ivf_building_claim(index, build_id, lock) : rc;
+}
+
+bool ivf_building_end(const char *index, const char *folder, ivf_lock **lock, ivf_lock **all)
+{
+    if (ivf_building_enter(index, all) == MPIVF_OK)
+        return true;
+    tell_that_it_stays(folder);
+    ivf_lock_release(*lock);
+    *lock = NULL;
+    return false;
+}
+
 /* ---- which builds there are ---- */
 
 static int add_id(void *arg, const char *name)
@@ -304,15 +328,10 @@ bool ivf_building_is_committed(const char *index, const char *build_id)
     return is;
 }
 
-void ivf_building_stays(const char *folder)
-{
-    ivf_warn("%s; %s stays", ivf_error_last()->text, folder);
-}
-
 void ivf_building_finish(const char *folder)
 {
     if (ivf_folder_remove(folder) != MPIVF_OK)
-        ivf_building_stays(folder);
+        tell_that_it_stays(folder);
 }
 
 int ivf_building_discard(const char *index, const char *build_id)

@@ -28,6 +28,14 @@ void ivf_building_leave(const char *index, ivf_lock *lock);
 /* Local. The lock of one build, whose folder is there. MPIVF_CONFLICT when it is running. */
 int ivf_building_claim(const char *index, const char *build_id, ivf_lock **lock);
 
+/* Local. A build begins, with the lock of all held: makes its folder, whose path goes into folder[IVF_PATH_BYTES], and
+ * claims it. */
+int ivf_building_begin(const char *index, const char *build_id, char *folder, ivf_lock **lock);
+
+/* Local. It ends: enters again. Without the lock of all nothing can be taken away: then its own is let go, a warning
+ * says that the folder stays, and the result is false. */
+bool ivf_building_end(const char *index, const char *folder, ivf_lock **lock, ivf_lock **all);
+
 /* The builds that have a folder, in ascending order of their ids. */
 typedef struct {
     char (*ids)[IVF_ID_BYTES]; /* [count], owned */
@@ -70,9 +78,8 @@ int ivf_building_discard_model(const char *index, const char *build_id, const ch
 bool ivf_building_is_committed(const char *index, const char *build_id);
 
 /* Local. Removes the folder of a build that is committed, or warns that it stays: it is of no use any more, so that is
- * no reason to fail, and vacuum takes it later. ivf_building_stays: that warning, with the last failure. */
+ * no reason to fail, and vacuum takes it later. */
 void ivf_building_finish(const char *folder);
-void ivf_building_stays(const char *folder);
 
 /* Local. Removes the build: its fragments and its model, except what a committed version or another build names, and
  * its folder. Nobody runs it. */

@@ -76,17 +76,6 @@ static int settle_others(const ivf_import_state *s)
     return rc;
 }
 
-static int take_folder(ivf_import_state *s)
-{
-    const char *index = s->config->index;
-    int rc = ivf_layout_build(index, s->build_id, s->folder);
-    if (rc == MPIVF_OK)
-        rc = ivf_make_folder(s->folder);
-    if (rc == MPIVF_OK)
-        rc = ivf_building_claim(index, s->build_id, &s->lock);
-    return rc == MPIVF_OK ? ivf_folders_make(index) : rc;
-}
-
 int ivf_import_claim(ivf_import_state *s)
 {
     const char *index = s->config->index;
@@ -100,7 +89,9 @@ int ivf_import_claim(ivf_import_state *s)
     if (rc == MPIVF_OK)
         rc = settle_others(s);
     if (rc == MPIVF_OK)
-        rc = take_folder(s);
+        rc = ivf_building_begin(index, s->build_id, s->folder, &s->lock);
+    if (rc == MPIVF_OK)
+        rc = ivf_folders_make(index);
     ivf_error failure = *ivf_error_last();
     ivf_building_leave(index, all);
     if (rc != MPIVF_OK && s->index_is_new && s->lock == NULL)
@@ -116,12 +107,8 @@ void ivf_import_release(ivf_import_state *s)
     ivf_lock *all = NULL;
     if (s->lock == NULL)
         return;
-    if (ivf_building_enter(index, &all) != MPIVF_OK) {
-        ivf_building_stays(s->folder);
-        ivf_lock_release(s->lock);
-        s->lock = NULL;
+    if (!ivf_building_end(index, s->folder, &s->lock, &all))
         return;
-    }
     s->committed = s->committed || ivf_building_is_committed(index, s->build_id);
     if (!s->committed && s->model_is_new)
         (void)ivf_building_discard_model(index, s->build_id, s->model->id);
