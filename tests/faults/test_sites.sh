@@ -42,30 +42,34 @@ list_sites() {
     is_new
 }
 
-# walk PASSES: at most so many passes of each site on each rank.
+# walk ROUND OF: each site that is in the file walked.$np, in one of its passes on each rank: the first rounds take early
+# ones, the last late ones.
 walk() {
-    local rank site passes tried pass
+    local rank site passes pass
     while read -r rank site passes; do
-        tried=$((passes < $1 ? passes : $1))
-        for ((i = 0; i < tried; i++)); do
-            pass=$((1 + (2 * i + 1) * passes / (2 * tried)))
+        pass=$((1 + (2 * $1 - 1) * passes / (2 * $2)))
+        if [ "$passes" -ge "$1" ]; then
             attempt "np-$np-rank-$rank-$site-$pass-of-$passes" planted "$site" "$pass" "$rank"
-        done
-    done <walked
+        fi
+    done <"walked.$np"
 }
 
 if [ "$form" = long ]; then
     for np in 1 2 3; do
         list_sites
-        sort sites >walked
-        walk 3
+        sort sites >"walked.$np"
+    done
+    for round in 1 2 3; do
+        for np in 3 2 1; do
+            walk "$round" 3
+        done
     done
 else
     list_sites
     # Each site once, on some rank, in the middle of its passes.
-    shuf --random-source=ids.bin sites | sort -u -k 2,2 >walked
-    walk 1
+    shuf --random-source=ids.bin sites | sort -u -k 2,2 >"walked.$np"
+    walk 1 1
 fi
-[ "$(cut -d ' ' -f 2 walked | sort -u | wc -l)" -ge 25 ] || fail "few sites: $(cat walked)"
+[ "$(cut -d ' ' -f 2 walked.3 | sort -u | wc -l)" -ge 25 ] || fail "few sites: $(cat walked.3)"
 sort ledger | uniq -c
 conclude "$(wc -l <ledger) faults planted"
