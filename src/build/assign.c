@@ -147,7 +147,7 @@ static int take_block(assign_state *s, const ivf_stream_block *block, int64_t at
     const ivf_keeping kept = s->build->plan.kept;
     int rc = ivf_ids_read(s->build->ids, block->first, block->n, s->ids + at);
     if (rc == MPIVF_OK && kept.d > 0) /* before the encoder changes them */
-        ivf_kept_put(kept, block->x, block->n, s->vectors + (size_t)at * ivf_kept_bytes(kept));
+        ivf_kept_put(kept, s->build->plan.metric, block->x, block->n, s->vectors + (size_t)at * ivf_kept_bytes(kept));
     if (rc == MPIVF_OK)
         rc = ivf_encoder_run(s->encoder, block->x, block->n, s->list + at, s->reasons + at,
                              s->codes + (size_t)at * code_size);

@@ -9,9 +9,10 @@
 #include "base/numbers.h"
 #include "math/convert.h"
 
-enum { PIECE_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 20, SCALED_VALUES = 256 };
 
 static const float LARGEST_HALF = 65504;
+static const float LEAST_UNSCALED = 1.0F / 1024;
 
 const char *ivf_kept_name(ivf_keeping kept)
 {
@@ -37,10 +38,42 @@ float ivf_kept_limit(ivf_keeping kept)
     return kept.d > 0 && kept.type == IVF_F16 ? LARGEST_HALF : INFINITY;
 }
 
-void ivf_kept_put(ivf_keeping kept, const float *x, int64_t n, void *to)
+/* The largest |value|, or any that is large enough. */
+static float find_large(const float *x, int d)
 {
-    if (kept.type == IVF_F16)
-        ivf_f32_to_f16(x, n * kept.d, to);
+    float largest = 0;
+    for (int i = 0; i < d && largest < LEAST_UNSCALED; i++)
+        largest = fmaxf(largest, fabsf(x[i]));
+    return largest;
+}
+
+/* One vector, whose direction counts. */
+static void put_direction(const float *x, int d, uint16_t *to)
+{
+    float scaled[SCALED_VALUES];
+    int exponent = 0;
+    const float largest = find_large(x, d);
+    if (!(largest > 0 && largest < LEAST_UNSCALED)) {
+        ivf_f32_to_f16(x, d, to);
+        return;
+    }
+    (void)frexpf(largest, &exponent); /* < 2^exponent */
+    for (int first = 0; first < d; first += SCALED_VALUES) {
+        const int m = d - first < SCALED_VALUES ? d - first : SCALED_VALUES;
+        for (int i = 0; i < m; i++)
+            scaled[i] = ldexpf(x[first + i], 1 - exponent);
+        ivf_f32_to_f16(scaled, m, to + first);
+    }
+}
+
+void ivf_kept_put(ivf_keeping kept, ivf_metric metric, const float *x, int64_t n, void *to)
+{
+    uint16_t *halves = to;
+    if (kept.type == IVF_F16 && metric == IVF_COSINE)
+        for (int64_t i = 0; i < n; i++)
+            put_direction(x + i * kept.d, kept.d, halves + i * kept.d);
+    else if (kept.type == IVF_F16)
+        ivf_f32_to_f16(x, n * kept.d, halves);
     else
         memcpy(to, x, ivf_to_size(n) * ivf_kept_bytes(kept));
 }

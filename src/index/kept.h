@@ -9,13 +9,15 @@
 #include <stdint.h>
 
 #include "base/array.h"
+#include "base/metric.h"
 #include "io/h5.h"
 
 /* The datasets. */
 #define IVF_KEPT_VECTORS "vectors"
 #define IVF_KEPT_CHECKSUMS "vector_checksums"
 
-/* Which: as they were read, rounded to `type`. */
+/* Which: as they were read, rounded to `type`; for IVF_COSINE and IVF_F16 what is too small for that in a scale of its
+ * own (ivf_kept_put). */
 typedef struct {
     int d;            /* values of a vector; 0: none are kept */
     ivf_element type; /* IVF_F32 or IVF_F16 */
@@ -29,8 +31,10 @@ bool ivf_kept_parse(const char *name, int d, ivf_keeping *kept);
 size_t ivf_kept_bytes(ivf_keeping kept);
 float ivf_kept_limit(ivf_keeping kept);
 
-/* Local. n vectors into what is kept, and back. */
-void ivf_kept_put(ivf_keeping kept, const float *x, int64_t n, void *to);
+/* Local. n vectors into what is kept, and back. Half precision holds nothing below 2^-24, and less exactly what is near
+ * it. The cosine does not ask how long a vector is; so for IVF_COSINE those of which no |value| reaches 2^-10 are first
+ * multiplied by the power of two that brings the largest into [1, 2). */
+void ivf_kept_put(ivf_keeping kept, ivf_metric metric, const float *x, int64_t n, void *to);
 void ivf_kept_get(ivf_keeping kept, const void *from, int64_t n, float *x);
 
 /* Local. Where the vectors lie in a fragment's file; MPIVF_CORRUPT when there are none, or others. */
