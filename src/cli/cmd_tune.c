@@ -15,6 +15,7 @@
 #include "cli/probing.h"
 #include "index/tuning.h"
 #include "math/simd.h"
+#include "search/indexed.h"
 #include "search/known.h"
 #include "search/tune.h"
 
@@ -66,24 +67,9 @@ static const char *recorded(const ivf_manifest *m, const char *option)
     return json_string_value(json_object_get(m->config, option));
 }
 
-/* Collective. The files that were indexed, with the paths that the manifest has or that are given. */
-static int open_paths(const ivf_ctx *ctx, tune_job *job, const char *const *paths, int count)
-{
-    const ivf_manifest *m = job->manifest;
-    const ivf_dataset_spec spec = {.inputs = paths, .count = count, .h5_path = recorded(m, "dataset")};
-    int rc = ivf_dataset_open(ctx, &spec, &job->dataset);
-    if (rc != MPIVF_OK)
-        return rc;
-    if (ivf_dataset_rows(job->dataset) == m->rows && ivf_dataset_d(job->dataset) == m->d)
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_BAD_INPUT,
-                    "the input has %" PRId64 " rows of %d values, what was indexed had %" PRId64
-                    " of %d; give the files that were indexed with --input, or --queries and --groundtruth",
-                    ivf_dataset_rows(job->dataset), ivf_dataset_d(job->dataset), m->rows, m->d);
-}
-
 static int open_input(const ivf_ctx *ctx, tune_job *job)
 {
+    static const char remedy[] = "give the files that were indexed with --input, or --queries and --groundtruth";
     const ivf_manifest *m = job->manifest;
     const ivf_option_value *given = ivf_options_value(job->options, IVF_OPTION_REPAIR_INPUT);
     const char *ids = ivf_options_text(job->options, IVF_OPTION_REPAIR_IDS);
@@ -92,17 +78,11 @@ static int open_input(const ivf_ctx *ctx, tune_job *job)
                         "%s was imported, and its rows are not at hand; give --queries and "
                         "--groundtruth, or the rows in the order of their numbers with --input",
                         ivf_options_text(job->options, IVF_OPTION_INDEX));
-    const char **paths = ivf_new((size_t)m->shard_count, sizeof *paths);
-    int rc = ivf_agree(ctx, paths == NULL ? MPIVF_FAILED : MPIVF_OK);
-    for (int i = 0; paths != NULL && i < m->shard_count; i++)
-        paths[i] = m->shards[i].path;
-    if (rc == MPIVF_OK && given->count > 0)
-        rc = open_paths(ctx, job, (const char *const *)given->texts, given->count);
-    else if (rc == MPIVF_OK)
-        rc = open_paths(ctx, job, paths, m->shard_count);
+    const char *const *paths = (const char *const *)given->texts;
+    int rc = given->count > 0 ? ivf_indexed_open_moved(ctx, m, paths, given->count, remedy, &job->dataset)
+                              : ivf_indexed_open(ctx, m, remedy, &job->dataset);
     if (rc == MPIVF_OK)
-        rc = ivf_ids_open(ctx, ids != NULL ? ids : recorded(m, "ids"), recorded(m, "ids-dataset"), m->rows, &job->ids);
-    ivf_free((void *)paths);
+        rc = ivf_indexed_open_ids(ctx, m, ids != NULL ? ids : recorded(m, "ids"), remedy, &job->ids);
     return rc;
 }
 

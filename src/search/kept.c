@@ -1,7 +1,11 @@
-/* A place counts the postings of the share, fragment after fragment. An id is found by reading the ids of its list in
- * each fragment; what is wanted of a fragment is read through a file that is opened for it, since it is wanted in order
- * and fragments may be more than files can be open. */
-#include "search/kept.h"
+/* A place counts the postings of the version, fragment after fragment. The ranks share out the postings rather than the
+ * fragments, so that all read as much, of one fragment too. An id is found by reading the ids of its list in each
+ * fragment; what is wanted of a fragment is read through a file that is opened for it, since it is wanted in order and
+ * fragments may be more than files can be open.
+ *
+ * That a file is the fragment that the manifest names is checked when it is opened, by its size, format, rows and the
+ * shapes and checksums of its tables; search/kept_read.c checks the vectors. */
+#include "search/kept_internal.h"
 
 #include <stdbool.h>
 
@@ -10,43 +14,33 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "index/kept.h"
-#include "index/layout.h"
-#include "io/rawfile.h"
-
-enum {
-    GAP_BYTES = 8 << 10,  /* between two pieces, that is read for the sake of one request */
-    PIECE_IDS = 1 << 17,  /* of ids read at a time */
-    SPAN_BYTES = 1 << 20, /* of vectors read at a time */
-    ROWS_OF_TASK = 256,
-};
-
-typedef struct {
-    uint64_t *offsets; /* [lists + 1], owned */
-    int32_t first_list, lists;
-    int64_t ids, vectors; /* where they lie in the file */
-    int64_t base;         /* place of its first posting */
-} fragment;
-
-struct ivf_kept_share {
-    const char *index;            /* borrowed */
-    const ivf_manifest *manifest; /* borrowed */
-    int64_t from, count;
-    fragment *fragments; /* [count], owned */
-};
 
 /* ---- opening ---- */
 
-static int locate(ivf_h5 *file, ivf_keeping kept, int64_t postings, fragment *f)
+/* NOLINTNEXTLINE(readability-non-const-parameter): read into, through a struct */
+static int read_table(ivf_h5 *file, const char *name, int64_t n, uint64_t *table)
 {
-    ivf_array offsets = {"list_offsets", IVF_U64, 1, {(int64_t)f->lists + 1}, f->offsets};
-    const ivf_array ids = {"ids", IVF_U64, 1, {postings}, NULL};
-    int rc = ivf_h5_read(file, &offsets);
-    if (rc == MPIVF_OK)
-        rc = ivf_h5_locate(file, &ids, &f->ids);
-    return rc == MPIVF_OK ? ivf_kept_locate(file, kept, postings, &f->vectors) : rc;
+    const ivf_array array = {.name = name, .type = IVF_U64, .rank = 1, .dims = {n}, .data = table};
+    return ivf_h5_read(file, &array);
 }
 
-static int check_offsets(const fragment *f, int64_t postings, const char *path)
+static int read_tables(const ivf_manifest *m, const ivf_fragment_record *record, ivf_h5 *file, const char *path,
+                       ivf_kept_fragment *f)
+{
+    const ivf_array ids = {"ids", IVF_U64, 1, {record->postings}, NULL};
+    int rc = ivf_fragment_check_format(file, path);
+    if (rc == MPIVF_OK)
+        rc = ivf_fragment_check_range(file, path, record);
+    if (rc == MPIVF_OK)
+        rc = read_table(file, "list_offsets", (int64_t)f->lists + 1, f->offsets);
+    if (rc == MPIVF_OK)
+        rc = read_table(file, IVF_KEPT_CHECKSUMS, f->lists, f->sums);
+    if (rc == MPIVF_OK)
+        rc = ivf_h5_locate(file, &ids, &f->ids);
+    return rc == MPIVF_OK ? ivf_kept_locate(file, m->kept, record->postings, &f->vectors) : rc;
+}
+
+static int check_offsets(const ivf_kept_fragment *f, int64_t postings, const char *path)
 {
     bool sound = f->offsets[0] == 0 && f->offsets[f->lists] == (uint64_t)postings;
     for (int32_t l = 0; l < f->lists; l++)
@@ -54,39 +48,73 @@ static int check_offsets(const fragment *f, int64_t postings, const char *path)
     return sound ? MPIVF_OK : ivf_fail(MPIVF_CORRUPT, "%s: its lists do not hold its postings; see mpivf verify", path);
 }
 
-static int open_fragment(const ivf_kept_share *s, int64_t number, fragment *f)
+static int open_fragment(const ivf_kept_share *s, int64_t number, ivf_kept_fragment *f)
 {
     char path[IVF_PATH_BYTES];
     ivf_h5 *file = NULL;
     const ivf_fragment_record *record = &s->manifest->fragments[number];
     ivf_manifest_lists_of(s->manifest, record, &f->first_list, &f->lists);
     f->offsets = ivf_new((size_t)f->lists + 1, sizeof *f->offsets);
-    int rc = f->offsets == NULL ? MPIVF_FAILED : ivf_layout_fragment(s->index, record->id, path);
+    f->sums = ivf_new((size_t)f->lists, sizeof *f->sums);
+    int rc = f->offsets == NULL || f->sums == NULL ? MPIVF_FAILED : ivf_layout_fragment(s->index, record->id, path);
     if (rc == MPIVF_OK)
         rc = ivf_h5_open(path, &file);
     if (rc == MPIVF_BAD_INPUT)
         rc = ivf_fail(MPIVF_CORRUPT, "%s is missing, though the manifest names it", path);
     if (rc == MPIVF_OK)
-        rc = locate(file, s->manifest->kept, record->postings, f);
+        rc = ivf_fragment_check_size(s->index, record);
+    if (rc == MPIVF_OK)
+        rc = read_tables(s->manifest, record, file, path, f);
     ivf_h5_release(file);
     return rc == MPIVF_OK ? check_offsets(f, record->postings, path) : rc;
 }
 
-ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to)
+/* The first place of part number `part`. */
+static int64_t part_first(const ivf_manifest *m, int part, int parts)
 {
+    return m->postings / parts * part + ivf_min_i64(part, m->postings % parts);
+}
+
+/* The fragments that hold places from .. to - 1, and the place of the first one's first posting. */
+static int64_t choose_fragments(ivf_kept_share *s, int64_t from, int64_t to)
+{
+    const ivf_fragment_record *records = s->manifest->fragments;
     int64_t base = 0;
+    int64_t after = 0;
+    while (s->first < s->manifest->fragment_count && base + records[s->first].postings <= from)
+        base += records[s->first++].postings;
+    for (after = base; after < to; s->count++)
+        after += records[s->first + s->count].postings;
+    return base;
+}
+
+static int open_fragments(ivf_kept_share *s, int64_t from, int64_t to)
+{
+    int64_t base = choose_fragments(s, from, to);
+    int rc = MPIVF_OK;
+    s->fragments = ivf_new_zero(ivf_to_size(s->count), sizeof *s->fragments);
+    if (s->fragments == NULL)
+        return MPIVF_FAILED;
+    for (int64_t i = 0; rc == MPIVF_OK && i < s->count; i++) {
+        ivf_kept_fragment *f = &s->fragments[i];
+        const int64_t postings = s->manifest->fragments[s->first + i].postings;
+        f->base = base;
+        f->from = (uint64_t)ivf_max_i64(0, from - base);
+        f->to = (uint64_t)ivf_min_i64(postings, to - base);
+        base += postings;
+        rc = open_fragment(s, s->first + i, f);
+    }
+    return rc;
+}
+
+ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int part, int parts)
+{
     ivf_kept_share *s = ivf_new_zero(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    *s = (ivf_kept_share){.index = index, .manifest = manifest, .from = from, .count = to - from};
-    s->fragments = ivf_new_zero(ivf_to_size(s->count), sizeof *s->fragments);
-    int rc = s->fragments == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int64_t f = 0; rc == MPIVF_OK && f < s->count; f++) {
-        s->fragments[f].base = base;
-        base += manifest->fragments[from + f].postings;
-        rc = open_fragment(s, from + f, &s->fragments[f]);
-    }
-    if (rc == MPIVF_OK)
+    s->index = index;
+    s->manifest = manifest;
+    if (open_fragments(s, part_first(manifest, part, parts), part_first(manifest, part + 1, parts)) == MPIVF_OK)
         return s;
     ivf_kept_share_close(s);
     return NULL;
@@ -96,8 +124,10 @@ void ivf_kept_share_close(ivf_kept_share *share)
 {
     if (share == NULL)
         return;
-    for (int64_t f = 0; share->fragments != NULL && f < share->count; f++)
+    for (int64_t f = 0; share->fragments != NULL && f < share->count; f++) {
         ivf_free(share->fragments[f].offsets);
+        ivf_free(share->fragments[f].sums);
+    }
     ivf_free(share->fragments);
     ivf_free(share);
 }
@@ -105,15 +135,21 @@ void ivf_kept_share_close(ivf_kept_share *share)
 int64_t ivf_kept_share_memory(const ivf_manifest *manifest)
 {
     const int64_t vector = (int64_t)ivf_kept_bytes(manifest->kept);
-    const int64_t of_thread = ivf_max_i64(PIECE_IDS * (int64_t)sizeof(uint64_t), SPAN_BYTES + vector);
+    const int64_t of_thread = ivf_max_i64(IVF_KEPT_PIECE * (int64_t)sizeof(uint64_t), IVF_KEPT_SPAN + vector);
     return ivf_team_size() * of_thread + manifest->factory.nlist * (int64_t)(sizeof(int32_t) + 1);
 }
 
-/* A fragment that was there when the share was opened. */
-static int open_file(const ivf_kept_share *s, int64_t f, char *path, ivf_rawfile *file)
+int ivf_kept_internal_open(const ivf_kept_share *share, int64_t fragment, char path[IVF_PATH_BYTES], ivf_rawfile *file)
 {
-    int rc = ivf_layout_fragment(s->index, s->manifest->fragments[s->from + f].id, path);
+    int rc = ivf_layout_fragment(share->index, share->manifest->fragments[share->first + fragment].id, path);
     return rc == MPIVF_OK ? ivf_rawfile_open(path, file) : rc;
+}
+
+int ivf_kept_internal_refuse(int rc, const char *path)
+{
+    return rc != MPIVF_BAD_INPUT
+               ? rc
+               : ivf_fail(MPIVF_CORRUPT, "%s has changed while it was searched; see mpivf verify", path);
 }
 
 /* ---- finding ---- */
@@ -126,13 +162,16 @@ typedef struct {
     int64_t *places;
 } search;
 
-/* Postings first to end - 1 of a fragment. An id is in one fragment, so no two tasks write to one place. */
-static int find_in(const search *s, const fragment *f, const ivf_rawfile *file, uint64_t first, uint64_t end,
+/* Of postings first to end - 1 of a fragment those that are the share's. An id is in one fragment, so no two tasks
+ * write to one place. */
+static int find_in(const search *s, const ivf_kept_fragment *f, const ivf_rawfile *file, uint64_t first, uint64_t end,
                    uint64_t *ids)
 {
     int rc = MPIVF_OK;
-    for (uint64_t at = first; rc == MPIVF_OK && at < end; at += PIECE_IDS) {
-        const size_t n = (size_t)ivf_min_i64(PIECE_IDS, (int64_t)(end - at));
+    first = first > f->from ? first : f->from;
+    end = end < f->to ? end : f->to;
+    for (uint64_t at = first; rc == MPIVF_OK && at < end; at += IVF_KEPT_PIECE) {
+        const size_t n = (size_t)ivf_min_i64(IVF_KEPT_PIECE, (int64_t)(end - at));
         rc = ivf_rawfile_read(file, f->ids + (int64_t)(at * sizeof *ids), n * sizeof *ids, ids);
         for (size_t i = 0; rc == MPIVF_OK && i < n; i++) {
             const int64_t number = ivf_idmap_find(s->map, ids[i]);
@@ -144,7 +183,7 @@ static int find_in(const search *s, const fragment *f, const ivf_rawfile *file, 
 }
 
 /* The wanted lists of a fragment; what lies between two that are near is read with them. */
-static int find_in_lists(const search *s, const fragment *f, const ivf_rawfile *file, uint64_t *ids)
+static int find_in_lists(const search *s, const ivf_kept_fragment *f, const ivf_rawfile *file, uint64_t *ids)
 {
     uint64_t first = 0;
     uint64_t end = 0;
@@ -153,7 +192,7 @@ static int find_in_lists(const search *s, const fragment *f, const ivf_rawfile *
         const int32_t l = s->lists[i] - f->first_list;
         if (l < 0 || l >= f->lists || f->offsets[l] == f->offsets[l + 1])
             continue;
-        if (end == 0 || (f->offsets[l] - end) * sizeof *ids > GAP_BYTES) {
+        if (end == 0 || (f->offsets[l] - end) * sizeof *ids > IVF_KEPT_GAP) {
             rc = find_in(s, f, file, first, end, ids);
             first = f->offsets[l];
         }
@@ -165,18 +204,18 @@ static int find_in_lists(const search *s, const fragment *f, const ivf_rawfile *
 static int find_in_fragment(void *arg, int64_t number, int worker)
 {
     const search *s = arg;
-    const fragment *f = &s->share->fragments[number];
+    const ivf_kept_fragment *f = &s->share->fragments[number];
     char path[IVF_PATH_BYTES];
     ivf_rawfile file = {.fd = -1};
-    uint64_t *ids = ivf_new(PIECE_IDS, sizeof *ids);
+    uint64_t *ids = ivf_new(IVF_KEPT_PIECE, sizeof *ids);
     (void)worker;
-    int rc = ids == NULL ? MPIVF_FAILED : open_file(s->share, number, path, &file);
+    int rc = ids == NULL ? MPIVF_FAILED : ivf_kept_internal_open(s->share, number, path, &file);
     if (rc == MPIVF_OK) {
         rc = s->count < 0 ? find_in(s, f, &file, 0, f->offsets[f->lists], ids) : find_in_lists(s, f, &file, ids);
         ivf_rawfile_close(&file);
     }
     ivf_free(ids);
-    return rc;
+    return ivf_kept_internal_refuse(rc, path);
 }
 
 /* The distinct lists, ascending; all when one is not known. */
@@ -208,96 +247,4 @@ int ivf_kept_share_find(const ivf_kept_share *share, const ivf_idmap *map, const
         rc = ivf_team_run_stoppable(s.count == 0 ? 0 : share->count, find_in_fragment, &s);
     ivf_free(s.lists);
     return rc;
-}
-
-/* ---- reading ---- */
-
-typedef struct {
-    const ivf_kept_share *share;
-    const int64_t *places;
-    int64_t n;
-    float *x;
-} reading;
-
-static int64_t fragment_of(const ivf_kept_share *s, int64_t place)
-{
-    int64_t low = 0;
-    int64_t high = s->count;
-    while (high - low > 1) {
-        const int64_t middle = low + (high - low) / 2;
-        if (s->fragments[middle].base <= place)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Vectors from .. to - 1, one request. */
-static int read_span(const reading *r, const fragment *f, const ivf_rawfile *file, int64_t from, int64_t to,
-                     uint8_t *span)
-{
-    const ivf_keeping kept = r->share->manifest->kept;
-    const int64_t size = (int64_t)ivf_kept_bytes(kept);
-    const int64_t first = r->places[from] - f->base;
-    const int64_t count = r->places[to - 1] - r->places[from] + 1;
-    int rc = ivf_rawfile_read(file, f->vectors + first * size, ivf_to_size(count * size), span);
-    for (int64_t i = from; rc == MPIVF_OK && i < to; i++)
-        ivf_kept_get(kept, span + (r->places[i] - r->places[from]) * size, 1, r->x + i * kept.d);
-    return rc;
-}
-
-/* Where the span that begins with vector i ends; `end` is the fragment's. */
-static int64_t span_end(const reading *r, int64_t i, int64_t end)
-{
-    const int64_t size = (int64_t)ivf_kept_bytes(r->share->manifest->kept);
-    const int64_t most = ivf_max_i64(1, SPAN_BYTES / size);
-    int64_t to = i + 1;
-    while (to < end && r->places[to] - r->places[i] < most && r->places[to] - r->places[to - 1] - 1 <= GAP_BYTES / size)
-        to++;
-    return to;
-}
-
-/* Vectors from .. to - 1, which one fragment has. */
-static int read_fragment(const reading *r, int64_t number, int64_t from, int64_t to, uint8_t *span)
-{
-    char path[IVF_PATH_BYTES];
-    ivf_rawfile file;
-    int rc = open_file(r->share, number, path, &file);
-    if (rc != MPIVF_OK)
-        return rc;
-    for (int64_t end = from; rc == MPIVF_OK && from < to; from = end) {
-        end = span_end(r, from, to);
-        rc = read_span(r, &r->share->fragments[number], &file, from, end, span);
-    }
-    ivf_rawfile_close(&file);
-    return rc;
-}
-
-static int read_rows(void *arg, int64_t task, int worker)
-{
-    const reading *r = arg;
-    const size_t size = ivf_kept_bytes(r->share->manifest->kept);
-    const int64_t last = ivf_min_i64(r->n, (task + 1) * ROWS_OF_TASK);
-    uint8_t *span = ivf_new(SPAN_BYTES / size + 1, size);
-    int rc = span == NULL ? MPIVF_FAILED : MPIVF_OK;
-    (void)worker;
-    for (int64_t from = task * ROWS_OF_TASK; rc == MPIVF_OK && from < last;) {
-        const int64_t number = fragment_of(r->share, r->places[from]);
-        const int64_t beyond = number + 1 < r->share->count ? r->share->fragments[number + 1].base : INT64_MAX;
-        int64_t to = from + 1;
-        while (to < last && r->places[to] < beyond)
-            to++;
-        rc = read_fragment(r, number, from, to, span);
-        from = to;
-    }
-    ivf_free(span);
-    return rc;
-}
-
-int ivf_kept_share_read(const ivf_kept_share *share, const int64_t *places, int64_t n, float *x)
-{
-    reading r = {.share = share, .places = places, .n = n};
-    r.x = x;
-    return ivf_team_run_stoppable(ivf_ceil_div(n, ROWS_OF_TASK), read_rows, &r);
 }

@@ -9,9 +9,10 @@
 
 typedef struct ivf_kept_share ivf_kept_share;
 
-/* Local. The vectors of fragments from .. to - 1 of a manifest that says there are some; index and manifest are
- * borrowed. Holds 8 bytes for each list of each fragment. NULL with a failure recorded. */
-ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int64_t from, int64_t to);
+/* Local. The vectors of the manifest, which says that there are some, in so many equal parts, of which this is number
+ * `part`; index and manifest are borrowed. Holds 16 bytes for each list of each fragment that the part has postings of.
+ * NULL with a failure recorded: MPIVF_CORRUPT when a file is not the fragment that the manifest names. */
+ivf_kept_share *ivf_kept_share_open(const char *index, const ivf_manifest *manifest, int part, int parts);
 void ivf_kept_share_close(ivf_kept_share *share);
 
 /* Local. Bytes that finding and reading take at most, beside what they are handed. */
@@ -23,7 +24,8 @@ int64_t ivf_kept_share_memory(const ivf_manifest *manifest);
 int ivf_kept_share_find(const ivf_kept_share *share, const ivf_idmap *map, const int32_t *lists, int64_t *places);
 
 /* Local, uses the team. The vectors at ascending distinct places into x[n][d], those that lie close together at once.
- */
+ * MPIVF_CORRUPT names file and list where a list that is read whole has not its checksum, or a vector is none that is
+ * indexed. Holds 8 bytes for each beside the above. */
 int ivf_kept_share_read(const ivf_kept_share *share, const int64_t *places, int64_t n, float *x);
 
 #endif

@@ -20,7 +20,7 @@
 #include "base/numbers.h"
 #include "base/team.h"
 #include "comm/transfer.h"
-#include "io/stamps.h"
+#include "search/indexed.h"
 
 enum {
     PIECE_IDS = 1 << 16, /* of the file of ids, that are read at a time */
@@ -47,56 +47,18 @@ static int refuse_import(const ivf_manifest *m)
     return MPIVF_OK;
 }
 
-static int compare_stamps(const ivf_ctx *ctx, const ivf_manifest *m)
-{
-    ivf_stamp *stamps = ivf_new((size_t)m->shard_count, sizeof *stamps);
-    int rc = ivf_agree(ctx, stamps == NULL ? MPIVF_FAILED : MPIVF_OK);
-    for (int i = 0; rc == MPIVF_OK && stamps != NULL && i < m->shard_count; i++) {
-        const ivf_manifest_shard *s = &m->shards[i];
-        stamps[i] = (ivf_stamp){.path = s->path, .bytes = s->bytes, .mtime_ns = s->mtime_ns, .checksum = s->checksum};
-    }
-    if (rc == MPIVF_OK)
-        rc = ivf_stamps_compare(ctx, stamps, m->shard_count, "since it was indexed", remedy);
-    ivf_free(stamps);
-    return rc;
-}
-
-/* Files of the size and time that they had have the rows that they had; what else there may be wrong is the manifest's.
- */
-static int check_shape(const ivf_manifest *m, const ivf_dataset *dataset)
-{
-    if (ivf_dataset_rows(dataset) == m->rows && ivf_dataset_d(dataset) == m->d)
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_CORRUPT,
-                    "the input has %" PRId64 " rows of %d values, version %" PRId64 " was made of %" PRId64
-                    " of %d; %s",
-                    ivf_dataset_rows(dataset), ivf_dataset_d(dataset), m->version, m->rows, m->d, remedy);
-}
-
 static int open_shards(const ivf_ctx *ctx, ivf_vectors *v)
 {
     const ivf_manifest *m = v->manifest;
-    const char **paths = ivf_new((size_t)m->shard_count, sizeof *paths);
-    int rc = ivf_agree(ctx, paths == NULL ? MPIVF_FAILED : MPIVF_OK);
-    for (int i = 0; rc == MPIVF_OK && paths != NULL && i < m->shard_count; i++)
-        paths[i] = m->shards[i].path;
-    const ivf_dataset_spec spec = {.inputs = paths, .count = m->shard_count, .h5_path = option(m, "dataset")};
-    if (rc == MPIVF_OK)
-        rc = ivf_dataset_open(ctx, &spec, &v->dataset);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, check_shape(m, v->dataset));
+    int rc = ivf_indexed_open(ctx, m, remedy, &v->dataset);
     if (rc == MPIVF_OK && option(m, "ids") != NULL)
         rc = ivf_ids_reopen(ctx, option(m, "ids"), option(m, "ids-dataset"), m->rows, &v->ids);
-    ivf_free((void *)paths);
     return rc;
 }
 
 static int open_kept(const ivf_ctx *ctx, const char *index, ivf_vectors *v)
 {
-    const int64_t count = v->manifest->fragment_count;
-    const int64_t rank = ivf_ctx_rank(ctx);
-    const int64_t size = ivf_ctx_size(ctx);
-    v->kept = ivf_kept_share_open(index, v->manifest, count * rank / size, count * (rank + 1) / size);
+    v->kept = ivf_kept_share_open(index, v->manifest, ivf_ctx_rank(ctx), ivf_ctx_size(ctx));
     return ivf_agree(ctx, v->kept == NULL ? ivf_error_last()->code : MPIVF_OK);
 }
 
@@ -111,13 +73,7 @@ int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *
     }
     v->index = index;
     v->manifest = manifest;
-    if (manifest->kept.d > 0) {
-        rc = open_kept(ctx, index, v);
-    } else {
-        rc = compare_stamps(ctx, manifest);
-        if (rc == MPIVF_OK)
-            rc = open_shards(ctx, v);
-    }
+    rc = manifest->kept.d > 0 ? open_kept(ctx, index, v) : open_shards(ctx, v);
     if (rc == MPIVF_OK)
         *vectors = v;
     else
@@ -193,8 +149,7 @@ int ivf_vectors_internal_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idma
     ivf_allsum_u64(ctx, &digest, 1);
     if (digest == v->manifest->digest_in)
         return MPIVF_OK;
-    return ivf_fail(MPIVF_BAD_INPUT, "the file of ids %s changed since it was indexed: it holds other ids; %s",
-                    option(v->manifest, "ids"), remedy);
+    return ivf_indexed_refuse_ids(option(v->manifest, "ids"), remedy);
 }
 
 /* Collective. Kept vectors: places of ids by number, -1 for those of other ranks; every id has one. */
@@ -273,6 +228,8 @@ int ivf_vectors_locate(const ivf_ctx *ctx, ivf_vectors *vectors, const ivf_neigh
 
 int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, float *x)
 {
-    return vectors->kept != NULL ? ivf_kept_share_read(vectors->kept, places, n, x)
-                                 : ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
+    if (vectors->kept != NULL)
+        return ivf_kept_share_read(vectors->kept, places, n, x);
+    int rc = ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
+    return rc == MPIVF_OK ? ivf_indexed_check_rows(vectors->manifest, vectors->dataset, places, n, x, remedy) : rc;
 }

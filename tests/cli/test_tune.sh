@@ -77,4 +77,35 @@ complains_of "back was imported, and its rows are not at hand; give --queries an
 expect 0 "$MPIVF" tune back --input "$data/base.u8bin" "${queries[@]}" --nprobe 8 --dry-run
 cp -r i lost
 expect 3 ranks 2 "$MPIVF" tune lost --input "$data/query.u8bin"
-grep -q 'the input has 200 rows of 128 values, what was indexed had 10000 of 128; give the files' err || fail "no such error"
+grep -q 'the input has 200 rows of 128 values, version [0-9]* was made of 10000 of 128; give the files' err || fail "no such error"
+
+# Input that is not what was indexed is named; a copy elsewhere is the same input.
+cp "$data/base.u8bin" own.u8bin
+python3 -c 'import struct; open("own.ids", "wb").write(b"".join(struct.pack("<q", 3 * i) for i in range(10000)))'
+expect 0 ranks 2 "$MPIVF" build own --input own.u8bin --ids own.ids --factory IVF16,PQ8 --quiet
+mkdir elsewhere
+cp own.u8bin own.ids elsewhere
+once=(--nprobe 4 --dry-run)
+expect 0 "$MPIVF" tune own --input elsewhere/own.u8bin --ids elsewhere/own.ids "${queries[@]}" "${once[@]}"
+flip() { # FILE: one bit of a byte that is sampled, with the time that the file had
+    touch -r "$1" before
+    python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(99); b = f.read(1)[0]; f.seek(99); f.write(bytes([b ^ 1]))' "$1"
+    touch -r before "$1"
+}
+flip elsewhere/own.u8bin
+expect 3 ranks 2 "$MPIVF" tune own --input elsewhere/own.u8bin "${queries[@]}" "${once[@]}"
+grep -q 'input .*/elsewhere/own.u8bin changed since it was indexed: its contents are others, .*give the files that were indexed' err || fail "no such error"
+flip own.ids
+expect 3 ranks 2 "$MPIVF" tune own --sample 100 "${once[@]}"
+grep -q 'the file of ids .*/own.ids changed since it was indexed' err || fail "no such error"
+cp elsewhere/own.ids own.ids
+flip own.u8bin
+expect 3 ranks 3 "$MPIVF" tune own "${queries[@]}" "${once[@]}"
+grep -q 'input .*/own.u8bin changed since it was indexed: its contents are others' err || fail "no such error"
+flip own.u8bin
+expect 0 "$MPIVF" tune own --rerank 0,50 "${queries[@]}" "${once[@]}"
+touch own.u8bin
+expect 3 "$MPIVF" tune own --rerank 50 "${truth[@]}" "${once[@]}"
+complains_of 'own.u8bin changed since it was indexed: last changed at'
+expect 3 "$MPIVF" tune own "${queries[@]}" "${once[@]}"
+complains_of 'own.u8bin changed since it was indexed: last changed at'

@@ -37,6 +37,7 @@ static float queries[QUERIES * D];
 static ivf_metric metric;
 static bool with_ids;
 static ivf_keeping kept; /* by the index that is built */
+static int64_t fragment_rows;
 
 static uint64_t id_of(int64_t row)
 {
@@ -64,6 +65,7 @@ static void setup(void)
         queries[i] = 0.3F + (float)ivf_rng_normal(4, IVF_RNG_TEST, (uint64_t)i);
     rows[(ptrdiff_t)BAD_ROW * D] = NAN;
     kept = (ivf_keeping){0};
+    fragment_rows = 700;
     with_ids = true;
     for (int64_t i = 0; i < ROWS; i++)
         ids[i] = id_of(i);
@@ -94,7 +96,7 @@ static void build(const char *factory)
                                .ids_h5 = "ids",
                                .metric = metric,
                                .seed = 1,
-                               .fragment_rows = 700,
+                               .fragment_rows = fragment_rows,
                                .iterations = 3,
                                .pq_iterations = 3,
                                .assign = IVF_NEAREST_KINDS,
@@ -235,17 +237,48 @@ START_TEST(kept_vectors_need_no_input)
 }
 END_TEST
 
+/* Directions that half precision cannot hold in the rows' own scale are kept all the same: no row is lost, and keys are
+ * as near as its rounding. */
+START_TEST(short_vectors_keep_their_direction)
+{
+    const ivf_searcher_options options = {.vectors = true};
+    const ivf_search_params params = {.k = ROWS - 1, .nprobe = 8, .rerank = ROWS - 1};
+    ivf_searcher *searcher = NULL;
+    bool right = true;
+    metric = IVF_COSINE;
+    with_ids = false;
+    kept = (ivf_keeping){.d = D, .type = IVF_F16};
+    for (int64_t i = 0; i < ROWS; i += 2)
+        for (int64_t j = 0; j < D; j++)
+            rows[i * D + j] *= i % 4 == 0 ? 1e-6F : 1e-12F;
+    for (int i = 0; ivf_ctx_is_root(test_ctx) && i < 2; i++)
+        write_shard(i);
+    ivf_barrier(test_ctx);
+    build("IVF8,PQ4");
+    kept.d = 0; /* of rows as they were */
+    test_all(ivf_searcher_open(test_ctx, index_path, &options, &searcher) == MPIVF_OK);
+    ivf_neighbor *found = search(searcher, &params);
+    for (int64_t i = 0; ivf_ctx_is_root(test_ctx) && i < (int64_t)QUERIES * (ROWS - 1); i++) {
+        right = right && found[i].id < ROWS;
+        right = right && fabsf(found[i].key - exact_key(i / (ROWS - 1), row_of(found[i].id))) < 2e-3F;
+    }
+    test_all(right);
+    ivf_free(found);
+    ivf_searcher_close(searcher);
+}
+END_TEST
+
 /* Rank 0. The file of a fragment, and where its vectors lie in it. */
-static int64_t locate_vectors(char path[IVF_PATH_BYTES])
+static int64_t locate_vectors(int64_t fragment, char path[IVF_PATH_BYTES])
 {
     ivf_manifest *m = NULL;
     ivf_h5 *file = NULL;
     int64_t offset = 0;
     ck_assert_int_eq(ivf_manifest_read(index_path, &m), MPIVF_OK);
     ck_assert(m->kept.d == D && m->kept.type == IVF_F32);
-    ck_assert_int_eq(ivf_layout_fragment(index_path, m->fragments[1].id, path), MPIVF_OK);
+    ck_assert_int_eq(ivf_layout_fragment(index_path, m->fragments[fragment].id, path), MPIVF_OK);
     ck_assert_int_eq(ivf_h5_open(path, &file), MPIVF_OK);
-    ck_assert_int_eq(ivf_kept_locate(file, m->kept, m->fragments[1].postings, &offset), MPIVF_OK);
+    ck_assert_int_eq(ivf_kept_locate(file, m->kept, m->fragments[fragment].postings, &offset), MPIVF_OK);
     ivf_h5_release(file);
     ivf_manifest_free(m);
     return offset;
@@ -264,7 +297,7 @@ START_TEST(changed_vectors_are_found_and_made_again)
     build("IVF8,PQ4");
     test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_OK && found.findings == 0);
     if (ivf_ctx_is_root(test_ctx))
-        change(path, locate_vectors(path) + 1000, true);
+        change(path, locate_vectors(1, path) + 1000, true);
     ivf_barrier(test_ctx);
     test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_CORRUPT && found.findings > 0);
     test_all(!ivf_ctx_is_root(test_ctx) || strstr(found.text, ": vectors of list 0 were changed") != NULL);
@@ -274,6 +307,104 @@ START_TEST(changed_vectors_are_found_and_made_again)
     ivf_free(repaired.text);
     test_all(ivf_verify(test_ctx, index_path, false, &found) == MPIVF_OK);
     ivf_free(found.text);
+}
+END_TEST
+
+/* Collective. A search of nq queries that re-ranks fails, and says so of the file. */
+static void check_damaged(int64_t nq, const char *path, const char *what)
+{
+    const ivf_searcher_options options = {.vectors = true};
+    const ivf_search_params params = {.k = 1, .nprobe = 1, .rerank = nq > 1 ? 9 : 1};
+    ivf_search_stats stats;
+    ivf_neighbor found[QUERIES];
+    ivf_searcher *searcher = NULL;
+    test_all(ivf_searcher_open(test_ctx, index_path, &options, &searcher) == MPIVF_OK);
+    test_all(ivf_search(test_ctx, searcher, queries, nq, &params, found, &stats) == MPIVF_CORRUPT);
+    test_all(strstr(ivf_error_last()->text, what) != NULL &&
+             strstr(ivf_error_last()->text, "see mpivf verify") != NULL);
+    test_all(!ivf_ctx_is_root(test_ctx) || strstr(ivf_error_last()->text, path) != NULL);
+    ivf_searcher_close(searcher);
+}
+
+/* All queries have candidates all over the list, one has one in it. */
+START_TEST(changed_vectors_are_not_used)
+{
+    char path[IVF_PATH_BYTES];
+    metric = (ivf_metric)_i;
+    kept = (ivf_keeping){.d = D, .type = IVF_F32};
+    fragment_rows = ROWS;
+    build("IVF1,PQ4");
+    int64_t at = ivf_ctx_is_root(test_ctx) ? locate_vectors(0, path) : 0;
+    if (ivf_ctx_is_root(test_ctx))
+        change(path, at, true);
+    ivf_barrier(test_ctx);
+    check_damaged(QUERIES, path, ": vectors of list 0 do not have their checksum");
+    if (ivf_ctx_is_root(test_ctx)) {
+        static char nothing[(ROWS - 1) * D * sizeof(float)];
+        memset(nothing, metric == IVF_COSINE ? 0 : 0xff, sizeof nothing);
+        FILE *file = fopen(path, "r+");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_eq(fseeko(file, at, SEEK_SET), 0);
+        ck_assert_uint_eq(fwrite(nothing, sizeof nothing, 1, file), 1);
+        ck_assert_int_eq(fclose(file), 0);
+    }
+    ivf_barrier(test_ctx);
+    check_damaged(1, path, metric == IVF_COSINE ? "in list 0, was changed: zero norm" : "in list 0, was changed: not");
+}
+END_TEST
+
+/* Two files of the same shape have each other's names; one is cut short. */
+START_TEST(other_fragments_are_refused_by_name)
+{
+    char paths[2][IVF_PATH_BYTES];
+    char aside[PATH];
+    ivf_manifest *m = NULL;
+    ivf_vectors *vectors = NULL;
+    const bool root = ivf_ctx_is_root(test_ctx);
+    metric = IVF_L2;
+    kept = (ivf_keeping){.d = D, .type = IVF_F32};
+    build("IVF8,PQ4");
+    (void)snprintf(aside, sizeof aside, "%s/aside", folder);
+    for (int i = 0; root && i < 2; i++)
+        (void)locate_vectors(1 + i, paths[i]);
+    test_all(ivf_manifest_open(test_ctx, index_path, &m) == MPIVF_OK);
+    test_all(!root ||
+             (rename(paths[0], aside) == 0 && rename(paths[1], paths[0]) == 0 && rename(aside, paths[1]) == 0));
+    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_CORRUPT && vectors == NULL);
+    test_all(!root || strstr(ivf_error_last()->text, paths[0]) != NULL);
+    test_all(strstr(ivf_error_last()->text, "holds 700 rows from row 1400, the manifest says 700 from 700") != NULL);
+    test_all(!root ||
+             (rename(paths[0], aside) == 0 && rename(paths[1], paths[0]) == 0 && rename(aside, paths[1]) == 0));
+    test_all(!root || truncate(paths[1], m->fragments[2].bytes - 1) == 0);
+    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_CORRUPT && vectors == NULL);
+    test_all(!root || strstr(ivf_error_last()->text, paths[1]) != NULL);
+    ivf_manifest_free(m);
+}
+END_TEST
+
+/* Also of one fragment, each vector by one of them. */
+START_TEST(ranks_read_equal_shares_of_what_is_kept)
+{
+    static ivf_neighbor all[ROWS - 1];
+    static int64_t places[ROWS - 1];
+    ivf_manifest *m = NULL;
+    ivf_vectors *vectors = NULL;
+    int64_t mine = 0;
+    metric = IVF_L2;
+    kept = (ivf_keeping){.d = D, .type = IVF_F32};
+    fragment_rows = _i == 0 ? ROWS : 700;
+    build("IVF8,PQ4");
+    for (int64_t i = 0; i < ROWS - 1; i++)
+        all[i] = (ivf_neighbor){.id = id_of(i < BAD_ROW ? i : i + 1), .list = -1};
+    test_all(ivf_manifest_open(test_ctx, index_path, &m) == MPIVF_OK);
+    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_OK);
+    test_all(ivf_vectors_locate(test_ctx, vectors, all, ROWS - 1, places) == MPIVF_OK);
+    for (int64_t i = 0; i < ROWS - 1; i++)
+        mine += places[i] >= 0;
+    const int64_t share = (ROWS - 1) / ivf_ctx_size(test_ctx);
+    test_all(mine == share || mine == share + 1);
+    ivf_vectors_close(vectors);
+    ivf_manifest_free(m);
 }
 END_TEST
 
@@ -340,6 +471,28 @@ START_TEST(other_input_is_refused_by_name)
 }
 END_TEST
 
+/* What no stamp tells: a file that changes after it was looked at. */
+START_TEST(rows_that_cannot_be_in_the_index_are_refused)
+{
+    const ivf_searcher_options options = {.vectors = true};
+    const ivf_search_params params = {.k = 2, .nprobe = 8, .rerank = 50};
+    ivf_search_stats stats;
+    ivf_neighbor found[QUERIES * 2];
+    ivf_searcher *searcher = NULL;
+    metric = IVF_COSINE;
+    build("IVF8,PQ4");
+    test_all(ivf_searcher_open(test_ctx, index_path, &options, &searcher) == MPIVF_OK);
+    memset(rows + (ptrdiff_t)HALF * D, 0, HALF * D * sizeof *rows);
+    if (ivf_ctx_is_root(test_ctx))
+        write_shard(1);
+    ivf_barrier(test_ctx);
+    test_all(ivf_search(test_ctx, searcher, queries, QUERIES, &params, found, &stats) == MPIVF_BAD_INPUT);
+    test_all(strstr(ivf_error_last()->text, "/1.fbin changed since it was indexed: row ") != NULL);
+    test_all(strstr(ivf_error_last()->text, "cannot be (zero norm)") != NULL);
+    ivf_searcher_close(searcher);
+}
+END_TEST
+
 int main(void)
 {
     ivf_log_set(false, IVF_LOG_QUIET);
@@ -348,8 +501,13 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, the_nearest_of_the_candidates_by_their_vectors, 0, 3);
     tcase_add_loop_test(tests, kept_vectors_need_no_input, 0, 3);
+    tcase_add_test(tests, short_vectors_keep_their_direction);
     tcase_add_test(tests, changed_vectors_are_found_and_made_again);
+    tcase_add_loop_test(tests, changed_vectors_are_not_used, 0, 3);
+    tcase_add_test(tests, other_fragments_are_refused_by_name);
+    tcase_add_loop_test(tests, ranks_read_equal_shares_of_what_is_kept, 0, 2);
     tcase_add_test(tests, other_input_is_refused_by_name);
+    tcase_add_test(tests, rows_that_cannot_be_in_the_index_are_refused);
     suite_add_tcase(suite, tests);
     return test_mpi_run(suite);
 }
