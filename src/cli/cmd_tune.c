@@ -1,8 +1,10 @@
 /* mpivf tune: recall and speed of many settings, for search --recall (search/tune.h). The outcome is a new version of
  * the index, which differs from the last one in its manifest alone. Memory: this rank's share of the index, the
- * queries, and on rank 0 their neighbours, found and true. */
+ * queries, and on rank 0 their neighbours, found and true; while these are looked for, what search/exact.h says. All of
+ * it is planned for before the index is opened, so that a limit is refused before hours of brute force. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -23,9 +25,12 @@ enum { SEED = 1 };
 
 typedef struct {
     const ivf_options *options;
-    ivf_searcher *searcher;
-    const ivf_manifest *manifest; /* of the searcher */
-    ivf_dataset *dataset;         /* what was indexed; NULL where it is not needed */
+    ivf_manifest *manifest; /* owned */
+    ivf_searcher *searcher; /* of the same version */
+    ivf_dataset *file;      /* of queries; NULL: none, or read */
+    bool drawn;             /* queries are rows */
+    int64_t rows;           /* queries, at most */
+    ivf_dataset *dataset;   /* what was indexed; NULL where it is not needed */
     ivf_ids *ids;
     ivf_known known;
     ivf_search_params *tries; /* [try_count], owned */
@@ -86,14 +91,40 @@ static int open_input(const ivf_ctx *ctx, tune_job *job)
     return rc;
 }
 
+static bool has_truth(const tune_job *job)
+{
+    return ivf_options_text(job->options, IVF_OPTION_TUNE_GROUNDTRUTH) != NULL;
+}
+
+static void close_files(tune_job *job)
+{
+    ivf_ids_close(job->ids);
+    ivf_dataset_close(job->dataset);
+    ivf_dataset_close(job->file);
+    job->ids = NULL;
+    job->dataset = NULL;
+    job->file = NULL;
+}
+
+/* Collective. The files that queries and their neighbours come from. A model without rows is the searcher's to refuse.
+ */
+static int open_files(const ivf_ctx *ctx, tune_job *job)
+{
+    int rc = MPIVF_OK;
+    if (job->manifest->rows == 0)
+        return MPIVF_OK;
+    job->rows = ivf_min_i64(ivf_options_integer(job->options, IVF_OPTION_TUNE_SAMPLE), job->manifest->rows);
+    if (!job->drawn) {
+        rc = ivf_load_open(ctx, job->options, IVF_OPTION_TUNE_QUERIES, job->manifest->d, &job->file);
+        job->rows = rc == MPIVF_OK ? ivf_dataset_rows(job->file) : 0;
+    }
+    return rc == MPIVF_OK && !has_truth(job) ? open_input(ctx, job) : rc;
+}
+
 static int load_queries(const ivf_ctx *ctx, tune_job *job)
 {
-    ivf_dataset *file = NULL;
     ivf_load_matrix rows = {0};
-    int rc = ivf_load_open(ctx, job->options, IVF_OPTION_TUNE_QUERIES, job->manifest->d, &file);
-    if (rc == MPIVF_OK)
-        rc = ivf_load_rows(ctx, file, &rows);
-    ivf_dataset_close(file);
+    int rc = ivf_load_rows(ctx, job->file, &rows);
     job->known = (ivf_known){.queries = rows.x, .nq = rows.n};
     return rc;
 }
@@ -116,20 +147,15 @@ static int read_truth(tune_job *job)
 
 static int find_known(const ivf_ctx *ctx, tune_job *job)
 {
-    const ivf_options *options = job->options;
     const ivf_metric metric = job->manifest->metric;
-    int rc = MPIVF_OK;
-    if (ivf_options_text(options, IVF_OPTION_TUNE_QUERIES) != NULL)
-        rc = load_queries(ctx, job);
-    if (rc == MPIVF_OK && ivf_options_text(options, IVF_OPTION_TUNE_GROUNDTRUTH) != NULL)
-        return ivf_agree(ctx, ivf_ctx_is_root(ctx) ? read_truth(job) : MPIVF_OK);
-    if (rc == MPIVF_OK)
-        rc = open_input(ctx, job);
-    if (rc == MPIVF_OK && job->known.queries == NULL)
-        rc = ivf_known_draw(ctx, job->dataset, job->ids, metric, ivf_options_integer(options, IVF_OPTION_TUNE_SAMPLE),
-                            SEED, &job->known);
-    if (rc == MPIVF_OK)
+    int rc = job->drawn ? ivf_known_draw(ctx, job->dataset, job->ids, metric, job->rows, SEED, &job->known)
+                        : load_queries(ctx, job);
+    if (rc == MPIVF_OK && has_truth(job))
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? read_truth(job) : MPIVF_OK);
+    else if (rc == MPIVF_OK)
         rc = ivf_known_find(ctx, job->dataset, job->ids, metric, job->k, &job->known);
+    close_files(job);
+    ivf_memory_trim();
     return rc;
 }
 
@@ -164,12 +190,51 @@ static int read_reranks(tune_job *job)
     return MPIVF_OK;
 }
 
-static bool reranks(const tune_job *job)
+/* Candidates, at most. */
+static int most_candidates(const tune_job *job)
 {
-    bool any = false;
+    int most = 0;
     for (int i = 0; i < job->rerank_count; i++)
-        any = any || job->reranks[i] > 0;
-    return any;
+        most = job->reranks[i] > most ? job->reranks[i] : most;
+    return most;
+}
+
+/* What will be asked for at most; by itself tuning may try all lists, and all nodes of a tree. */
+static ivf_search_params most_params(const tune_job *job)
+{
+    const ivf_option_value *given = ivf_options_value(job->options, IVF_OPTION_TUNE_NPROBE);
+    const int more = job->drawn ? 1 : 0;
+    const int candidates = most_candidates(job);
+    int64_t numbers[IVF_ENTRY_LEVELS];
+    ivf_search_params most = {.k = job->k + more, .rerank = candidates > 0 ? candidates + more : 0};
+    for (int i = 0; i < given->count; i++)
+        ivf_probing_widen(numbers, ivf_options_levels(given->texts[i], numbers), &most);
+    if (given->count > 0)
+        return most;
+    most.nprobe = INT32_MAX;
+    for (int l = 1; l < IVF_LEVELS; l++)
+        most.nodes[l] = INT32_MAX;
+    return most;
+}
+
+/* What this command holds beside the searcher. */
+static void plan_memory(const ivf_ctx *ctx, const tune_job *job, ivf_searcher_options *searcher)
+{
+    const char *truth_path = ivf_options_text(job->options, IVF_OPTION_TUNE_GROUNDTRUTH);
+    struct stat truth = {0};
+    searcher->memory = ivf_options_integer(job->options, IVF_OPTION_SEARCH_MEMORY);
+    if (searcher->memory == 0 || job->manifest->rows == 0)
+        return;
+    if (truth_path != NULL)
+        (void)stat(truth_path, &truth);
+    const int64_t finding = truth_path != NULL
+                                ? 3 * (int64_t)truth.st_size /* of which a file has two thirds at least */
+                                : ivf_known_finding_memory(ivf_ctx_size(ctx), job->dataset, job->manifest->metric,
+                                                           job->rows, job->drawn, job->k);
+    searcher->queries = job->rows;
+    searcher->most = most_params(job);
+    searcher->beside = ivf_known_memory(job->rows, job->manifest->d, job->drawn, job->k) +
+                       ivf_max_i64(finding, ivf_tune_memory(job->rows, job->drawn, job->k));
 }
 
 static int find_front(tune_job *job)
@@ -295,27 +360,42 @@ static int tune(const ivf_ctx *ctx, tune_job *job)
     return rc;
 }
 
+/* Collective. The searcher of the version whose files are open. */
+static int open_searcher(const ivf_ctx *ctx, tune_job *job)
+{
+    const char *index = ivf_options_text(job->options, IVF_OPTION_INDEX);
+    ivf_searcher_options how = {.vectors = most_candidates(job) > 0, .spread = ivf_probing_spread(job->options)};
+    plan_memory(ctx, job, &how);
+    int rc = ivf_searcher_open(ctx, index, &how, &job->searcher);
+    if (rc != MPIVF_OK || ivf_searcher_manifest(job->searcher)->version == job->manifest->version)
+        return rc;
+    return ivf_fail(MPIVF_CONFLICT, "%s: version %" PRId64 " was committed meanwhile; run again", index,
+                    ivf_searcher_manifest(job->searcher)->version);
+}
+
 int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options)
 {
     tune_job job = {.options = options, .k = ivf_to_int(ivf_options_integer(options, IVF_OPTION_K))};
+    job.drawn = ivf_options_text(options, IVF_OPTION_TUNE_QUERIES) == NULL;
     int rc = check_options(options);
     if (rc == MPIVF_OK)
         rc = read_reranks(&job);
     rc = ivf_agree(ctx, rc);
-    const ivf_searcher_options how = {.vectors = reranks(&job), .spread = ivf_probing_spread(options)};
     if (rc == MPIVF_OK)
-        rc = ivf_searcher_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &how, &job.searcher);
-    if (rc == MPIVF_OK) {
-        job.manifest = ivf_searcher_manifest(job.searcher);
+        rc = ivf_manifest_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.manifest);
+    if (rc == MPIVF_OK)
+        rc = open_files(ctx, &job);
+    if (rc == MPIVF_OK)
+        rc = open_searcher(ctx, &job);
+    if (rc == MPIVF_OK)
         rc = tune(ctx, &job);
-    }
     ivf_free(job.front);
     ivf_free(job.settings);
     ivf_free(job.tries);
     ivf_free(job.reranks);
     ivf_known_free(&job.known);
-    ivf_ids_close(job.ids);
-    ivf_dataset_close(job.dataset);
+    close_files(&job);
     ivf_searcher_close(job.searcher);
+    ivf_manifest_free(job.manifest);
     return rc;
 }

@@ -55,9 +55,9 @@ typedef struct {
 } exact_run;
 
 /* Whole chunks; few enough rows that each rank gets several blocks and that a block stays below its bytes. */
-static int64_t choose_block_rows(const ivf_ctx *ctx, int64_t rows, int d)
+static int64_t choose_block_rows(int ranks, int64_t rows, int d)
 {
-    int64_t chunks = rows / (CHUNK_ROWS * (int64_t)BLOCKS_PER_RANK * ivf_ctx_size(ctx));
+    int64_t chunks = rows / (CHUNK_ROWS * (int64_t)BLOCKS_PER_RANK * ranks);
     int64_t fitting = BLOCK_BYTES / (CHUNK_ROWS * (int64_t)sizeof(float) * d);
     return CHUNK_ROWS * ivf_max_i64(1, ivf_min_i64(BLOCK_CHUNKS, ivf_min_i64(chunks, fitting)));
 }
@@ -215,7 +215,7 @@ int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric
                      .rows = ivf_dataset_rows(dataset)};
     ivf_queries prepared = {0};
     run.step = choose_step(nq, run.d);
-    run.block_rows = choose_block_rows(ctx, run.rows, run.d);
+    run.block_rows = choose_block_rows(ivf_ctx_size(ctx), run.rows, run.d);
     int rc = ivf_queries_open(queries, 0, nq, run.d, metric, &prepared);
     if (rc == MPIVF_OK)
         rc = run_prepare(ctx, &run, prepared.x, nq, k, out);
@@ -233,4 +233,15 @@ int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric
     run_free(ctx, &run);
     ivf_queries_close(&prepared);
     return rc;
+}
+
+int64_t ivf_exact_memory(int ranks, const ivf_dataset *dataset, ivf_metric metric, int64_t nq, int k)
+{
+    const int d = ivf_dataset_d(dataset);
+    const int64_t block = choose_block_rows(ranks, ivf_dataset_rows(dataset), d);
+    const int64_t of_row = (int64_t)(sizeof(uint64_t) + sizeof(float) + sizeof(uint8_t));
+    const int64_t copied = metric == IVF_COSINE ? nq * d * (int64_t)sizeof(float) : 0;
+    const int64_t found = ranks > 1 ? 2 * nq * k * (int64_t)sizeof(ivf_neighbor) : 0;
+    return copied + found + ivf_sieve_memory(nq, d) + block * of_row + ivf_stream_memory(block, 2, d) +
+           ivf_dataset_read_memory(dataset) + ivf_dataset_caches_of(dataset).usual;
 }

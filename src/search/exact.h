@@ -19,4 +19,7 @@
 int ivf_exact(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric metric, const float *queries,
               int64_t nq, int k, ivf_neighbor *out, int64_t *skipped);
 
+/* Local. Bytes that it takes of a rank, among so many ranks, beside the caller's arrays. */
+int64_t ivf_exact_memory(int ranks, const ivf_dataset *dataset, ivf_metric metric, int64_t nq, int k);
+
 #endif

@@ -134,6 +134,21 @@ int ivf_known_find(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_m
     return ivf_agree(ctx, rc);
 }
 
+int64_t ivf_known_memory(int64_t rows, int d, bool drawn, int k)
+{
+    const int64_t of_query = d * (int64_t)sizeof(float) + (drawn ? (int64_t)sizeof(uint64_t) : 0);
+    return rows * (of_query + k * (int64_t)sizeof(int64_t));
+}
+
+int64_t ivf_known_finding_memory(int ranks, const ivf_dataset *dataset, ivf_metric metric, int64_t rows, bool drawn,
+                                 int k)
+{
+    const int width = drawn ? k + 1 : k;
+    const int64_t drawing = drawn ? rows * DRAWS_FOR_EACH * (int64_t)sizeof(int64_t) : 0;
+    const int64_t found = rows * width * (int64_t)sizeof(ivf_neighbor);
+    return ivf_max_i64(drawing, found + ivf_exact_memory(ranks, dataset, metric, rows, width));
+}
+
 void ivf_known_free(ivf_known *known)
 {
     ivf_groundtruth_free(&known->truth);

@@ -2,6 +2,7 @@
 #ifndef IVF_SEARCH_KNOWN_H
 #define IVF_SEARCH_KNOWN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/metric.h"
@@ -26,6 +27,12 @@ int ivf_known_draw(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_m
 /* Collective. Fills known->truth with the k nearest rows of known->queries, their own ones left out (search/exact.h).
  */
 int ivf_known_find(const ivf_ctx *ctx, ivf_dataset *dataset, ivf_ids *ids, ivf_metric metric, int k, ivf_known *known);
+
+/* Local. Bytes that `rows` queries that are drawn, or else given, and their k neighbours take of a rank from then on;
+ * and while they are looked for, beside that. */
+int64_t ivf_known_memory(int64_t rows, int d, bool drawn, int k);
+int64_t ivf_known_finding_memory(int ranks, const ivf_dataset *dataset, ivf_metric metric, int64_t rows, bool drawn,
+                                 int k);
 
 /* Local. Takes each query's own row out of found[nq][k + 1], so that k neighbours are left in front. */
 void ivf_known_leave_out(const uint64_t *own, ivf_neighbor *found, int64_t nq, int k);

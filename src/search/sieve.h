@@ -15,6 +15,9 @@ typedef struct ivf_sieve ivf_sieve;
 ivf_sieve *ivf_sieve_new(ivf_metric metric, const float *queries, int64_t nq, int d, ivf_neighbor *heaps, int k);
 void ivf_sieve_free(ivf_sieve *sieve);
 
+/* Local. Bytes that ivf_sieve_new takes. */
+int64_t ivf_sieve_memory(int64_t nq, int d);
+
 /* Local, uses the team. Offers x[n][d] (checked, and normalised for IVF_COSINE) with their ids[n] and squared norms
  * norm[n] as ivf_dot gives them. What the heaps hold afterwards does not depend on the order of the rows. n * nq * d
  * multiply-adds. */

@@ -128,6 +128,12 @@ static int try_given(const ivf_ctx *ctx, tune_run *run)
     return rc;
 }
 
+int64_t ivf_tune_memory(int64_t rows, bool drawn, int k)
+{
+    return rows * (drawn ? k + 1 : k) * (int64_t)sizeof(ivf_neighbor) +
+           3 * MOST_STEPS * (int64_t)sizeof(ivf_tuning_setting);
+}
+
 int ivf_tune(const ivf_ctx *ctx, ivf_searcher *searcher, const ivf_tune_config *config, ivf_tuning_setting **settings,
              int *count)
 {

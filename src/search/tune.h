@@ -3,6 +3,7 @@
 #ifndef IVF_SEARCH_TUNE_H
 #define IVF_SEARCH_TUNE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
@@ -19,6 +20,9 @@ typedef struct {
                                        0: none, else k or more, of a searcher with vectors */
     int rerank_count;
 } ivf_tune_config;
+
+/* Local. Bytes that it takes of rank 0 beside the searcher and what is known, for `rows` queries, drawn or given. */
+int64_t ivf_tune_memory(int64_t rows, bool drawn, int k);
 
 /* Collective. Measures settings (search/measure.h) and returns them in the order in which they were tried, owned by the
  * caller: (*settings)[*count], the same on every rank. By itself it tries growing numbers of lists, of a tree also with

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# search, eval --memory: out of core, with candidates that are re-ranked and with queries by id, the peak stays within the limit
+# search, eval, tune --memory: out of core, with candidates that are re-ranked and with queries by id, the peak stays within the limit
 # that a refusal tells, and the results are those in memory.
 # shellcheck source=../support/cli.sh
 source "$MPIVF_SOURCE/tests/support/cli.sh"
@@ -44,3 +44,20 @@ expect 0 "$MPIVF" exact --input rows.fbin --queries q.fbin --k 10 --output truth
 least "$MPIVF" eval kept --queries q.fbin --groundtruth truth.ibin --nprobe 4,32 --rerank 100
 within "$least" "$MPIVF" eval kept --queries q.fbin --groundtruth truth.ibin --nprobe 4,32 --rerank 100 --memory "${least}M" --json
 json '[s["recall"][-1]["by_id"] for s in d["settings"]][1] > 0.9'
+
+# tune counts what it finds true neighbours with: rows of the files beside the lists, and re-ranks by them.
+settings='[(s["nprobe"], s["rerank"], s["recall"]) for s in d["settings"]]'
+for queries in "--sample 100" "--queries q.fbin"; do
+    # shellcheck disable=SC2086 # an option and its value
+    tune=("$MPIVF" tune plain $queries --nprobe 4,32 --rerank 0,100 --dry-run --json)
+    expect 0 "${tune[@]}"
+    python3 -c "import json; d = json.load(open('out')); print($settings)" >expected
+    least "${tune[@]}"
+    within "$least" "${tune[@]}" --memory "${least}M"
+    grep -q 'of 256 lists are held' err || fail "it is not out of core"
+    python3 -c "import json; d = json.load(open('out')); print($settings)" | cmp - expected || fail "other settings"
+done
+expect 0 mpirun -n 2 --bind-to none "${tune[@]}" --memory "$((2 * least))M"
+python3 -c "import json; d = json.load(open('out')); print($settings)" | cmp - expected || fail "other settings"
+least "$MPIVF" tune kept --queries q.fbin --groundtruth truth.ibin --rerank 100 --dry-run
+within "$least" "$MPIVF" tune kept --queries q.fbin --groundtruth truth.ibin --rerank 100 --dry-run --memory "${least}M"
