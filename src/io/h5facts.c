@@ -4,6 +4,8 @@
 
 #include "io/h5types.h"
 
+enum { CHUNKS_LOOKED_AT = 2048 }; /* one by one, which takes their number squared */
+
 hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -56,7 +58,8 @@ static bool look_at_type(hid_t dataset, ivf_contents contents, ivf_h5_facts *f)
 
 static bool look_at_chunk(hid_t created, ivf_h5_facts *f)
 {
-    bool fits = H5Pget_chunk(created, H5S_MAX_RANK, f->chunk) == f->rank;
+    f->filters = H5Pget_nfilters(created);
+    bool fits = f->filters >= 0 && H5Pget_chunk(created, H5S_MAX_RANK, f->chunk) == f->rank;
     for (int i = 0; i < f->rank; i++)
         fits = fits && f->chunk[i] > 0;
     return fits;
@@ -108,12 +111,18 @@ size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts)
     return (size_t)bytes;
 }
 
+static hsize_t chunk_count(const ivf_h5_facts *f)
+{
+    hsize_t count = 1;
+    for (int i = 0; i < f->rank; i++)
+        count = times(count, chunks_along(f, i));
+    return count;
+}
+
 /* HDF5's own status compares bytes in the file with bytes of the rows, which says nothing of compressed chunks. */
 static bool all_chunks_written(hid_t dataset, const ivf_h5_facts *f)
 {
-    hsize_t wanted = 1;
-    for (int i = 0; i < f->rank; i++)
-        wanted = times(wanted, chunks_along(f, i));
+    const hsize_t wanted = chunk_count(f);
     hsize_t there = 0;
     hid_t space = H5Dget_space(dataset);
     bool counted = space >= 0 && H5Dget_num_chunks(dataset, space, &there) >= 0;
@@ -122,17 +131,51 @@ static bool all_chunks_written(hid_t dataset, const ivf_h5_facts *f)
     return counted && there == wanted;
 }
 
-/* HDF5 reads a compact dataset from a block of its stored bytes, and however far beyond as the shape says. */
-static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
+/* Of the type in the file; 0: unknown. */
+static hsize_t element_bytes(hid_t dataset)
 {
     hid_t type = H5Dget_type(dataset);
     if (type < 0)
-        return false;
-    hsize_t wanted = H5Tget_size(type);
-    for (int i = 0; i < f->rank; i++)
-        wanted = times(wanted, f->dims[i]);
+        return 0;
+    const hsize_t bytes = H5Tget_size(type);
     (void)H5Tclose(type);
-    return f->stored == wanted;
+    return bytes;
+}
+
+/* Each chunk that no filter changed has the bytes of its shape. HDF5 walks the index up to the one that is asked for.
+ */
+static bool each_chunk_fits(hid_t dataset, const ivf_h5_facts *f, hsize_t wanted)
+{
+    const unsigned none = (unsigned)((1ULL << f->filters) - 1);
+    const hsize_t count = chunk_count(f);
+    hid_t space = H5Dget_space(dataset);
+    bool fits = space >= 0;
+    for (hsize_t i = 0; fits && i < count; i++) {
+        hsize_t at[H5S_MAX_RANK];
+        unsigned passed_over = 0;
+        hsize_t bytes = 0;
+        fits = H5Dget_chunk_info(dataset, space, i, at, &passed_over, NULL, &bytes) >= 0 &&
+               ((passed_over & none) != none || bytes == wanted);
+    }
+    if (space >= 0)
+        (void)H5Sclose(space);
+    return fits;
+}
+
+/* HDF5 reads a compact dataset, and a chunk, from a block of its stored bytes, and however far beyond as the shape
+ * says. */
+static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
+{
+    const bool chunked = f->layout == H5D_CHUNKED;
+    const hsize_t *shape = chunked ? f->chunk : f->dims;
+    hsize_t wanted = element_bytes(dataset);
+    for (int i = 0; i < f->rank; i++)
+        wanted = times(wanted, shape[i]);
+    if (!chunked)
+        return f->stored == wanted;
+    if (f->filters == 0 && f->stored != times(wanted, chunk_count(f)))
+        return false;
+    return chunk_count(f) > CHUNKS_LOOKED_AT || each_chunk_fits(dataset, f, wanted);
 }
 
 void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
@@ -146,7 +189,7 @@ void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
         f->written = H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_ALLOCATED;
     else
         f->written = f->layout == H5D_COMPACT;
-    f->fits = f->layout == H5D_CHUNKED || shape_fits(dataset, f);
+    f->fits = f->written && shape_fits(dataset, f);
 }
 
 bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts)

@@ -13,7 +13,8 @@
 typedef struct {
     int rank;
     hsize_t dims[H5S_MAX_RANK];
-    hsize_t chunk[H5S_MAX_RANK]; /* shape of a chunk, of what is chunked */
+    hsize_t chunk[H5S_MAX_RANK]; /* shape of a chunk, of what is chunked, */
+    int filters;                 /* and through how many it goes */
     H5D_layout_t layout;
     bool external; /* its bytes are in other files */
     bool known;    /* elements are of a type that is wanted: `type` */
@@ -22,21 +23,22 @@ typedef struct {
     char type_words[64]; /* what the elements are, in words: "4-byte integers" */
     bool written;        /* nothing of it is missing from the file */
     hsize_t stored;      /* bytes in the file */
-    bool fits;           /* they are those of the shape, of what is not chunked */
+    bool fits;           /* they are those of the shape, as far as can be told */
     haddr_t offset;      /* of the bytes, of what is contiguous; else HADDR_UNDEF */
 } ivf_h5_facts;
 
 /* Opens for reading an HDF5 file whose descriptor and size `disk` holds; negative on failure. */
 hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk);
 
-/* Type, shape, layout and storage. Counting the chunks that were written walks their index. False on failure. */
+/* Type, shape, layout and storage. Counting the chunks that were written walks their index; where there are thousands
+ * at most, each is looked at. False on failure. */
 bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts);
 
 /* Shape and layout alone. False too when the chunks have not one positive extent for each dimension, which HDF5 opens
  * without complaint. */
 bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *facts);
 
-/* Storage, of what the form is known of. Counting the chunks that were written walks their index. */
+/* Storage, of what the form is known of; chunks as above. */
 void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *facts);
 
 /* Bytes of the chunks that hold one row, of what is chunked, or SIZE_MAX beyond that; facts->type is set. */

@@ -55,13 +55,24 @@ void test_patch_h5_chunk(const char *path, const uint32_t chunk[3], int new_rank
     put_back(path, data, bytes);
 }
 
-/* III.A.1, version 1 B-trees: a node of chunks is 24 bytes and then the first chunk's size. */
-void test_patch_h5_chunk_bytes(const char *path, uint32_t claimed)
+/* III.A.1, version 1 B-trees: a node of chunks is 24 bytes and then the first chunk's size and the filters that it
+ * passed over. */
+static void patch_first_chunk(const char *path, size_t offset, uint32_t value)
 {
     static const char node[] = {'T', 'R', 'E', 'E', 1};
     static char data[FILE_MOST];
     size_t bytes = 0;
     unsigned char *found = find(path, data, &bytes, node, sizeof node, 0);
-    memcpy(found + 24, &claimed, sizeof claimed);
+    memcpy(found + offset, &value, sizeof value);
     put_back(path, data, bytes);
+}
+
+void test_patch_h5_chunk_bytes(const char *path, uint32_t claimed)
+{
+    patch_first_chunk(path, 24, claimed);
+}
+
+void test_patch_h5_chunk_filters(const char *path, uint32_t passed_over)
+{
+    patch_first_chunk(path, 28, passed_over);
 }

@@ -42,6 +42,9 @@ void test_patch_h5_chunk(const char *path, const uint32_t chunk[3], int new_rank
 /* Local. The first chunk of an HDF5 file in HDF5's oldest format claims so many bytes. */
 void test_patch_h5_chunk_bytes(const char *path, uint32_t claimed);
 
+/* Local. The same chunk claims to have passed over the filters of this mask. */
+void test_patch_h5_chunk_filters(const char *path, uint32_t passed_over);
+
 /* Local. ids[n] as dataset `name` of a new HDF5 file. */
 void test_write_h5_ids(const char *path, const char *name, bool is_signed, const uint64_t *ids, int64_t n);
 

@@ -245,6 +245,23 @@ START_TEST(chunks_larger_than_the_file_are_refused)
 }
 END_TEST
 
+/* HDF5 would take the rest of the chunk from whatever lies behind its bytes in memory. */
+START_TEST(chunks_smaller_than_their_shape_are_refused)
+{
+    form f = plain();
+    ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){7, 3}) >= 0);
+    make(f);
+    test_patch_h5_chunk_bytes(path, 8);
+    expect_words("of dataset 'x' are not those of its");
+    form compressed = plain();
+    ck_assert(H5Pset_chunk(compressed.properties, 2, (hsize_t[]){7, 3}) >= 0 &&
+              H5Pset_deflate(compressed.properties, 6) >= 0);
+    make(compressed);
+    test_patch_h5_chunk_filters(path, 1);
+    expect_words("of dataset 'x' are not those of its");
+}
+END_TEST
+
 /* A file whose form changed between the probe and the opening. */
 START_TEST(chunks_of_another_rank_are_not_opened)
 {
@@ -393,6 +410,7 @@ int main(void)
     tcase_add_test(tests, a_missing_chunk_is_noticed);
     tcase_add_test(tests, chunks_of_another_rank_are_refused);
     tcase_add_test(tests, chunks_larger_than_the_file_are_refused);
+    tcase_add_test(tests, chunks_smaller_than_their_shape_are_refused);
     tcase_add_test(tests, chunks_of_another_rank_are_not_opened);
     tcase_add_test(tests, chunks_beyond_counting_are_refused);
     tcase_add_test(tests, shapes_beyond_the_stored_bytes_are_refused);
