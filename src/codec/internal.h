@@ -41,6 +41,7 @@ typedef struct {
     void (*probe)(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
                   void *table);
     void (*bounds)(const ivf_codec *codec, const ivf_scan_job *job);
+    int (*few)(const ivf_codec *codec); /* keys at most for which no table should be made; NULL: none */
     void (*keys_of_few)(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                         float *keys);
 } ivf_codec_functions;

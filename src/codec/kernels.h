@@ -21,6 +21,13 @@ typedef struct {
     void (*squares)(const float *query, const float *book, int dsub, int words, float *entries);
     void (*products)(const float *query, const float *book, int dsub, int words, float *entries);
 
+    /* The same for one codeword of each of `count` sub-codebooks books[count][words][dsub], that which numbers[i] says,
+     * and the slices of query[count * dsub]. */
+    void (*squares_of)(const float *query, const float *books, int dsub, int words, const uint8_t *numbers, int count,
+                       float *entries);
+    void (*products_of)(const float *query, const float *books, int dsub, int words, const uint8_t *numbers, int count,
+                        float *entries);
+
     /* codes[n] of m numbers of `bits` bits: sums over i of table[i][number[i]], table[m rounded up to
      * IVF_BITS_GROUP][2^bits], zero from m. */
     void (*sum_entries)(const float *table, int m, int bits, const uint8_t *codes, int64_t n, float *sums);

@@ -4,6 +4,7 @@
 #ifndef IVF_CODEC_KERNELS_BODY_H
 #define IVF_CODEC_KERNELS_BODY_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "codec/bits.h"
@@ -144,6 +145,48 @@ static void products(const float *query, const float *book, int dsub, int words,
     }
 }
 
+/* Of one length of sub-vectors, which is known when this is compiled where it is a usual one. */
+static inline __attribute__((always_inline)) void entries_of(bool squared, const float *query, const float *books,
+                                                             size_t dsub, size_t words, const uint8_t *numbers,
+                                                             int count, float *entries)
+{
+    for (int i = 0; i < count; i++, query += dsub, books += words * dsub) {
+        const float *word = books + numbers[i] * dsub;
+        float total = 0;
+        for (size_t j = 0; j < dsub; j++) {
+            float difference = query[j] - word[j];
+            total = squared ? total + difference * difference : total - query[j] * word[j];
+        }
+        entries[i] = total;
+    }
+}
+
+static inline __attribute__((always_inline)) void choose_length(bool squared, const float *query, const float *books,
+                                                                int dsub, int words, const uint8_t *numbers, int count,
+                                                                float *entries)
+{
+    if (dsub == 8)
+        entries_of(squared, query, books, 8, (size_t)words, numbers, count, entries);
+    else if (dsub == 4)
+        entries_of(squared, query, books, 4, (size_t)words, numbers, count, entries);
+    else if (dsub == 2)
+        entries_of(squared, query, books, 2, (size_t)words, numbers, count, entries);
+    else
+        entries_of(squared, query, books, (size_t)dsub, (size_t)words, numbers, count, entries);
+}
+
+static void squares_of(const float *query, const float *books, int dsub, int words, const uint8_t *numbers, int count,
+                       float *entries)
+{
+    choose_length(true, query, books, dsub, words, numbers, count, entries);
+}
+
+static void products_of(const float *query, const float *books, int dsub, int words, const uint8_t *numbers, int count,
+                        float *entries)
+{
+    choose_length(false, query, books, dsub, words, numbers, count, entries);
+}
+
 /* Adds the entries of the eight numbers in a word: number i to sum i % ENTRY_LANES. */
 static inline __attribute__((always_inline)) void add_entries(float sum[ENTRY_LANES], const float *table, int bits,
                                                               uint64_t word)
@@ -228,7 +271,8 @@ static void interleave(const uint8_t from[256], uint8_t *words)
 #define IVF_CODEC_KERNELS                                                                                              \
     {                                                                                                                  \
         .sum_squares = sum_squares, .sum_products = sum_products, .squares = squares, .products = products,            \
-        .sum_entries = sum_entries, .range = range, .steps = steps, .interleave = interleave                           \
+        .squares_of = squares_of, .products_of = products_of, .sum_entries = sum_entries, .range = range,              \
+        .steps = steps, .interleave = interleave                                                                       \
     }
 
 #endif

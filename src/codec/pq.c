@@ -191,7 +191,7 @@ static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, c
         .train_memory = ivf_pq_train_memory, .scratch_memory = ivf_pq_scratch_memory, .arrays = arrays,                \
         .ready = ready, .encode = ivf_pq_encode, .decode = decode, .prepare = prepare, .scan = scan,                   \
         .block_size = ivf_pq_block_size, .block_put = ivf_pq_block_put, .block_get = ivf_pq_block_get,                 \
-        .probe_size = ivf_pq_probe_size, .probe = ivf_pq_probe, .bounds = ivf_pq_bounds,                               \
+        .probe_size = ivf_pq_probe_size, .probe = ivf_pq_probe, .bounds = ivf_pq_bounds, .few = ivf_pq_few,            \
         .keys_of_few = ivf_pq_keys_of_few,                                                                             \
     }
 

@@ -38,6 +38,7 @@ size_t ivf_pq_probe_size(const ivf_codec *codec);
 void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
                   void *table);
 void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job);
+int ivf_pq_few(const ivf_codec *codec);
 void ivf_pq_keys_of_few(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                         float *keys);
 

@@ -28,43 +28,41 @@ size_t ivf_pq_block_size(const ivf_codec *codec)
     return in_nibbles(codec) ? ivf_scan_nibbles_size(codec->spec.m) : (size_t)codec->spec.m * IVF_SCAN_BLOCK;
 }
 
-/* Where the part of a slot's block begins that holds sub-vectors from `at` on; chunks begin at whole groups. */
-static size_t chunk_of(const ivf_codec *codec, int64_t slot, int at)
+/* The first number of a slot's code, of a byte each. */
+static ptrdiff_t first_byte(const ivf_codec *codec, int64_t slot)
 {
-    size_t block = (size_t)(slot / IVF_SCAN_BLOCK) * ivf_pq_block_size(codec);
-    size_t part = in_nibbles(codec) ? ivf_scan_nibbles_size(at) : (size_t)at * IVF_SCAN_BLOCK;
-    return block + part;
+    return (ptrdiff_t)(slot / IVF_SCAN_BLOCK * codec->spec.m * IVF_SCAN_BLOCK + slot % IVF_SCAN_BLOCK);
 }
 
 void ivf_pq_block_put(const ivf_codec *codec, const uint8_t *code, int64_t slot, uint8_t *blocks)
 {
     uint8_t numbers[IVF_BITS_CHUNK];
-    const int64_t lane = slot % IVF_SCAN_BLOCK;
+    uint8_t *to = blocks + first_byte(codec, slot);
+    if (in_nibbles(codec)) {
+        ivf_scan_nibbles_put(code, codec->spec.m, slot, blocks);
+        return;
+    }
     for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
         int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
-        uint8_t *part = blocks + chunk_of(codec, slot, at);
         ivf_bits_unpack(code, count, codec->spec.bits, numbers);
         code += ivf_bits_size(count, codec->spec.bits);
-        if (in_nibbles(codec))
-            ivf_scan_nibbles_put(numbers, count, lane, part);
-        else
-            for (ptrdiff_t j = 0; j < count; j++)
-                part[j * IVF_SCAN_BLOCK + lane] = numbers[j];
+        for (int j = 0; j < count; j++, to += IVF_SCAN_BLOCK)
+            *to = numbers[j];
     }
 }
 
 void ivf_pq_block_get(const ivf_codec *codec, const uint8_t *blocks, int64_t slot, uint8_t *code)
 {
     uint8_t numbers[IVF_BITS_CHUNK];
-    const int64_t lane = slot % IVF_SCAN_BLOCK;
+    const uint8_t *from = blocks + first_byte(codec, slot);
+    if (in_nibbles(codec)) {
+        ivf_scan_nibbles_get(blocks, codec->spec.m, slot, code);
+        return;
+    }
     for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
         int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
-        const uint8_t *part = blocks + chunk_of(codec, slot, at);
-        if (in_nibbles(codec))
-            ivf_scan_nibbles_get(part, count, lane, numbers);
-        else
-            for (ptrdiff_t j = 0; j < count; j++)
-                numbers[j] = part[j * IVF_SCAN_BLOCK + lane];
+        for (int j = 0; j < count; j++, from += IVF_SCAN_BLOCK)
+            numbers[j] = *from;
         ivf_bits_pack(numbers, count, codec->spec.bits, code);
         code += ivf_bits_size(count, codec->spec.bits);
     }
@@ -143,34 +141,31 @@ void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job)
     (in_nibbles(codec) ? ivf_scan_nibbles : ivf_scan_bytes)(job, codec->spec.m);
 }
 
-static float entry_of(ivf_metric metric, const float *query, const float *word, int dsub)
+int ivf_pq_few(const ivf_codec *codec)
 {
-    float sum = 0;
-    if (metric == IVF_L2) {
-        for (int j = 0; j < dsub; j++)
-            sum += (query[j] - word[j]) * (query[j] - word[j]);
-    } else {
-        for (int j = 0; j < dsub; j++)
-            sum -= query[j] * word[j];
-    }
-    return sum;
+    enum { WORDS_OF_A_KEY = 8 }; /* measured: what a table has at most that costs no more than a key */
+    return state_of(codec)->words / WORDS_OF_A_KEY;
 }
 
 static float key_of(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *code)
 {
     const ivf_pq_state *s = state_of(codec);
+    const ivf_codec_kernels *kernels = ivf_codec_kernels_now();
     const size_t dsub = (size_t)s->dsub;
+    const float *books = s->codebooks;
     float sum[4] = {0};
     for (int at = 0; at < codec->spec.m; at += IVF_BITS_CHUNK) {
         uint8_t numbers[IVF_BITS_CHUNK];
+        float entries[IVF_BITS_CHUNK];
         int count = codec->spec.m - at < IVF_BITS_CHUNK ? codec->spec.m - at : IVF_BITS_CHUNK;
         ivf_bits_unpack(code, count, codec->spec.bits, numbers);
         code += ivf_bits_size(count, codec->spec.bits);
-        for (int i = 0; i < count; i++) {
-            size_t sub = (size_t)at + (size_t)i;
-            size_t word = sub * (size_t)s->words + numbers[i];
-            sum[i % 4] += entry_of(metric, query + sub * dsub, s->codebooks + word * dsub, s->dsub);
-        }
+        (metric == IVF_L2 ? kernels->squares_of : kernels->products_of)(query, books, s->dsub, s->words, numbers, count,
+                                                                        entries);
+        for (int i = 0; i < count; i++)
+            sum[i % 4] += entries[i];
+        query += (size_t)count * dsub;
+        books += (size_t)count * dsub * (size_t)s->words;
     }
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }

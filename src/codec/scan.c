@@ -57,8 +57,7 @@ void ivf_codec_bounds(const ivf_codec *codec, const ivf_scan_job *job)
 void ivf_codec_keys(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                     float *keys, void *table, bool *prepared)
 {
-    enum { FEW = 64 };
-    if (codec->functions->keys_of_few != NULL && !*prepared && n <= FEW) {
+    if (codec->functions->few != NULL && !*prepared && n <= codec->functions->few(codec)) {
         codec->functions->keys_of_few(codec, metric, query, codes, n, keys);
         return;
     }

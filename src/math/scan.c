@@ -126,26 +126,31 @@ size_t ivf_scan_nibbles_size(int m)
     return ((size_t)m + 3) / 4 * NIBBLE_ROW;
 }
 
-/* The byte of nibble j of a slot, without its block. */
-static size_t nibble_at(int j, int64_t lane)
+/* The first two nibbles of a slot. */
+static size_t first_nibbles(int m, int64_t slot)
 {
-    return (size_t)(j / 4) * NIBBLE_ROW + (size_t)(lane / 16) * 32 + (size_t)(j % 4 / 2) * 16 + (size_t)(lane % 16);
+    const int64_t lane = slot % LANES;
+    return (size_t)(slot / LANES) * ivf_scan_nibbles_size(m) + (size_t)(lane / 16 * 32 + lane % 16);
 }
 
-void ivf_scan_nibbles_put(const uint8_t *numbers, int m, int64_t slot, uint8_t *blocks)
+/* From them to pair `pair`. */
+static ptrdiff_t to_pair(ptrdiff_t pair)
 {
-    uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m) + nibble_at(0, slot % LANES);
-    for (int j = 0; j < m; j += 2) {
-        int other = j + 1 < m ? numbers[j + 1] : 0;
-        block[nibble_at(j, 0)] = (uint8_t)(numbers[j] | other << 4);
-    }
+    return pair / 2 * NIBBLE_ROW + pair % 2 * 16;
 }
 
-void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *numbers)
+void ivf_scan_nibbles_put(const uint8_t *packed, int m, int64_t slot, uint8_t *blocks)
 {
-    const uint8_t *block = blocks + (size_t)(slot / LANES) * ivf_scan_nibbles_size(m) + nibble_at(0, slot % LANES);
-    for (int j = 0; j < m; j++)
-        numbers[j] = block[nibble_at(j, 0)] >> j % 2 * 4 & 15;
+    uint8_t *block = blocks + first_nibbles(m, slot);
+    for (ptrdiff_t pair = 0; pair < (m + 1) / 2; pair++)
+        block[to_pair(pair)] = packed[pair];
+}
+
+void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *packed)
+{
+    const uint8_t *block = blocks + first_nibbles(m, slot);
+    for (ptrdiff_t pair = 0; pair < (m + 1) / 2; pair++)
+        packed[pair] = block[to_pair(pair)];
 }
 
 int64_t ivf_scan_choose(const float *low, int64_t n, float most, int32_t *chosen)

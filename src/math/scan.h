@@ -84,12 +84,12 @@ static inline size_t ivf_scan_nibbles_at(size_t sub, size_t number)
     return (sub / 4 * 4 + place) * ENTRIES + number;
 }
 
-/* Local. Bytes of a block of m nibbles; puts the nibbles of one posting (numbers[m]) into a slot that was zero; reads
- * them. Postings 0-15 of a block take bytes 0-15 of each 64 for sub-vectors 4 i (low nibble) and 4 i + 1, bytes 16-31
- * for 4 i + 2 and 4 i + 3; postings 16-31 bytes 32-63 in the same way. */
+/* Local. Bytes of a block of m nibbles; puts the nibbles of one posting into a slot; reads them. They come two to a
+ * byte, the first in the low one, and so they lie in a block: postings 0-15 take bytes 0-15 of each 64 for sub-vectors
+ * 4 i and 4 i + 1, bytes 16-31 for 4 i + 2 and 4 i + 3; postings 16-31 bytes 32-63 in the same way. */
 size_t ivf_scan_nibbles_size(int m);
-void ivf_scan_nibbles_put(const uint8_t *numbers, int m, int64_t slot, uint8_t *blocks);
-void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *numbers);
+void ivf_scan_nibbles_put(const uint8_t *packed, int m, int64_t slot, uint8_t *blocks);
+void ivf_scan_nibbles_get(const uint8_t *blocks, int m, int64_t slot, uint8_t *packed);
 
 /* Local. Numbers of the bounds low[n] that are not above `most` (NaN among them), ascending, to chosen[n]; returns how
  * many. */

@@ -4,7 +4,7 @@
 #include "math/convert.h"
 #include "math/scan_kernels.h"
 
-enum { LANES = IVF_SCAN_BLOCK, ENTRIES = 256, NUMBERS_AT_ONCE = 64 };
+enum { LANES = IVF_SCAN_BLOCK };
 
 static void finish(const ivf_scan_job *job, int query, int64_t block, const float sum[LANES])
 {
@@ -101,29 +101,25 @@ static void scan_bytes(const ivf_scan_job *job, int m)
         }
 }
 
-static void sum_nibbles(const uint8_t *blocks, const uint8_t *table, int m, int64_t block, float sum[LANES])
+static void sum_nibbles(const uint8_t *block, const uint8_t *table, int m, float sum[LANES])
 {
-    uint8_t numbers[NUMBERS_AT_ONCE];
-    const int64_t size = (int64_t)ivf_scan_nibbles_size(m);
-    for (int v = 0; v < LANES; v++)
-        sum[v] = 0;
-    for (int first = 0; first < m; first += NUMBERS_AT_ONCE) {
-        int count = m - first < NUMBERS_AT_ONCE ? m - first : NUMBERS_AT_ONCE;
-        const uint8_t *part = blocks + block * size + ivf_scan_nibbles_size(first);
-        for (int v = 0; v < LANES; v++) {
-            ivf_scan_nibbles_get(part, count, v, numbers);
-            for (int j = 0; j < count; j++)
-                sum[v] += (float)table[ivf_scan_nibbles_at((size_t)first + (size_t)j, numbers[j])];
+    for (int64_t v = 0; v < LANES; v++) {
+        uint32_t total = 0;
+        for (size_t j = 0; j < (size_t)m; j++) {
+            size_t byte = j / 4 * 64 + (size_t)(v / 16) * 32 + j % 4 / 2 * 16 + (size_t)(v % 16);
+            total += table[ivf_scan_nibbles_at(j, block[byte] >> j % 2 * 4 & 15)];
         }
+        sum[v] = (float)total;
     }
 }
 
 static void scan_nibbles(const ivf_scan_job *job, int m)
 {
+    const int64_t size = (int64_t)ivf_scan_nibbles_size(m);
     for (int64_t block = 0; block < job->count; block++)
         for (int q = 0; q < job->nq; q++) {
             float sum[LANES];
-            sum_nibbles(job->blocks, job->probe[q], m, block, sum);
+            sum_nibbles((const uint8_t *)job->blocks + block * size, job->probe[q], m, sum);
             finish(job, q, block, sum);
         }
 }

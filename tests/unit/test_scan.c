@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "codec/bits.h"
 #include "math/convert.h"
 #include "math/scan.h"
 #include "math/simd.h"
@@ -203,21 +204,24 @@ static void check_tables(int m, bool nibbles, int nq, int64_t blocks)
     const size_t table_size = nibbles ? ivf_scan_nibbles_size(m) : (size_t)m * 256;
     int64_t n = blocks * IVF_SCAN_BLOCK - 3;
     uint8_t *numbers = ivf_new((size_t)n, (size_t)m);
-    uint8_t *back = ivf_new((size_t)m, 1);
+    const int64_t packed_size = (m + 1) / 2;
+    uint8_t *packed = ivf_new((size_t)n, (size_t)packed_size);
+    uint8_t *back = ivf_new((size_t)packed_size, 1);
     uint8_t *data = ivf_new_zero((size_t)blocks, size);
     uint8_t *tables = ivf_new_zero((size_t)nq, table_size);
     for (int64_t i = 0; i < n; i++) {
         for (int j = 0; j < m; j++)
             numbers[i * m + j] = (uint8_t)draw((int)entries);
-        if (nibbles)
-            ivf_scan_nibbles_put(numbers + i * m, m, i, data);
-        else
+        if (nibbles) {
+            ivf_bits_pack(numbers + i * m, m, 4, packed + i * packed_size);
+            ivf_scan_nibbles_put(packed + i * packed_size, m, i, data);
+        } else
             for (int j = 0; j < m; j++)
                 data[(i / IVF_SCAN_BLOCK * m + j) * IVF_SCAN_BLOCK + i % IVF_SCAN_BLOCK] = numbers[i * m + j];
     }
     for (int64_t i = 0; nibbles && i < n; i++) {
         ivf_scan_nibbles_get(data, m, i, back);
-        ck_assert_mem_eq(back, numbers + i * m, (size_t)m);
+        ck_assert_mem_eq(back, packed + i * packed_size, (size_t)packed_size);
     }
     set_up(&b, nq, blocks, nq % 2 == 0, data);
     for (int q = 0; q < nq; q++) {
@@ -242,6 +246,7 @@ static void check_tables(int m, bool nibbles, int nq, int64_t blocks)
     ck_assert_int_eq(wrong, 0);
     check_rest(&b);
     ivf_free(numbers);
+    ivf_free(packed);
     ivf_free(back);
     ivf_free(data);
     ivf_free(tables);
