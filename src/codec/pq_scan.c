@@ -1,7 +1,8 @@
-/* Scans of product codes by tables of 8 bits (7 for codes of 4): entry = what the float entry exceeds its table's
- * smallest by, in steps, rounded down, so that the sum of the entries is below that of the floats by m steps at most.
- * Numbers of 5 to 8 bits take a byte in a block, those of 4 bits half a one. The keys of a few codes are summed without
- * a table, from the codewords, in the order of codec/kernels_body.h. */
+/* Scans of product codes by tables of 8 bits: entry = what the float entry exceeds its table's smallest by, in steps,
+ * rounded down, so that the sum of the entries is below that of the floats by m steps at most. Numbers of 5 to 8 bits
+ * take a byte in a block, those of 4 bits half a one. Entries for these are what the largest exceeds them by, because
+ * the kernel rounds up. The keys of a few codes are summed without a table, from the codewords, in the order of
+ * codec/kernels_body.h. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "codec/kernels.h"
 #include "codec/pq.h"
 
-enum { BYTE_WORDS = 256, BYTE_LARGEST = 255 };
+enum { BYTE_WORDS = 256, BYTE_LARGEST = 255, NIBBLE_WORDS = 16 };
 
 static const ivf_pq_state *state_of(const ivf_codec *codec)
 {
@@ -97,18 +98,25 @@ static extremes find_extremes(const ivf_codec *codec, const float *entries, floa
     return found;
 }
 
-/* Entries in steps, where the kernels look for them. */
-static void fill(const ivf_codec *codec, const float *entries, const float *lows, float inverse, float largest,
-                 uint8_t *payload)
+/* The largest entry of a table. */
+static int largest_of(const ivf_codec *codec)
 {
+    const int m = codec->spec.m;
+    return in_nibbles(codec) ? ivf_scan_nibble_max(m) : (int)ivf_min_i64(BYTE_LARGEST, IVF_SCAN_SUM_MAX / m);
+}
+
+/* Entries in steps, where the kernels look for them. */
+static void fill(const ivf_codec *codec, const float *entries, const float *lows, float inverse, uint8_t *payload)
+{
+    const int largest = largest_of(codec);
     const int words = state_of(codec)->words;
     uint8_t steps[BYTE_WORDS] = {0};
     memset(payload, 0, ivf_pq_probe_size(codec));
     for (size_t sub = 0; sub < (size_t)codec->spec.m; sub++, entries += words) {
-        ivf_codec_kernels_now()->steps(entries, words, lows[sub], inverse, largest, steps);
-        if (in_nibbles(codec))
-            memcpy(payload + ivf_scan_nibbles_at(sub, 0), steps, (size_t)words);
-        else
+        ivf_codec_kernels_now()->steps(entries, words, lows[sub], inverse, (float)largest, steps);
+        for (ptrdiff_t w = 0; in_nibbles(codec) && w < NIBBLE_WORDS; w++)
+            payload[ivf_scan_nibbles_at(sub, 0) + (size_t)w] = (uint8_t)(largest - steps[w]);
+        if (!in_nibbles(codec))
             ivf_codec_kernels_now()->interleave(steps, payload + ivf_scan_bytes_at(sub, 0));
     }
 }
@@ -121,19 +129,19 @@ void ivf_pq_probe(const ivf_codec *codec, ivf_metric metric, const float *query,
     ivf_codec_prepare(codec, IVF_IP, query, table); /* minus the products */
     float *lows = ivf_pq_table_spare(codec, table);
     extremes found = find_extremes(codec, table, lows);
-    const float largest =
-        in_nibbles(codec) ? IVF_SCAN_NIBBLE_MAX : (float)ivf_min_i64(BYTE_LARGEST, IVF_SCAN_SUM_MAX / m);
     if (!((double)factor * found.size < FLT_MAX)) {
         memset(payload, 0, ivf_pq_probe_size(codec));
         probe->constant = -INFINITY;
         return;
     }
-    const float most = in_nibbles(codec) ? (float)ivf_min_i64((int64_t)largest, IVF_SCAN_SUM_MAX / m) : largest;
-    const float step = most > 0 ? found.widest / most : 0;
-    fill(codec, table, lows, step > FLT_MIN ? 1 / step : 0, most, payload);
-    probe->scale = step > FLT_MIN ? factor * step : 0;
-    probe->constant = (float)((double)factor * found.lowest);
-    probe->size = (float)((double)factor * found.size);
+    const float largest = (float)largest_of(codec);
+    const float step = largest > 0 ? found.widest / largest : 0;
+    const float scale = step > FLT_MIN ? factor * step : 0;
+    const double turned = in_nibbles(codec) ? (double)scale * (double)largest * m : 0; /* what all entries are from */
+    fill(codec, table, lows, step > FLT_MIN ? 1 / step : 0, payload);
+    probe->scale = in_nibbles(codec) ? -(float)IVF_SCAN_MEAN_OF * scale : scale;
+    probe->constant = (float)((double)factor * found.lowest + turned);
+    probe->size = (float)((double)factor * found.size + turned);
 }
 
 void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job)

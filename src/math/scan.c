@@ -126,6 +126,13 @@ size_t ivf_scan_nibbles_size(int m)
     return ((size_t)m + 3) / 4 * NIBBLE_ROW;
 }
 
+int ivf_scan_nibble_max(int m)
+{
+    enum { SUB_VECTORS = 4 * IVF_SCAN_NIBBLE_ROWS }; /* of two means */
+    const int64_t means = 2 * (((int64_t)m + SUB_VECTORS - 1) / SUB_VECTORS);
+    return IVF_SCAN_SUM_MAX / means < UINT8_MAX ? (int)(IVF_SCAN_SUM_MAX / means) : UINT8_MAX;
+}
+
 /* The first two nibbles of a slot. */
 static size_t first_nibbles(int m, int64_t slot)
 {

@@ -12,7 +12,7 @@
  *   rows, halves   [d][32] f32 or IEEE half:          sum over j of row[j] * query[j]
  *   numbers        of 8, 6 or 4 bits:                 sum over j of number[j] * weight[j], weights of 8 bits
  *   bytes          [m][32]:                           sum over j of table[j][byte[j]], entries of 8 bits
- *   nibbles        [m / 4 rounded up][64 bytes]:      sum over j of table[j][nibble[j]], entries of 7 bits
+ *   nibbles        [m / 4 rounded up][64 bytes]:      sum of means, each over 8 j, of table[j][nibble[j]]
  *
  * Sources: register tiles as in math/panels.h; tables in registers: Andre, Kermarrec, Le Scouarnec, "Quicker ADC"
  * (TPAMI 2019), and FAISS's fast scan. */
@@ -27,7 +27,8 @@ enum {
     IVF_SCAN_GROUP = 16, /* values that a weight vector is padded to */
     IVF_SCAN_NUMBER_MAX = 255,
     IVF_SCAN_SUM_MAX = 65535, /* of entries of a table: what 16 bits hold */
-    IVF_SCAN_NIBBLE_MAX = 127,
+    IVF_SCAN_NIBBLE_ROWS = 4, /* of 4 sub-vectors, whose means are taken together */
+    IVF_SCAN_MEAN_OF = 8,
 };
 
 /* What is scanned, for whom, and where the bounds go. */
@@ -71,9 +72,15 @@ static inline size_t ivf_scan_bytes_at(size_t sub, size_t number)
     return sub * 2 * HALF + number % HALF * 2 + number / HALF;
 }
 
-/* Local, one thread. Probes are uint8_t[m / 4 rounded up][64], as ivf_scan_nibbles_at says, entries at most
- * IVF_SCAN_NIBBLE_MAX, zero from m. */
+/* Local, one thread. Probes are uint8_t[m / 4 rounded up][64], as ivf_scan_nibbles_at says, zero from m; 8 times the
+ * sum is at least that of the entries, and above it by at most 12 for every 8 sub-vectors. Sub-vectors 4 i and 4 i + 1
+ * of rows 4 j to 4 j + 3 (i is the row) make a mean, 4 i + 2 and 4 i + 3 another: that of the two of each row, of rows
+ * 4 j and 4 j + 1, 4 j + 2 and 4 j + 3, and then of these, each rounded up; rows that there are not are zero. Sums must
+ * not exceed IVF_SCAN_SUM_MAX. */
 void ivf_scan_nibbles(const ivf_scan_job *job, int m);
+
+/* Local. The largest entry with which they do not. */
+int ivf_scan_nibble_max(int m);
 
 /* Local. Where entry `number` of table `sub` stands: tables 4 i, 4 i + 2, 4 i + 1, 4 i + 3 of 16 entries follow each
  * other. */

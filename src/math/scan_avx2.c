@@ -11,7 +11,7 @@
 typedef __m256 fvec;
 typedef __m256i ivec;
 
-enum { LANES = 8, QUERIES = 2, WEIGHT_MAX = IVF_SCAN_WEIGHT_MAX_PAIRS };
+enum { LANES = 8, QUERIES = 2, PIECES = 2, TABLES = 2, WEIGHT_MAX = IVF_SCAN_WEIGHT_MAX_PAIRS };
 #define TILE_SIZES(F, ...) F(1, 2, __VA_ARGS__) F(2, 2, __VA_ARGS__)
 
 static inline fvec fvec_load(const float *from)
@@ -110,6 +110,11 @@ typedef struct {
     __m256i odd;
 } byte_sums;
 
+INLINE byte_sums no_sums(void)
+{
+    return (byte_sums){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
 INLINE void add_bytes(byte_sums *sums, __m256i bytes)
 {
     sums->all = _mm256_add_epi16(sums->all, bytes);
@@ -191,35 +196,32 @@ static void scan_bytes(const ivf_scan_job *job, int m)
 }
 
 /* 16 postings: the lanes hold the sums of two kinds of sub-vectors. */
-INLINE void finish_nibbles(const ivf_scan_job *job, int query, int64_t slot, const byte_sums *sums)
+INLINE void finish_nibbles(const ivf_scan_job *job, int query, int64_t piece, const byte_sums *sums)
 {
     const __m256i even = even_sums(sums);
     const __m128i evens = _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
     const __m128i odds = _mm_add_epi16(_mm256_castsi256_si128(sums->odd), _mm256_extracti128_si256(sums->odd, 1));
     const __m128i first = _mm_unpacklo_epi16(evens, odds);
     const __m128i second = _mm_unpackhi_epi16(evens, odds);
-    finish_words(job, query, slot, _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1));
+    finish_words(job, query, piece * 2 * LANES, _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1));
 }
 
-static void scan_nibbles(const ivf_scan_job *job, int m)
+INLINE ivec ivec_tables(const uint8_t *tables)
 {
-    const ptrdiff_t rows = (m + 3) / 4;
-    const __m256i low_nibble = _mm256_set1_epi8(0x0F);
-    for (int64_t half = 0; half < job->count * 2; half++)
-        for (int query = 0; query < job->nq; query++) {
-            const uint8_t *codes = (const uint8_t *)job->blocks + half / 2 * rows * 64 + half % 2 * 32;
-            const uint8_t *tables = job->probe[query];
-            byte_sums sums = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-            for (ptrdiff_t row = 0; row < rows; row++) {
-                const __m256i bytes = ivec_load(codes + row * 64);
-                const __m256i low = _mm256_and_si256(bytes, low_nibble);
-                const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low_nibble);
-                add_bytes(&sums, _mm256_add_epi8(_mm256_shuffle_epi8(ivec_load(tables + row * 64), low),
-                                                 _mm256_shuffle_epi8(ivec_load(tables + row * 64 + 32), high)));
-            }
-            finish_nibbles(job, query, half * 2 * LANES, &sums);
-        }
+    return ivec_load(tables);
 }
+
+INLINE ivec ivec_pick(ivec table, ivec nibbles)
+{
+    return _mm256_shuffle_epi8(table, nibbles);
+}
+
+INLINE ivec ivec_mean(ivec a, ivec b)
+{
+    return _mm256_avg_epu8(a, b);
+}
+
+#include "math/scan_nibbles.h"
 
 static int64_t choose(const float *low, int64_t n, float most, int32_t *chosen)
 {

@@ -101,13 +101,29 @@ static void scan_bytes(const ivf_scan_job *job, int m)
         }
 }
 
+static uint32_t mean(uint32_t a, uint32_t b)
+{
+    return (a + b + 1) / 2;
+}
+
+/* Of two sub-vectors, the first of which is even. */
+static uint32_t mean_of_two(const uint8_t *block, const uint8_t *table, int m, int sub, int64_t v)
+{
+    const ptrdiff_t byte = (ptrdiff_t)(sub / 4) * 64 + v / 16 * 32 + (ptrdiff_t)(sub % 4 / 2) * 16 + v % 16;
+    if (sub >= m)
+        return 0;
+    return mean(table[ivf_scan_nibbles_at((size_t)sub, block[byte] & 15)],
+                sub + 1 < m ? table[ivf_scan_nibbles_at((size_t)sub + 1, block[byte] >> 4)] : 0);
+}
+
 static void sum_nibbles(const uint8_t *block, const uint8_t *table, int m, float sum[LANES])
 {
-    for (int64_t v = 0; v < LANES; v++) {
+    for (int v = 0; v < LANES; v++) {
         uint32_t total = 0;
-        for (size_t j = 0; j < (size_t)m; j++) {
-            size_t byte = j / 4 * 64 + (size_t)(v / 16) * 32 + j % 4 / 2 * 16 + (size_t)(v % 16);
-            total += table[ivf_scan_nibbles_at(j, block[byte] >> j % 2 * 4 & 15)];
+        for (int sub = 0; sub < m; sub += sub % 4 == 0 ? 2 : 14) {
+            const uint32_t first = mean(mean_of_two(block, table, m, sub, v), mean_of_two(block, table, m, sub + 4, v));
+            total +=
+                mean(first, mean(mean_of_two(block, table, m, sub + 8, v), mean_of_two(block, table, m, sub + 12, v)));
         }
         sum[v] = (float)total;
     }

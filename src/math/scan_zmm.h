@@ -15,7 +15,7 @@
 typedef __m512 fvec;
 typedef __m512i ivec;
 
-enum { LANES = 16, QUERIES = 4 };
+enum { LANES = 16, QUERIES = 4, PIECES = 1, TABLES = 8 };
 /* Queries and blocks of a tile: 16 sums or so. */
 #define TILE_SIZES(F, ...) F(1, 4, __VA_ARGS__) F(2, 4, __VA_ARGS__) F(3, 2, __VA_ARGS__) F(4, 2, __VA_ARGS__)
 
@@ -133,6 +133,11 @@ typedef struct {
     __m512i odd;
 } byte_sums;
 
+INLINE byte_sums no_sums(void)
+{
+    return (byte_sums){_mm512_setzero_si512(), _mm512_setzero_si512()};
+}
+
 INLINE void add_bytes(byte_sums *sums, __m512i bytes)
 {
     sums->all = _mm512_add_epi16(sums->all, bytes);
@@ -150,7 +155,7 @@ INLINE void bytes_pair(const ivf_scan_job *job, int query, int m, int64_t block,
     const uint8_t *first = (const uint8_t *)job->blocks + block * m * IVF_SCAN_BLOCK;
     const uint8_t *second = (const uint8_t *)job->blocks + other * m * IVF_SCAN_BLOCK;
     const uint8_t *table = job->probe[query];
-    byte_sums sums = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    byte_sums sums = no_sums();
     for (ptrdiff_t sub = 0; sub < m; sub++) {
         __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(first + sub * IVF_SCAN_BLOCK));
         __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(second + sub * IVF_SCAN_BLOCK));
@@ -191,47 +196,22 @@ INLINE void finish_nibbles(const ivf_scan_job *job, int query, int64_t block, co
                                          _mm256_castsi256_si128(_mm512_extracti64x4_epi64(b, 1)), 1));
 }
 
-INLINE __m512i both_halves(const uint8_t *tables)
+INLINE ivec ivec_tables(const uint8_t *tables)
 {
     return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)tables));
 }
 
-INLINE void nibbles_tile(const ivf_scan_job *job, int query, const int queries, int rows, int64_t block)
+INLINE ivec ivec_pick(ivec table, ivec nibbles)
 {
-    const uint8_t *codes = (const uint8_t *)job->blocks + block * rows * 64;
-    byte_sums sums[QUERIES];
-#pragma GCC unroll 16
-    for (int q = 0; q < queries; q++)
-        sums[q] = (byte_sums){_mm512_setzero_si512(), _mm512_setzero_si512()};
-    for (ptrdiff_t row = 0; row < rows; row++) {
-        const __m512i bytes = _mm512_loadu_si512(codes + row * 64);
-        const __m512i low = _mm512_and_si512(bytes, _mm512_set1_epi8(0x0F));
-        const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(0x0F));
-#pragma GCC unroll 16
-        for (int q = 0; q < queries; q++) {
-            const uint8_t *tables = (const uint8_t *)job->probe[query + q] + row * 64;
-            add_bytes(&sums[q], _mm512_add_epi8(_mm512_shuffle_epi8(both_halves(tables), low),
-                                                _mm512_shuffle_epi8(both_halves(tables + 32), high)));
-        }
-    }
-#pragma GCC unroll 16
-    for (int q = 0; q < queries; q++)
-        finish_nibbles(job, query + q, block, &sums[q]);
+    return _mm512_shuffle_epi8(table, nibbles);
 }
 
-static void scan_nibbles(const ivf_scan_job *job, int m)
+INLINE ivec ivec_mean(ivec a, ivec b)
 {
-    const int rows = (m + 3) / 4;
-    for (int64_t block = 0; block < job->count; block++) {
-        int query = 0;
-        for (; query + 4 <= job->nq; query += 4)
-            nibbles_tile(job, query, 4, rows, block);
-        for (; query + 2 <= job->nq; query += 2)
-            nibbles_tile(job, query, 2, rows, block);
-        if (query < job->nq)
-            nibbles_tile(job, query, 1, rows, block);
-    }
+    return _mm512_avg_epu8(a, b);
 }
+
+#include "math/scan_nibbles.h"
 
 static int64_t choose(const float *low, int64_t n, float most, int32_t *chosen)
 {
