@@ -28,15 +28,22 @@ typedef struct mpivf_index mpivf_index;
 /* How to open one. Set `size`, leave what you do not care about 0: later versions add fields at the end. */
 typedef struct {
     size_t size;    /* sizeof(mpivf_open_options) */
-    int64_t memory; /* bytes that it may take beside what the process (each rank) holds already; 0: no limit */
+    int64_t memory; /* bytes that it may take, see below; 0: no limit */
     int vectors; /* 1: searches will re-rank, with the vectors that the index keeps, or else the files it was built of
                   */
 } mpivf_open_options;
 
-/* Opens the newest version of the index in a folder whose manifest is sound (mpivf_index_version tells which one that
+/* `memory` counts what the handle holds from its opening on and what one call of mpivf_search takes beside the arrays
+ * that it is passed, however many queries there are: those that have no room at once are searched for some at a time.
+ * What the process (each rank) held before is not counted; nor are calls that other threads make of the same handle at
+ * the same time, each of which takes room for queries and what is found of its own. Lists that have no room are read
+ * from their files as they are probed. What is found does not depend on it. A call whose k, rerank or nprobe leave no
+ * room for a single query is refused with MPIVF_USAGE.
+ *
+ * Opens the newest version of the index in a folder whose manifest is sound (mpivf_index_version tells which one that
  * is). options NULL: all defaults. MPIVF_BAD_INPUT: there is none; MPIVF_CORRUPT: a file of it is damaged or missing;
- * MPIVF_USAGE: the memory does not suffice. On failure *index is NULL. Any thread may open and close, also several at
- * once. */
+ * MPIVF_USAGE: the memory does not suffice, and mpivf_last_error tells a number that does. On failure *index is NULL.
+ * Any thread may open and close, also several at once. */
 MPIVF_API int mpivf_open(const char *path, const mpivf_open_options *options, mpivf_index **index);
 
 /* Gives all of it back; NULL is allowed. No search of the handle may be under way. */

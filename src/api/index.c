@@ -5,37 +5,64 @@
 #include "api/internal.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/team.h"
 #include "codec/factory.h"
 #include "comm/transfer.h"
 #include "mpivf/version.h"
+#include "search/feed.h"
 
-/* Collective. What rank 0 wants, as the searcher takes it: all of a process's memory included. */
-static int read_options(const ivf_ctx *ctx, const mpivf_open_options *given, ivf_searcher_options *options)
+/* Where memory is limited a call takes queries some at a time: 32 at least, as search/spread.h wants them, and
+ * neighbours of the largest k for one of them. */
+enum { LEAST_QUERIES = 32, LEAST_FOUND = 1 << 20, MOST_FOUND = 4 << 20, SHARE = 16 };
+
+/* Collective. What rank 0 wants. */
+static int read_options(const ivf_ctx *ctx, const mpivf_open_options *given, mpivf_open_options *chosen)
 {
-    mpivf_open_options chosen = {0};
     int rc = MPIVF_OK;
     if (ivf_ctx_is_root(ctx))
-        rc = ivf_api_options(given, "mpivf_open_options", &chosen, sizeof chosen);
-    if (rc == MPIVF_OK && chosen.memory < 0)
-        rc = ivf_fail(MPIVF_USAGE, "memory = %" PRId64 ": bytes, or 0 for no limit", chosen.memory);
+        rc = ivf_api_options(given, "mpivf_open_options", chosen, sizeof *chosen);
+    if (rc == MPIVF_OK && chosen->memory < 0)
+        rc = ivf_fail(MPIVF_USAGE, "memory = %" PRId64 ": bytes, or 0 for no limit", chosen->memory);
     rc = ivf_agree(ctx, rc);
-    if (rc != MPIVF_OK)
-        return rc;
-    ivf_bcast(ctx, &chosen, sizeof chosen);
-    *options = (ivf_searcher_options){.vectors = chosen.vectors != 0};
-    if (chosen.memory > 0 && __builtin_add_overflow(chosen.memory, ivf_memory_resident(), &options->memory))
+    if (rc == MPIVF_OK)
+        ivf_bcast(ctx, chosen, sizeof *chosen);
+    return rc;
+}
+
+/* Room for calls; and the limit as the searcher takes it, all of a process's memory included. */
+static void limit_memory(int64_t memory, int d, mpivf_index *made, ivf_searcher_options *options)
+{
+    const int64_t query = d * (int64_t)sizeof(float);
+    const int64_t base = ivf_memory_resident();
+    made->queries = ivf_max_i64(LEAST_QUERIES, ivf_min_i64(ivf_feed_batch(INT64_MAX, d), memory / SHARE / query));
+    made->found = ivf_max_i64(LEAST_FOUND, ivf_min_i64(MOST_FOUND, memory / SHARE));
+    options->words = (ivf_budget_words){.by_library = true, .base = base};
+    options->queries = made->queries;
+    options->beside = made->found;
+    if (ivf_ctx_size(made->ctx) > 1)
+        options->beside += made->queries * query;
+    if (__builtin_add_overflow(memory, base, &options->memory))
         options->memory = INT64_MAX;
-    return MPIVF_OK;
 }
 
 /* Collective. */
 static int open_searcher(const char *path, const mpivf_open_options *given, mpivf_index *made)
 {
-    ivf_searcher_options options;
+    mpivf_open_options chosen = {0};
+    ivf_searcher_options options = {0};
+    ivf_manifest *manifest = NULL;
+    made->queries = INT64_MAX;
+    made->found = INT64_MAX;
     int rc = ivf_agree(made->ctx, path == NULL ? ivf_fail(MPIVF_USAGE, "no path of an index") : MPIVF_OK);
     if (rc == MPIVF_OK)
-        rc = read_options(made->ctx, given, &options);
+        rc = read_options(made->ctx, given, &chosen);
+    if (rc == MPIVF_OK && chosen.memory > 0)
+        rc = ivf_manifest_open(made->ctx, path, &manifest);
+    options.vectors = chosen.vectors != 0;
+    if (rc == MPIVF_OK && manifest != NULL)
+        limit_memory(chosen.memory, manifest->d, made, &options);
+    ivf_manifest_free(manifest);
     if (rc == MPIVF_OK)
         rc = ivf_searcher_open(made->ctx, path, &options, &made->searcher);
     if (rc == MPIVF_OK)

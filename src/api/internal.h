@@ -9,6 +9,8 @@
 struct mpivf_index {
     ivf_ctx *ctx;
     ivf_searcher *searcher;
+    int64_t queries; /* that a call searches for at a time, at most; the same on every rank */
+    int64_t found;   /* bytes for their neighbours */
     char factory[64];
 };
 

@@ -72,36 +72,56 @@ static void hand_over(const ivf_neighbor *found, size_t n, ivf_metric metric, in
     }
 }
 
+/* Local. Queries that are searched for at a time; the same on every rank. */
+static int64_t choose_step(const mpivf_index *index, const request *wanted)
+{
+    const int64_t of_query = wanted->params.k * (int64_t)sizeof(ivf_neighbor);
+    const int64_t fitting = ivf_min_i64(index->queries, ivf_searcher_queries(index->searcher, &wanted->params));
+    return ivf_max_i64(1, ivf_min_i64(wanted->count, ivf_min_i64(fitting, index->found / of_query)));
+}
+
+/* Collective. The queries and the places for what is found are rank 0's. */
+static int run(const mpivf_index *index, request *wanted, const float *queries, int64_t *ids, float *distances)
+{
+    const ivf_ctx *ctx = index->ctx;
+    const bool is_root = ivf_ctx_is_root(ctx);
+    const ivf_manifest *manifest = ivf_searcher_manifest(index->searcher);
+    const int k = wanted->params.k;
+    const int64_t step = choose_step(index, wanted);
+    ivf_search_stats stats;
+    ivf_neighbor *found = is_root ? ivf_new(ivf_to_size(step) * (size_t)k, sizeof *found) : NULL;
+    int rc = ivf_agree(ctx, is_root && found == NULL ? MPIVF_FAILED : MPIVF_OK);
+    int64_t first = 0;
+    while (rc == MPIVF_OK && (first < wanted->count || first == 0)) { /* none, too, are searched for */
+        const int64_t n = ivf_min_i64(step, wanted->count - first);
+        const ivf_feed feed = {.count = n, .array = is_root ? queries + first * manifest->d : NULL};
+        wanted->params.first = first;
+        rc = ivf_search_feed(ctx, index->searcher, &feed, &wanted->params, found, &stats);
+        if (rc == MPIVF_OK && found != NULL)
+            hand_over(found, ivf_to_size(n) * (size_t)k, manifest->metric, ids + first * k, distances + first * k);
+        first += step;
+    }
+    ivf_free(found);
+    return rc;
+}
+
 int mpivf_search(const mpivf_index *index, const float *queries, int64_t count, int k,
                  const mpivf_search_options *options, int64_t *ids, float *distances)
 {
     ivf_error_clear();
     if (index == NULL)
         return ivf_fail(MPIVF_USAGE, "no index");
-    const ivf_ctx *ctx = index->ctx;
-    const bool is_root = ivf_ctx_is_root(ctx);
+    const bool is_root = ivf_ctx_is_root(index->ctx);
     mpivf_search_options chosen;
     request wanted = {.count = count, .params = {.k = k}};
-    ivf_neighbor *found = NULL;
-    ivf_search_stats stats;
     int rc = is_root ? ivf_api_options(options, "mpivf_search_options", &chosen, sizeof chosen) : MPIVF_OK;
     if (is_root && rc == MPIVF_OK)
         rc = check(index, queries, count, k, ids, distances);
     if (is_root && rc == MPIVF_OK)
         rc = choose(index, &chosen, &wanted.params);
-    if (is_root && rc == MPIVF_OK) {
-        found = ivf_new(ivf_to_size(count) * (size_t)k, sizeof *found);
-        rc = found == NULL ? MPIVF_FAILED : MPIVF_OK;
-    }
-    rc = ivf_agree(ctx, rc);
-    if (rc == MPIVF_OK) {
-        ivf_bcast(ctx, &wanted, sizeof wanted);
-        const ivf_feed feed = {.count = wanted.count, .array = is_root ? queries : NULL};
-        rc = ivf_search_feed(ctx, index->searcher, &feed, &wanted.params, found, &stats);
-    }
-    if (rc == MPIVF_OK && found != NULL)
-        hand_over(found, ivf_to_size(count) * (size_t)k, ivf_searcher_manifest(index->searcher)->metric, ids,
-                  distances);
-    ivf_free(found);
-    return rc;
+    rc = ivf_agree(index->ctx, rc);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_bcast(index->ctx, &wanted, sizeof wanted);
+    return run(index, &wanted, queries, ids, distances);
 }

@@ -1,6 +1,7 @@
 #include "search/budget.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/numbers.h"
@@ -79,23 +80,41 @@ static int64_t choose_group(const ivf_budget_input *in, int64_t bytes, int copie
     return ivf_max_i64(least, ivf_min_i64(GROUP_MOST, least + bytes / copies));
 }
 
-/* `lists`: of what is needed, for those that are read. */
+enum { REMEDY_TEXT = 40 };
+
+/* A limit that will do, as it is given. */
+static void say_remedy(const ivf_budget_words *words, int64_t needed, char text[REMEDY_TEXT])
+{
+    const int64_t enough = ivf_ceil_div(needed + SPARE - words->base, MEBIBYTE);
+    if (words->by_library)
+        (void)snprintf(text, REMEDY_TEXT, "memory = %" PRId64, enough * MEBIBYTE);
+    else
+        (void)snprintf(text, REMEDY_TEXT, "--memory %" PRId64 "M", enough);
+}
+
+/* `lists`: of what is needed, for those that are read. Who calls the library cannot say yet what will be asked for. */
 static int refuse(const ivf_budget_input *in, int64_t needed, int64_t lists)
 {
+    const ivf_budget_words *words = &in->words;
     char all[24];
     char held[24];
     char queries[24];
     char read[24];
     char allowed[24];
+    char enough[REMEDY_TEXT];
     const int64_t found = in->beside + batch_least(in) + in->piece_least;
+    const bool fewer = !words->by_library && 2 * found > needed;
+    say_remedy(words, needed, enough);
     return ivf_fail(
         MPIVF_USAGE,
-        "searching needs %s of a rank (%s for the model and the program, %s for queries and what is found, %s for "
-        "lists that are read), --memory allows %s; what fits: --memory %" PRId64 "M%s",
-        ivf_text_bytes((double)needed, all), ivf_text_bytes((double)(needed - found - lists), held),
-        ivf_text_bytes((double)found, queries), ivf_text_bytes((double)lists, read),
-        ivf_text_bytes((double)in->memory, allowed), ivf_ceil_div(needed + SPARE, MEBIBYTE),
-        2 * found > needed ? ", or fewer queries at once, a smaller --k, --nprobe or --rerank" : "");
+        "searching needs %s of a rank%s (%s for the model and the program, %s for queries and what is found, %s for "
+        "lists that are read), %s allows %s; what fits: %s%s",
+        ivf_text_bytes((double)(needed - words->base), all),
+        words->by_library ? " beside what the process held before" : "",
+        ivf_text_bytes((double)(needed - words->base - found - lists), held), ivf_text_bytes((double)found, queries),
+        ivf_text_bytes((double)lists, read), words->by_library ? "memory" : "--memory",
+        ivf_text_bytes((double)(in->memory - words->base), allowed), enough,
+        fewer ? ", or fewer queries at once, a smaller --k, --nprobe or --rerank" : "");
 }
 
 /* Lists from the first on, as many as fit. */

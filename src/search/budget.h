@@ -4,9 +4,16 @@
 
 #include "search/postings.h"
 
+/* How a limit is spoken of to whoever gave it. */
+typedef struct {
+    bool by_library; /* it is mpivf_open_options' memory, which says it in bytes; else --memory */
+    int64_t base;    /* bytes of the limit that whoever gave it did not count: what the process held */
+} ivf_budget_words;
+
 typedef struct {
     const ivf_manifest *manifest;
     const ivf_model *model;
+    ivf_budget_words words;
     const ivf_postings_share *share;
     const ivf_postings *postings; /* as ivf_postings_find leaves them */
     int64_t memory;               /* bytes that the rank may take; 0: no limit */

@@ -106,12 +106,13 @@ static int send_ahead(const ivf_ctx *ctx, feed_run *run, int64_t first)
 static int search_all(const ivf_ctx *ctx, feed_run *run, ivf_searcher *searcher, ivf_search_params params,
                       ivf_neighbor *out, ivf_search_stats *sum)
 {
+    const int64_t number = params.first;
     int rc = send_ahead(ctx, run, 0);
     for (int64_t first = 0; rc == MPIVF_OK && first < run->feed->count; first += run->batch) {
         ivf_search_stats stats;
         ivf_ahead_wait(ctx, run->ahead);
         rc = send_ahead(ctx, run, first + run->batch);
-        params.first = first;
+        params.first = number + first;
         if (rc == MPIVF_OK)
             rc = ivf_search(ctx, searcher, room_of(run, first), size_of(run, first), &params,
                             ivf_ctx_is_root(ctx) ? out + first * params.k : NULL, &stats);

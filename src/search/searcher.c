@@ -42,6 +42,7 @@ struct ivf_searcher {
     ivf_spreading spread;
     ivf_vectors *vectors; /* NULL: not asked for */
     bool is_limited;      /* its memory is */
+    ivf_budget_words words;
 };
 
 /* The manifest is what a reader trusts: a model of another shape would be scanned past the ends of its arrays. */
@@ -122,6 +123,7 @@ static int load_lists(const ivf_ctx *ctx, const ivf_searcher_options *options, i
     ivf_spread_input in = {.index = s->index, .kind = options->spread, .parts = options->parts};
     in.budget = (ivf_budget_input){.manifest = s->manifest,
                                    .model = s->model,
+                                   .words = options->words,
                                    .memory = options->memory,
                                    .held = options->held,
                                    .beside = options->beside + search_bytes(s, options),
@@ -130,6 +132,7 @@ static int load_lists(const ivf_ctx *ctx, const ivf_searcher_options *options, i
     most.nprobe = (int)ivf_min_i64(most.nprobe, s->model->nlist);
     in.budget.batch_least = IVF_SPREAD_STEP * query_bytes(s->model, &most);
     s->is_limited = options->memory > 0;
+    s->words = options->words;
     int rc = ivf_agree(ctx, scratch_bytes(s, &most, &in.budget.other_scratch));
     return rc == MPIVF_OK ? ivf_spread_open(ctx, &in, &s->spread) : rc;
 }
@@ -186,6 +189,12 @@ int32_t ivf_searcher_lists_on_disk(const ivf_searcher *searcher)
     return lists;
 }
 
+int64_t ivf_searcher_queries(const ivf_searcher *searcher, const ivf_search_params *params)
+{
+    return searcher->is_limited ? ivf_max_i64(1, searcher->spread.batch_bytes / query_bytes(searcher->model, params))
+                                : INT64_MAX;
+}
+
 const ivf_manifest *ivf_searcher_manifest(const ivf_searcher *searcher)
 {
     return searcher->manifest;
@@ -223,20 +232,25 @@ static int run_width(const ivf_search_params *params)
     return params->rerank > 0 ? params->rerank : params->k;
 }
 
+static int refuse_batch(const ivf_searcher *s, const ivf_search_params *params, int64_t queries, int64_t bytes)
+{
+    const char *dashes = s->words.by_library ? "" : "--";
+    char least[24];
+    char allowed[24];
+    return ivf_fail(MPIVF_USAGE,
+                    "%d neighbours or candidates from %d lists take %s for %" PRId64
+                    " queries, for which %smemory leaves %s; %s, or a smaller %sk, %srerank or %snprobe",
+                    run_width(params), params->nprobe, ivf_text_bytes((double)bytes, least), queries, dashes,
+                    ivf_text_bytes((double)s->spread.batch_bytes, allowed),
+                    s->words.by_library ? "open the index with more" : "use a larger one", dashes, dashes, dashes);
+}
+
 static int choose_batch(const ivf_searcher *s, int64_t nq, const ivf_search_params *params, int64_t *batch)
 {
     const int64_t bytes = query_bytes(s->model, params);
     const int64_t room = s->spread.batch_bytes;
-    char least[24];
-    char allowed[24];
     *batch = ivf_min_i64(nq, ivf_max_i64(1, room / bytes / IVF_SPREAD_STEP) * IVF_SPREAD_STEP);
-    if (!s->is_limited || *batch * bytes <= room)
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_USAGE,
-                    "%d neighbours or candidates from %d lists take %s for %" PRId64
-                    " queries, for which --memory leaves %s; use a larger one, or a smaller --k, --rerank or --nprobe",
-                    run_width(params), params->nprobe, ivf_text_bytes((double)(*batch * bytes), least), *batch,
-                    ivf_text_bytes((double)room, allowed));
+    return !s->is_limited || *batch * bytes <= room ? MPIVF_OK : refuse_batch(s, params, *batch, *batch * bytes);
 }
 
 /* Rounds of equal length. With re-ranking every rank deals with the candidates of all parts. */

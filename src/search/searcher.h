@@ -41,6 +41,7 @@ typedef struct {
     bool vectors;           /* searches will ask for re-ranking */
     ivf_search_params most; /* what they will ask for at most: k, nprobe, which may be more than there are lists, and
                                rerank; 0: not known, and what does not fit is refused by ivf_search */
+    ivf_budget_words words; /* for a limit that does not do */
     ivf_spread_kind spread;
     int parts; /* that queries are shared out in, at most (search/spread.h); 0: as many as are worth while */
 } ivf_searcher_options;
@@ -58,6 +59,10 @@ void ivf_searcher_close(ivf_searcher *searcher);
 
 /* Local. Lists of this rank's share that are read when they are probed. */
 int32_t ivf_searcher_lists_on_disk(const ivf_searcher *searcher);
+
+/* Local. Queries that one call of ivf_search has room for with these parameters, at least 1: where there is no limit,
+ * all. */
+int64_t ivf_searcher_queries(const ivf_searcher *searcher, const ivf_search_params *params);
 
 /* Local. Borrowed from the searcher; the vectors NULL unless they were asked for. */
 ivf_vectors *ivf_searcher_vectors(const ivf_searcher *searcher);

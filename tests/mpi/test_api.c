@@ -91,6 +91,11 @@ START_TEST(ranks_find_what_one_process_finds)
     check_ranks(index, 0, 3);
     check_ranks(index, MANY, 1);
     mpivf_close(index);
+    const mpivf_open_options limited = {.size = sizeof limited, .memory = 32 << 20}; /* some queries at a time */
+    test_all(mpivf_open_ranks(MPI_COMM_WORLD, folder, &limited, &index) == MPIVF_OK);
+    check_ranks(index, 0, 3);
+    check_ranks(index, MANY, 1);
+    mpivf_close(index);
     drop_index();
 }
 END_TEST

@@ -203,10 +203,59 @@ START_TEST(threads_may_become_more)
 }
 END_TEST
 
+/* The number that a refusal tells is one that does, and a call keeps to it whatever it is asked for. */
+START_TEST(a_call_keeps_to_the_memory)
+{
+    enum { MANY = 20000, WIDE = 60 };
+    mpivf_open_options tight = {.size = sizeof tight, .memory = 1 << 18};
+    const mpivf_search_options few = {.size = sizeof few, .nprobe = 2};
+    static int64_t ids[2][MANY * WIDE];
+    static float distances[2][MANY * WIDE];
+    mpivf_index *index = NULL;
+    make_index(_i == 0 ? "IVF24,Flat" : "OPQ4,IVF24,PQ4", _i == 0 ? IVF_L2 : IVF_COSINE);
+    ck_assert_int_eq(mpivf_open(folder, &tight, &index), MPIVF_USAGE);
+    const char *told = strstr(mpivf_last_error(), "memory allows 256.0 KiB; what fits: memory = ");
+    ck_assert_msg(told != NULL && strstr(mpivf_last_error(), "--") == NULL, "%s", mpivf_last_error());
+    tight.memory = strtoll(strrchr(told, '=') + 1, NULL, 10);
+    float *many = small_vectors(MANY, 3);
+    ck_assert_ptr_nonnull(many);
+    const size_t before = ivf_memory_now();
+    ivf_memory_reset_peak();
+    ck_assert_msg(mpivf_open(folder, &tight, &index) == MPIVF_OK, "%s", mpivf_last_error());
+    ck_assert_int_eq(mpivf_search(index, many, MANY, WIDE, &few, ids[0], distances[0]), MPIVF_OK);
+    ck_assert_int_le((int64_t)(ivf_memory_peak() - before), tight.memory);
+    ck_assert_int_lt(tight.memory, (int64_t)MANY * WIDE * (int64_t)sizeof(ivf_neighbor));
+    mpivf_close(index);
+    index = open_index();
+    ck_assert_int_eq(mpivf_search(index, many, MANY, WIDE, &few, ids[1], distances[1]), MPIVF_OK);
+    ck_assert(memcmp(ids[0], ids[1], sizeof ids[0]) == 0 && memcmp(distances[0], distances[1], sizeof *distances) == 0);
+    mpivf_close(index);
+    ivf_free(many);
+    drop_index();
+}
+END_TEST
+
 static void refuses(int code, int wanted, const char *words)
 {
     ck_assert_int_eq(code, wanted);
     ck_assert_msg(strstr(mpivf_last_error(), words) != NULL, "\"%s\" without \"%s\"", mpivf_last_error(), words);
+}
+
+/* Queries that are searched for some at a time have the numbers that they have in the call. */
+static void refuses_among_many(void)
+{
+    enum { MANY = 20000 };
+    static int64_t ids[MANY];
+    static float distances[MANY];
+    const mpivf_open_options limited = {.size = sizeof limited, .memory = 1 << 24};
+    mpivf_index *index = NULL;
+    float *many = small_vectors(MANY, 3);
+    ck_assert_ptr_nonnull(many);
+    memset(many + (ptrdiff_t)(MANY - 1) * SMALL_D, 0, SMALL_D * sizeof *many);
+    ck_assert_msg(mpivf_open(folder, &limited, &index) == MPIVF_OK, "%s", mpivf_last_error());
+    refuses(mpivf_search(index, many, MANY, 1, NULL, ids, distances), MPIVF_BAD_INPUT, "query 19999 ");
+    mpivf_close(index);
+    ivf_free(many);
 }
 
 START_TEST(what_is_wrong_is_told)
@@ -245,6 +294,7 @@ START_TEST(what_is_wrong_is_told)
     int64_t many[3 * K];
     float far[3 * K];
     refuses(mpivf_search(index, queries, 3, K, NULL, many, far), MPIVF_BAD_INPUT, "query 2");
+    refuses_among_many();
     ck_assert_int_eq(mpivf_search(index, queries, 0, K, NULL, NULL, NULL), MPIVF_OK);
     ck_assert_str_eq(mpivf_last_error(), "");
     mpivf_close(index);
@@ -286,6 +336,7 @@ int main(void)
     tcase_add_loop_test(tests, what_is_not_there_is_said, 0, 3);
     tcase_add_loop_test(tests, threads_search_at_once, 0, 5);
     tcase_add_test(tests, threads_may_become_more);
+    tcase_add_loop_test(tests, a_call_keeps_to_the_memory, 0, 2);
     tcase_add_test(tests, what_is_wrong_is_told);
     tcase_add_test(tests, options_of_other_versions);
     suite_add_tcase(suite, tests);
