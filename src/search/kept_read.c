@@ -195,7 +195,9 @@ static int read_some(const reader *t, const group *g)
 {
     const int64_t *places = t->r->places;
     int rc = MPIVF_OK;
-    for (int64_t from = g->from, to = from; rc == MPIVF_OK && from < g->to; from = to) {
+    int64_t to = g->from;
+    while (rc == MPIVF_OK && to < g->to) {
+        const int64_t from = to;
         to = span_end(t->r, from, g->to);
         rc = read_span(t, places[from] - t->f->base, places[to - 1] - places[from] + 1);
         if (rc == MPIVF_OK)
@@ -205,20 +207,20 @@ static int read_some(const reader *t, const group *g)
 }
 
 /* Vectors from .. to - 1, which one fragment has. */
-static int read_fragment(reader *t, int64_t from, int64_t to)
+static int read_fragment(reader t, int64_t from, int64_t to)
 {
     char path[IVF_PATH_BYTES];
     ivf_rawfile file;
-    const int64_t number = fragment_of(t->r->share, t->r->places[from]);
-    int rc = ivf_kept_internal_open(t->r->share, number, path, &file);
+    const int64_t number = fragment_of(t.r->share, t.r->places[from]);
+    int rc = ivf_kept_internal_open(t.r->share, number, path, &file);
     if (rc != MPIVF_OK)
         return ivf_kept_internal_refuse(rc, path);
-    t->f = &t->r->share->fragments[number];
-    t->path = path;
-    t->file = &file;
+    t.f = &t.r->share->fragments[number];
+    t.path = path;
+    t.file = &file;
     while (rc == MPIVF_OK && from < to) {
-        const group g = group_at(t->r, t->f, from, to);
-        rc = is_whole(t->r, t->f, &g) ? read_whole(t, &g) : read_some(t, &g);
+        const group g = group_at(t.r, t.f, from, to);
+        rc = is_whole(t.r, t.f, &g) ? read_whole(&t, &g) : read_some(&t, &g);
         from = g.to;
     }
     ivf_rawfile_close(&file);
@@ -229,11 +231,11 @@ static int read_task(void *arg, int64_t task, int worker)
 {
     const reading *r = arg;
     const size_t size = ivf_kept_bytes(r->share->manifest->kept);
-    reader t = {.r = r, .span = ivf_new(IVF_KEPT_SPAN / size + 1, size), .hasher = ivf_hasher_new()};
+    const reader t = {.r = r, .span = ivf_new(IVF_KEPT_SPAN / size + 1, size), .hasher = ivf_hasher_new()};
     int rc = t.span == NULL || t.hasher == NULL ? MPIVF_FAILED : MPIVF_OK;
     (void)worker;
     if (rc == MPIVF_OK)
-        rc = read_fragment(&t, r->starts[task], r->starts[task + 1]);
+        rc = read_fragment(t, r->starts[task], r->starts[task + 1]);
     ivf_hasher_free(t.hasher);
     ivf_free(t.span);
     return rc;

@@ -113,7 +113,7 @@ int64_t ivf_sieve_memory(int64_t nq, int d)
     const int64_t groups = ivf_ceil_div(nq, group);
     const int64_t of_group = ivf_panels_memory(ivf_min_i64(group, nq), d) + (int64_t)sizeof(ivf_panels *);
     const int64_t of_query = (int64_t)(sizeof(ivf_topk) + 2 * sizeof(float));
-    return groups * of_group + nq * of_query + ivf_team_size() * TILE_ROWS * group * (int64_t)sizeof(float);
+    return groups * of_group + nq * of_query + group * TILE_ROWS * ivf_team_size() * (int64_t)sizeof(float);
 }
 
 ivf_sieve *ivf_sieve_new(ivf_metric metric, const float *queries, int64_t nq, int d, ivf_neighbor *heaps, int k)
