@@ -47,9 +47,8 @@ json '[s["recall"][-1]["by_id"] for s in d["settings"]][1] > 0.9'
 
 # tune counts what it finds true neighbours with: rows of the files beside the lists, and re-ranks by them.
 settings='[(s["nprobe"], s["rerank"], s["recall"]) for s in d["settings"]]'
-for queries in "--sample 100" "--queries q.fbin"; do
-    # shellcheck disable=SC2086 # an option and its value
-    tune=("$MPIVF" tune plain $queries --nprobe 4,32 --rerank 0,100 --dry-run --json)
+for queries in --sample=100 --queries=q.fbin; do
+    tune=("$MPIVF" tune plain "$queries" "--nprobe=4,32" "--rerank=0,100" --dry-run --json)
     expect 0 "${tune[@]}"
     python3 -c "import json; d = json.load(open('out')); print($settings)" >expected
     least "${tune[@]}"
