@@ -166,6 +166,7 @@ int ivf_checkpoint_recall_tree(const ivf_ctx *ctx, ivf_build_state *build, bool 
 
 typedef struct {
     int64_t kind;
+    int64_t nodes; /* right above the lists: there may have been another tree before */
     int64_t probes[IVF_LEVELS];
     int64_t rows, same;
     double excess;
@@ -188,6 +189,7 @@ int ivf_checkpoint_keep_way(const ivf_ctx *ctx, const ivf_build_state *build)
         return MPIVF_OK;
     ivf_keeper_part parts[WAY_PARTS];
     way_head head = {.kind = model->way.kind,
+                     .nodes = model->tree.count[1],
                      .rows = model->agreement.rows,
                      .same = model->agreement.same,
                      .excess = model->agreement.excess,
@@ -218,6 +220,8 @@ static bool read_way(const ivf_build_state *build, const ivf_keeper_part *parts,
     if (!ivf_keeper_get(build->keeper, WAY, parts, WAY_PARTS))
         return false;
     const ivf_model *model = build->model;
+    if (head->nodes != model->tree.count[1])
+        return false;
     bool fits = is_possible(head, &model->tree) && ivf_keeper_finite(model->grid.centre, (size_t)model->grid.d);
     if (!fits)
         ivf_keeper_refuse(WAY);

@@ -20,7 +20,7 @@ void ivf_checkpoint_end(ivf_build_state *build);
 int ivf_checkpoint_keep_tree(const ivf_ctx *ctx, const ivf_build_state *build);
 int ivf_checkpoint_recall_tree(const ivf_ctx *ctx, ivf_build_state *build, bool *recalled);
 
-/* Collective. The same for the way, its agreement and the grid: 64 + 4 d bytes. */
+/* Collective. The same for the way, its agreement and the grid: 72 + 4 d bytes. */
 int ivf_checkpoint_keep_way(const ivf_ctx *ctx, const ivf_build_state *build);
 int ivf_checkpoint_recall_way(const ivf_ctx *ctx, ivf_build_state *build, bool *recalled);
 

@@ -52,10 +52,14 @@ typedef struct {
     int64_t trying; /* bytes of that */
 } figures;
 
+/* Of the largest tree that there may be. */
 static ivf_tree_growth growth_of(const ivf_needs_input *in)
 {
     ivf_tree_growth growth = {.levels = in->plan->levels, .metric = in->plan->metric, .seed = in->config->seed};
     memcpy(growth.nodes, in->config->level_nodes, sizeof growth.nodes);
+    ivf_tree usual = {0};
+    ivf_tree_shape(&growth, in->plan->factory.nlist, &usual);
+    growth.broad = ivf_way_may_broaden(in->config, &usual);
     return growth;
 }
 

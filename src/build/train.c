@@ -132,23 +132,19 @@ static int take_top(const ivf_ctx *ctx, ivf_build_state *build)
 }
 
 /* Collective. The levels above the lists, which are renumbered. */
-static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
+static int grow_levels(const ivf_ctx *ctx, ivf_build_state *build, bool broad)
 {
     ivf_tree_growth growth = {.levels = build->plan.levels,
+                              .broad = broad,
                               .metric = build->plan.metric,
                               .seed = build->config->seed,
                               .keeper = build->keeper};
     memcpy(growth.nodes, build->config->level_nodes, sizeof growth.nodes);
-    const ivf_tree *tree = &build->model->tree;
+    ivf_tree *tree = &build->model->tree;
     char took[24];
-    bool recalled = false;
-    if (ivf_given_has(build->config->given, IVF_GIVEN_TOP))
-        return take_top(ctx, build);
-    double started = ivf_clock();
-    int rc = ivf_checkpoint_recall_tree(ctx, build, &recalled);
-    if (rc != MPIVF_OK || recalled)
-        return rc;
-    rc = ivf_tree_grow(ctx, &growth, &build->model->tree);
+    const double started = ivf_clock();
+    ivf_tree_cut(tree);
+    int rc = ivf_tree_grow(ctx, &growth, tree);
     if (rc == MPIVF_OK)
         rc = ivf_checkpoint_keep_tree(ctx, build);
     if (rc == MPIVF_OK && tree->levels > 1)
@@ -158,14 +154,37 @@ static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
 }
 
 /* Collective. */
+static int grow_tree(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    bool recalled = false;
+    if (ivf_given_has(build->config->given, IVF_GIVEN_TOP))
+        return take_top(ctx, build);
+    int rc = ivf_checkpoint_recall_tree(ctx, build, &recalled);
+    return rc != MPIVF_OK || recalled ? rc : grow_levels(ctx, build, false);
+}
+
+/* Collective. The way, and another tree if that of the usual one is long. */
+static int fit_way(const ivf_ctx *ctx, ivf_build_state *build)
+{
+    int rc = ivf_way_fit(ctx, build);
+    if (rc != MPIVF_OK || !ivf_way_wants_broad(build))
+        return rc;
+    rc = grow_levels(ctx, build, true);
+    return rc == MPIVF_OK ? ivf_way_fit(ctx, build) : rc;
+}
+
+/* Collective. */
 static int find_way(const ivf_ctx *ctx, ivf_build_state *build)
 {
     bool recalled = false;
     int rc = ivf_checkpoint_recall_way(ctx, build, &recalled);
     if (rc != MPIVF_OK || recalled)
         return rc;
-    rc = ivf_way_fit(ctx, build);
-    return rc == MPIVF_OK ? ivf_checkpoint_keep_way(ctx, build) : rc;
+    rc = fit_way(ctx, build);
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_way_tell(build->model);
+    return ivf_checkpoint_keep_way(ctx, build);
 }
 
 /* Residuals of this rank's first rows of the sample. */

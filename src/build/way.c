@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "cluster/tree_grow.h"
 #include "comm/transfer.h"
 
 static const int64_t WORK = (int64_t)1 << 33; /* multiply-adds that an exact comparison may take */
@@ -91,12 +92,28 @@ int ivf_way_fit(const ivf_ctx *ctx, ivf_build_state *build)
         model->way = asked_for(build->config, &model->tree);
         rc = ivf_nearest_take(ctx, &lists, build->sample, &tried, &model->way, &model->agreement);
     }
-    if (rc == MPIVF_OK)
-        ivf_info("train: rows will be assigned in the way \"%s\": %.2f %% of %" PRId64
-                 " rows in their nearest list, objective %+.3f %%",
-                 ivf_nearest_name(model->way.kind), 100 * (double)model->agreement.same / (double)model->agreement.rows,
-                 model->agreement.rows, 100 * model->agreement.excess);
     return rc;
+}
+
+bool ivf_way_may_broaden(const ivf_build_config *config, const ivf_tree *shape)
+{
+    return config->assign == IVF_NEAREST_KINDS && config->level_nodes[1] == 0 && ivf_tree_may_broaden(shape);
+}
+
+bool ivf_way_wants_broad(const ivf_build_state *build)
+{
+    const ivf_model *model = build->model;
+    const ivf_nearest_way usual = ivf_nearest_usual(&model->tree, IVF_NEAREST_TREE);
+    const bool is_short = model->way.kind == IVF_NEAREST_TREE && model->way.probes[1] <= usual.probes[1] / 2 * 3;
+    return !is_short && ivf_way_may_broaden(build->config, &model->tree);
+}
+
+void ivf_way_tell(const ivf_model *model)
+{
+    ivf_info("train: rows will be assigned in the way \"%s\": %.2f %% of %" PRId64
+             " rows in their nearest list, objective %+.3f %%",
+             ivf_nearest_name(model->way.kind), 100 * (double)model->agreement.same / (double)model->agreement.rows,
+             model->agreement.rows, 100 * model->agreement.excess);
 }
 
 int64_t ivf_way_memory(const ivf_build_config *config, const ivf_tree *shape, int64_t n, int threads,

@@ -552,7 +552,8 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                 .max = INT32_MAX,
                                 .help = "Nodes of each level above the lists, the top level first, at most: those that "
                                         "are nearest to nothing are left out. auto: about 4 sqrt(lists) with two "
-                                        "levels."},
+                                        "levels, or a node for 8 lists, from 32768 on, where rows of the sample "
+                                        "need many nodes to find their list."},
     [IVF_OPTION_ASSIGN] = {.name = "assign",
                            .type = IVF_TYPE_CHOICE,
                            .commands = TRAINING,
@@ -573,7 +574,8 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                   .min = 1,
                                   .max = INT32_MAX,
                                   .help = "With --assign tree, how many nodes of each upper level a row descends into, "
-                                          "the top level first; auto: one in 32, at least 16."},
+                                          "the top level first; auto: one in 32, at least 16, or 16 where a node has "
+                                          "fewer than 12 lists."},
     [IVF_OPTION_FRAGMENT_ROWS] = {.name = "fragment-rows",
                                   .type = IVF_TYPE_INTEGER,
                                   .commands = BUILDING | IMPORT,

@@ -21,12 +21,14 @@ const char *ivf_nearest_name(ivf_nearest_kind kind)
     return names[kind];
 }
 
-/* One node in 32, which sees to an excess of some parts in 1000 where there are 1000 nodes, and more of few nodes. */
-static int32_t probes_of(int32_t nodes)
+/* One node in 32, which sees to an excess of some parts in 1000 where there are 1000 nodes, and more of few nodes; few
+ * of those that have few lists each. */
+static int32_t probes_of(const ivf_tree *tree, int level)
 {
     enum { SHARE = 32, LEAST = 16 };
+    const int32_t nodes = tree->count[level];
     int32_t probes = (nodes - 1) / SHARE + 1;
-    if (probes < LEAST)
+    if (probes < LEAST || ivf_tree_is_broad(tree))
         probes = LEAST;
     return probes < nodes ? probes : nodes;
 }
@@ -35,7 +37,7 @@ ivf_nearest_way ivf_nearest_usual(const ivf_tree *tree, ivf_nearest_kind kind)
 {
     ivf_nearest_way way = {.kind = kind};
     for (int level = 1; level < tree->levels && kind == IVF_NEAREST_TREE; level++)
-        way.probes[level] = probes_of(tree->count[level]);
+        way.probes[level] = probes_of(tree, level);
     return way;
 }
 

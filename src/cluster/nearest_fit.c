@@ -166,6 +166,15 @@ static bool is_enough(const ivf_nearest_way *way, const ivf_nearest_agreement *a
     return way->kind == IVF_NEAREST_EXACT || a->same * 1000 >= a->rows * 995;
 }
 
+/* Products that finding the best nodes of the top is worth: all are compared with, and some chosen among. */
+static double choosing_of(const ivf_tree *tree, int32_t probes)
+{
+    const int32_t nodes = tree->count[tree->levels - 1];
+    const ivf_tiles tiles = {.end = (int32_t)ivf_ceil_div(nodes, IVF_COARSE_LANES)};
+    const int64_t chosen_among = tree->levels == 2 ? ivf_coarse_picked_among(tiles, probes) : nodes;
+    return nodes + (CHOOSING - 1) * (double)chosen_among;
+}
+
 bool ivf_nearest_pays(const ivf_tree *tree, const ivf_nearest_way *way)
 {
     const double visit = (double)PROBE_VALUES / tree->d;
@@ -173,7 +182,7 @@ bool ivf_nearest_pays(const ivf_tree *tree, const ivf_nearest_way *way)
     for (int level = tree->levels - 1; level > 0; level--) {
         double under = (double)tree->count[level - 1] / tree->count[level];
         if (level == tree->levels - 1)
-            work += (double)CHOOSING * tree->count[level];
+            work += choosing_of(tree, way->probes[level]);
         work += way->probes[level] * (visit + (level > 1 ? CHOOSING : 1) * under);
     }
     return work < 0.9 * tree->count[0];

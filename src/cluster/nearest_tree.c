@@ -39,7 +39,8 @@ static void place_tree(const ivf_nearest *nearest, char *base, ivf_nearest_work 
     w->probe = piece(base, &w->bytes, (int64_t)IVF_NEAREST_ROWS * probes[1] * 4);
     w->start = piece(base, &w->bytes, ((int64_t)nodes + 2) * 4);
     w->row = piece(base, &w->bytes, pairs * 4);
-    size_t of_top = ivf_coarse_top_scratch(ivf_coarse_all(nearest->coarse[top]));
+    const ivf_tiles all = ivf_coarse_all(nearest->coarse[top]);
+    size_t of_top = top == 1 ? ivf_coarse_pick_scratch(all, probes[1]) : ivf_coarse_top_scratch(all);
     size_t of_panels = ivf_panels_top_scratch(nearest->panels) + (size_t)ivf_round_up(probes[1], 16) * 8;
     w->top = piece(base, &w->bytes, (int64_t)(of_top > of_panels ? of_top : of_panels));
     if (top < 2)
@@ -134,7 +135,7 @@ static void choose_nodes(const ivf_nearest *nearest, int64_t n, ivf_nearest_work
     int32_t probes = nearest->way.probes[1];
     if (nearest->tree->levels == 2) {
         ivf_coarse_rows rows = {.q = w->q, .list = NULL, .n = n};
-        ivf_coarse_top(nearest->coarse[1], ivf_coarse_all(nearest->coarse[1]), &rows, probes, w->probe, w->top);
+        ivf_coarse_pick(nearest->coarse[1], ivf_coarse_all(nearest->coarse[1]), &rows, probes, w->probe, w->top);
         return;
     }
     for (int64_t from = 0; from < n; from += UPPER_ROWS)
@@ -186,10 +187,12 @@ int64_t ivf_nearest_scratch_memory(const ivf_tree *shape, const ivf_nearest_way 
     if (way->kind == IVF_NEAREST_ROUNDED)
         return bytes;
     const ivf_tiles top = {.end = (int32_t)ivf_ceil_div(shape->count[shape->levels - 1], IVF_COARSE_LANES)};
+    const int64_t of_top =
+        (int64_t)(shape->levels == 2 ? ivf_coarse_pick_scratch(top, probes[1]) : ivf_coarse_top_scratch(top));
     const int64_t pairs = ivf_max_i64((int64_t)IVF_NEAREST_ROWS * probes[1], (int64_t)UPPER_ROWS * probes[2]);
     const int64_t of_panels = (int64_t)ivf_panels_top_memory(shape->count[1]) + ivf_round_up(probes[1], 16) * 8;
     bytes += IVF_NEAREST_ROWS * ((int64_t)sizeof(ivf_coarse_found) + 4 * (int64_t)probes[1]) + pairs * 4 +
-             4 * (int64_t)shape->count[1] + ivf_max_i64((int64_t)ivf_coarse_top_scratch(top), of_panels);
+             4 * (int64_t)shape->count[1] + ivf_max_i64(of_top, of_panels);
     if (shape->levels == 2)
         return bytes;
     const int64_t mean = ivf_ceil_div(shape->count[1], shape->count[2]);

@@ -27,10 +27,10 @@ typedef struct {
     int8_t *q;        /* [rows][stride] */
     uint8_t *outside; /* [rows] */
     ivf_coarse_found *found;
-    int32_t *probe;        /* [rows][probes of level 1]: nodes, ascending; -1 at the end where there are fewer */
+    int32_t *probe;        /* [rows][probes of level 1]: nodes; -1 at the end where there are fewer */
     int32_t *start;        /* [most nodes of a level + 2] */
     int32_t *row;          /* [rows][probes]: by node; node i has row[start[i]] to row[start[i + 1] - 1] */
-    void *top;             /* scratch of ivf_coarse_top, or of ivf_panels_top and its outcome */
+    void *top;             /* scratch of ivf_coarse_pick or ivf_coarse_top, or of ivf_panels_top and its outcome */
     int32_t *upper;        /* [upper rows][probes of level 2] */
     int64_t slots;         /* of the children of a row's probed nodes, at most */
     int32_t *scores;       /* [upper rows][slots] */

@@ -49,3 +49,9 @@ int ivf_tree_check(const ivf_tree *tree, const char *where)
         rc = check_level(tree, l, where);
     return rc;
 }
+
+bool ivf_tree_is_broad(const ivf_tree *tree)
+{
+    enum { FEW = 12 }; /* lists to a node */
+    return tree->levels == 2 && tree->count[0] / tree->count[1] < FEW;
+}

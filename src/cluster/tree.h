@@ -3,6 +3,7 @@
 #ifndef IVF_CLUSTER_TREE_H
 #define IVF_CLUSTER_TREE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/metric.h"
@@ -27,5 +28,8 @@ void ivf_tree_free(ivf_tree *tree);
 /* Local. Whether `first` is as above (not whether parents are the nearest). MPIVF_CORRUPT with `where` (a file) and
  * what is wrong. */
 int ivf_tree_check(const ivf_tree *tree, const char *where);
+
+/* Local. Whether there are so many nodes right above the lists that a row probes few and compares with all of them. */
+bool ivf_tree_is_broad(const ivf_tree *tree);
 
 #endif

@@ -19,6 +19,8 @@
 enum {
     TWO_LEVELS = 8192,
     THREE_LEVELS = 1 << 19,
+    BROAD = 32768,   /* lists from which a broad tree takes less than half the time of comparing with all */
+    BROAD_SHARE = 8, /* lists to a node of it */
     ITERATIONS = 10,
     BLOCK = 256, /* nodes of an assignment task */
 };
@@ -39,8 +41,27 @@ static int32_t nodes_of(const ivf_tree_growth *growth, int32_t lists, int levels
 {
     if (growth->nodes[level] > 0)
         return growth->nodes[level];
+    if (growth->broad && levels == 2)
+        return lists / BROAD_SHARE;
     double nodes = 4 * pow((double)lists, (double)(levels - level) / levels);
     return (int32_t)ivf_max_i64(1, ivf_min_i64((int64_t)nodes, lists));
+}
+
+bool ivf_tree_may_broaden(const ivf_tree *shape)
+{
+    return shape->levels == 2 && shape->count[0] >= BROAD && !ivf_tree_is_broad(shape);
+}
+
+void ivf_tree_cut(ivf_tree *tree)
+{
+    for (int l = 1; l < tree->levels; l++) {
+        ivf_free(tree->centroids[l]);
+        ivf_free(tree->first[l]);
+        tree->centroids[l] = NULL;
+        tree->first[l] = NULL;
+        tree->count[l] = 0;
+    }
+    tree->levels = 1;
 }
 
 void ivf_tree_shape(const ivf_tree_growth *growth, int32_t lists, ivf_tree *shape)
@@ -80,7 +101,7 @@ static int train(const ivf_ctx *ctx, const ivf_tree_growth *growth, int level, c
                  growing *nodes)
 {
     char name[IVF_KEEPER_NAME];
-    (void)snprintf(name, sizeof name, "tree-%d", level);
+    (void)snprintf(name, sizeof name, "%s-%d", growth->broad ? "broad" : "tree", level);
     ivf_kmeans_params params = params_of(growth, nodes->count, d);
     params.keeper = growth->keeper;
     params.kept_as = name;

@@ -108,6 +108,16 @@ void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_
                     void *scratch);
 size_t ivf_coarse_top_scratch(ivf_tiles tiles);
 
+/* Local, one thread. Nearly the p best, in any order, for little more than the products: of each lane of 2 p shares of
+ * the tiles the best, and of these the p best. So the k-th best is missed where a better one has its lane and share, by
+ * one row in 32 p / (k - 1). Where there are fewer than 8 p tiles: as ivf_coarse_top, which else it is like. */
+void ivf_coarse_pick(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int p, int32_t *best,
+                     void *scratch);
+size_t ivf_coarse_pick_scratch(ivf_tiles tiles, int p);
+
+/* Local. Scores that this chooses among for a row. */
+int64_t ivf_coarse_picked_among(ivf_tiles tiles, int p);
+
 /* Local, one thread. The same in two steps, for slots of several ranges of tiles: the i-th row's integer scores of all
  * slots to out[i] (INT32_MIN in those left over), and the slots of the p best of scores[slots]; slots a multiple of
  * IVF_COARSE_LANES. ivf_coarse_number: the centroid of a slot, counted from the first tile of the packing. */

@@ -130,11 +130,10 @@ void ivf_coarse_exact(const ivf_coarse *coarse, const float *x, int32_t first, i
     settle(&p);
 }
 
-/* Row `from` and on, at most BLOCK, of rows. */
-static ivf_coarse_rows block_of(const ivf_coarse *coarse, const ivf_coarse_rows *rows, int64_t from)
+ivf_coarse_rows ivf_coarse_rows_from(const ivf_coarse *coarse, const ivf_coarse_rows *rows, int64_t from, int64_t most)
 {
     ivf_coarse_rows block = *rows;
-    block.n = ivf_min_i64(BLOCK, rows->n - from);
+    block.n = ivf_min_i64(most, rows->n - from);
     if (rows->list == NULL)
         block.q += from * coarse->quads * QUAD;
     else
@@ -149,7 +148,7 @@ int64_t ivf_coarse_best(const ivf_coarse *coarse, const float *x, const int8_t *
     ivf_coarse_rows rows = {.q = q, .list = NULL, .n = n};
     int64_t taken = 0;
     for (int64_t from = 0; from < n; from += BLOCK) {
-        ivf_coarse_rows block = block_of(coarse, &rows, from);
+        ivf_coarse_rows block = ivf_coarse_rows_from(coarse, &rows, from, BLOCK);
         ivf_coarse_start(found, block.n);
         ivf_coarse_scan(coarse, ivf_coarse_all(coarse), &block, found);
         taken += ivf_coarse_finish(coarse, x + from * coarse->d, block.q, found, block.n, best + from,
@@ -172,7 +171,7 @@ void ivf_coarse_nearest(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coa
 {
     _Alignas(64) ivf_coarse_found found[BLOCK];
     for (int64_t from = 0; from < rows->n; from += BLOCK) {
-        ivf_coarse_rows block = block_of(coarse, rows, from);
+        ivf_coarse_rows block = ivf_coarse_rows_from(coarse, rows, from, BLOCK);
         ivf_coarse_start(found, block.n);
         coarse->kernels->scan(coarse, tiles, &block, NULL, found);
         for (int64_t i = 0; i < block.n; i++)

@@ -6,7 +6,6 @@
 #include "math/kernels.h"
 
 enum {
-    QUAD = 4,
     LANES = IVF_COARSE_LANES,
     ROWS = 24, /* whose scores are held at once */
 };
@@ -53,12 +52,7 @@ void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_
                     void *scratch)
 {
     for (int64_t from = 0; from < rows->n; from += ROWS) {
-        ivf_coarse_rows block = *rows;
-        block.n = ivf_min_i64(ROWS, rows->n - from);
-        if (rows->list == NULL)
-            block.q += from * coarse->quads * QUAD;
-        else
-            block.list += from;
+        const ivf_coarse_rows block = ivf_coarse_rows_from(coarse, rows, from, ROWS);
         top_of_rows(coarse, tiles, &block, p, best + from * p, scratch);
     }
 }

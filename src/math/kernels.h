@@ -119,6 +119,9 @@ struct ivf_coarse {
     int32_t *number; /* [tiles][lanes]; -1 in slots left over */
 };
 
+/* Local. Row `from` and on, at most `most`, of rows. */
+ivf_coarse_rows ivf_coarse_rows_from(const ivf_coarse *coarse, const ivf_coarse_rows *rows, int64_t from, int64_t most);
+
 /* Local. The table of the level in use; levels without one of their own share the reference's. */
 const ivf_distance_kernels *ivf_kernels_distance(void);
 const ivf_convert_kernels *ivf_kernels_convert(void);

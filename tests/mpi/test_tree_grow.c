@@ -117,6 +117,26 @@ START_TEST(trees_of_three_levels)
 }
 END_TEST
 
+/* In place of a usual one, whose order of the lists it starts from. */
+START_TEST(broad_trees_follow_usual_ones)
+{
+    ivf_tree_growth growth = {.levels = 2, .metric = IVF_L2, .seed = 5};
+    ivf_tree tree = lists_of(6400, 74);
+    test_all(ivf_tree_grow(test_ctx, &growth, &tree) == MPIVF_OK);
+    test_all(!ivf_tree_is_broad(&tree));
+    ivf_tree_cut(&tree);
+    test_all(tree.levels == 1 && tree.count[1] == 0);
+    growth.broad = true;
+    ivf_tree shape = {.d = D};
+    ivf_tree_shape(&growth, 6400, &shape);
+    test_all(shape.count[1] == 800);
+    test_all(ivf_tree_grow(test_ctx, &growth, &tree) == MPIVF_OK);
+    test_all(tree.count[1] <= 800 && ivf_tree_is_broad(&tree) && is_sound(&tree, IVF_L2));
+    test_all(!ivf_tree_may_broaden(&tree));
+    ivf_tree_free(&tree);
+}
+END_TEST
+
 START_TEST(small_ones_grow_too)
 {
     grows(1, 3, IVF_L2);
@@ -147,6 +167,9 @@ START_TEST(levels_follow_from_lists)
     ck_assert_int_eq(ivf_tree_levels((1 << 19) - 1), 2);
     ck_assert_int_eq(ivf_tree_levels(1 << 19), 3);
     ivf_tree_growth growth = {.metric = IVF_L2, .seed = 5};
+    const ivf_tree usual = {.levels = 2, .count = {32768, 724}};
+    const ivf_tree few = {.levels = 2, .count = {32767, 724}};
+    ck_assert(ivf_tree_may_broaden(&usual) && !ivf_tree_may_broaden(&few));
     ivf_tree tree = lists_of(100, 73);
     test_all(ivf_tree_grow(test_ctx, &growth, &tree) == MPIVF_OK);
     test_all(tree.levels == 1);
@@ -164,6 +187,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, trees_of_two_levels);
     tcase_add_test(tests, trees_of_three_levels);
+    tcase_add_test(tests, broad_trees_follow_usual_ones);
     tcase_add_test(tests, small_ones_grow_too);
     tcase_add_test(tests, copies_share_a_node);
     tcase_add_test(tests, levels_follow_from_lists);

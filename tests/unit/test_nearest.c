@@ -323,6 +323,8 @@ START_TEST(rules_follow_the_shape)
     ck_assert_int_eq(way.kind, IVF_NEAREST_TREE);
     ck_assert_int_eq(way.probes[1], 32);
     ck_assert_int_eq(way.probes[2], 0);
+    tree.count[1] = 8192;
+    ck_assert_int_eq(ivf_nearest_choose(&tree).probes[1], 16);
     tree.d = 40000;
     ck_assert_int_eq(ivf_nearest_choose(&tree).kind, IVF_NEAREST_EXACT);
 }
@@ -334,6 +336,11 @@ START_TEST(trees_pay_up_to_some_probes)
     ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, 81}};
     ck_assert(ivf_nearest_pays(&tree, &way));
     way.probes[1] = 122;
+    ck_assert(!ivf_nearest_pays(&tree, &way));
+    tree = (ivf_tree){.levels = 2, .d = 96, .count = {65536, 8192}};
+    way.probes[1] = 100;
+    ck_assert(ivf_nearest_pays(&tree, &way));
+    way.probes[1] = 256;
     ck_assert(!ivf_nearest_pays(&tree, &way));
     tree = (ivf_tree){.levels = 3, .d = 128, .count = {65536, 1024, 64}};
     way.probes[2] = 64;
