@@ -24,10 +24,11 @@ bool ivf_tree_may_broaden(const ivf_tree *shape);
 
 /* Collective, uses the team. Grows `tree` (1 level: the lists' centroids, the same on every rank) to the levels that
  * are wanted: the nodes of each level are the centres of k-means over the level below, about 4 sqrt(lists) of them with
- * two levels (a broad tree: lists / 8), 4 lists^(2/3) and 4 lists^(1/3) with three. Nodes that are nearest to nothing are left out. The lists are
- * renumbered, so that children follow each other. Ranks share the work; all get the same bytes, whatever their number.
- * After a failure the tree has one level, its lists numbered as they were. Memory: 4 d bytes for each list, while it
- * runs; communication: that of ivf_kmeans_all for each level above the lists, and 4 bytes a node. */
+ * two levels (a broad tree: lists / 8), 4 lists^(2/3) and 4 lists^(1/3) with three. Nodes that are nearest to nothing
+ * are left out. The lists are renumbered, so that children follow each other. Ranks share the work; all get the same
+ * bytes, whatever their number. After a failure the tree has one level, its lists numbered as they were. Memory: 4 d
+ * bytes for each list, while it runs; communication: that of ivf_kmeans_all for each level above the lists, and 4 bytes
+ * a node. */
 int ivf_tree_grow(const ivf_ctx *ctx, const ivf_tree_growth *growth, ivf_tree *tree);
 
 /* Local. Back to one level: the lists, numbered as they are. */

@@ -108,9 +108,9 @@ void ivf_coarse_top(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_
                     void *scratch);
 size_t ivf_coarse_top_scratch(ivf_tiles tiles);
 
-/* Local, one thread. Nearly the p best, in any order, for little more than the products: of each lane of 2 p shares of
+/* Local, one thread. Nearly the p best, in any order, for little more than the products: of each lane of p shares of
  * the tiles the best, and of these the p best. So the k-th best is missed where a better one has its lane and share, by
- * one row in 32 p / (k - 1). Where there are fewer than 8 p tiles: as ivf_coarse_top, which else it is like. */
+ * one row in 16 p / (k - 1). Where there are fewer than 4 p tiles: as ivf_coarse_top, which else it is like. */
 void ivf_coarse_pick(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, int p, int32_t *best,
                      void *scratch);
 size_t ivf_coarse_pick_scratch(ivf_tiles tiles, int p);

@@ -11,8 +11,7 @@ enum {
 };
 
 enum {
-    SHARES = 2, /* of the tiles for each that is wanted */
-    WORTH = 4,  /* tiles in a share from which scanning it costs less than keeping its scores */
+    WORTH = 4, /* tiles in a share from which scanning it costs less than keeping its scores */
 };
 
 /* What is left to choose from: the winners of the lanes of each share of the tiles. */
@@ -20,13 +19,13 @@ typedef struct {
     int32_t shares;
     int64_t slots;  /* of a row: LANES of each share */
     int32_t *score; /* [BLOCK][slots] */
-    int32_t *number;
+    int32_t *tile;
 } winners;
 
 /* 0: there are too few tiles. */
 static int32_t shares_of(ivf_tiles tiles, int p)
 {
-    return (int64_t)p * SHARES * WORTH <= tiles.end - tiles.first ? p * SHARES : 0;
+    return (int64_t)p * WORTH <= tiles.end - tiles.first ? p : 0;
 }
 
 int64_t ivf_coarse_picked_among(ivf_tiles tiles, int p)
@@ -50,6 +49,15 @@ static ivf_tiles share_of(ivf_tiles tiles, int32_t share, int32_t shares)
                        tiles.first + (int32_t)(count * (share + 1) / shares)};
 }
 
+/* The p best of a row's winners. */
+static void choose(const ivf_coarse *coarse, const winners *w, int64_t row, int p, int32_t *chosen)
+{
+    const int32_t *tile = w->tile + row * w->slots;
+    ivf_coarse_choose(w->score + row * w->slots, w->slots, p, chosen, w->tile + BLOCK * w->slots);
+    for (int j = 0; j < p && chosen[j] >= 0; j++)
+        chosen[j] = coarse->number[(ptrdiff_t)tile[chosen[j]] * LANES + chosen[j] % LANES];
+}
+
 static void find_winners(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse_rows *rows, const winners *w)
 {
     _Alignas(64) ivf_coarse_found found[BLOCK];
@@ -59,8 +67,7 @@ static void find_winners(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_co
         for (int64_t i = 0; i < rows->n; i++) {
             int64_t at = i * w->slots + (int64_t)share * LANES;
             memcpy(w->score + at, found[i].score, sizeof found[i].score);
-            for (int lane = 0; lane < LANES; lane++)
-                w->number[at + lane] = coarse->number[(ptrdiff_t)found[i].tile[lane] * LANES + lane];
+            memcpy(w->tile + at, found[i].tile, sizeof found[i].tile);
         }
     }
 }
@@ -74,15 +81,11 @@ void ivf_coarse_pick(const ivf_coarse *coarse, ivf_tiles tiles, const ivf_coarse
     }
     winners w = {.shares = shares_of(tiles, p), .score = scratch};
     w.slots = (int64_t)w.shares * LANES;
-    w.number = w.score + BLOCK * w.slots;
+    w.tile = w.score + BLOCK * w.slots;
     for (int64_t from = 0; from < rows->n; from += BLOCK) {
         const ivf_coarse_rows block = ivf_coarse_rows_from(coarse, rows, from, BLOCK);
         find_winners(coarse, tiles, &block, &w);
-        for (int64_t i = 0; i < block.n; i++) {
-            int32_t *chosen = best + (from + i) * p;
-            ivf_coarse_choose(w.score + i * w.slots, w.slots, p, chosen, w.number + BLOCK * w.slots);
-            for (int j = 0; j < p && chosen[j] >= 0; j++)
-                chosen[j] = w.number[i * w.slots + chosen[j]];
-        }
+        for (int64_t i = 0; i < block.n; i++)
+            choose(coarse, &w, i, p, best + (from + i) * p);
     }
 }

@@ -10,7 +10,7 @@
 #include "math/kernels.h"
 #include "math/simd.h"
 
-enum { LANES = IVF_COARSE_LANES, SHARES = 2, FEW = 8 };
+enum { LANES = IVF_COARSE_LANES, FEW = 4 };
 
 typedef struct {
     int64_t n, k;
@@ -85,7 +85,7 @@ static int64_t winner_of(const int32_t *scores, int64_t tiles, int64_t bucket, i
 /* The p best of the winners, one after the other. */
 static void choose(const int32_t *scores, int64_t tiles, int p, int32_t *best)
 {
-    const int64_t shares = (int64_t)SHARES * p;
+    const int64_t shares = p;
     bool *taken = ivf_new_zero((size_t)(shares * LANES), sizeof *taken);
     for (int i = 0; i < p; i++) {
         int64_t most = -1;
@@ -170,14 +170,14 @@ START_TEST(few_of_the_best_are_missed)
 {
     problem p = make_problem(400, 5000, 16, 16);
     ivf_coarse *coarse = pack(&p);
-    ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p), SHARES * p.p * LANES);
+    ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p), p.p * LANES);
     int32_t *nearly = pick(&p, coarse, true);
     int32_t *best = pick(&p, coarse, false);
     int64_t found = 0;
     for (int64_t i = 0; i < p.n; i++)
         for (int j = 0; j < p.p; j++)
             found += bsearch(best + i * p.p + j, nearly + i * p.p, (size_t)p.p, sizeof *best, ascending) != NULL;
-    ck_assert_int_ge(found * 100, p.n * p.p * 97); /* 98.5 are to be expected */
+    ck_assert_int_ge(found * 100, p.n * p.p * 95); /* 97 are to be expected */
     ck_assert_int_lt(found, p.n * p.p);
     ivf_free(nearly);
     ivf_free(best);
