@@ -9,7 +9,7 @@ sums() {
 }
 
 expect 0 "$MPIVF" generate --quiet --output rows.fbin --rows 34000 --dim 24 --clusters 8000 --intrinsic 8
-build=(build --input rows.fbin --factory IVF32768,SQ8 --iterations 1)
+build=(build --input rows.fbin --factory "IVF32768,SQ8" --iterations 1)
 
 # kill_at FILE: builds until that checkpoint is there.
 kill_at() {
