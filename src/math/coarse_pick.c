@@ -8,10 +8,7 @@
 enum {
     LANES = IVF_COARSE_LANES,
     BLOCK = 120, /* rows at once */
-};
-
-enum {
-    WORTH = 4, /* tiles in a share from which scanning it costs less than keeping its scores */
+    WORTH = 4,   /* tiles in a share from which scanning it costs less than keeping its scores */
 };
 
 /* What is left to choose from: the winners of the lanes of each share of the tiles. */
@@ -19,7 +16,7 @@ typedef struct {
     int32_t shares;
     int64_t slots;  /* of a row: LANES of each share */
     int32_t *score; /* [BLOCK][slots] */
-    int32_t *tile;
+    int32_t *tile;  /* where each stood */
 } winners;
 
 /* 0: there are too few tiles. */
@@ -39,7 +36,7 @@ size_t ivf_coarse_pick_scratch(ivf_tiles tiles, int p)
     const int64_t slots = (int64_t)shares_of(tiles, p) * LANES;
     if (slots == 0)
         return ivf_coarse_top_scratch(tiles);
-    return ivf_to_size(2 * BLOCK * slots) * sizeof(int32_t) + ivf_coarse_choose_scratch(slots);
+    return 2 * (size_t)BLOCK * ivf_to_size(slots) * sizeof(int32_t) + ivf_coarse_choose_scratch(slots);
 }
 
 static ivf_tiles share_of(ivf_tiles tiles, int32_t share, int32_t shares)

@@ -157,7 +157,8 @@ START_TEST(of_few_tiles_it_is_the_best)
         int32_t *nearly = pick(&p, coarse, true);
         int32_t *best = pick(&p, coarse, false);
         ck_assert_mem_eq(nearly, best, (size_t)(p.n * p.p) * sizeof *best);
-        ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p), ivf_coarse_all(coarse).end * LANES);
+        ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p),
+                         (int64_t)ivf_coarse_all(coarse).end * LANES);
         ivf_free(nearly);
         ivf_free(best);
         ivf_coarse_free(coarse);
@@ -170,7 +171,7 @@ START_TEST(few_of_the_best_are_missed)
 {
     problem p = make_problem(400, 5000, 16, 16);
     ivf_coarse *coarse = pack(&p);
-    ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p), p.p * LANES);
+    ck_assert_int_eq(ivf_coarse_picked_among(ivf_coarse_all(coarse), p.p), (int64_t)p.p * LANES);
     int32_t *nearly = pick(&p, coarse, true);
     int32_t *best = pick(&p, coarse, false);
     int64_t found = 0;
