@@ -41,6 +41,11 @@ typedef struct {
     void (*probe)(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
                   void *table);
     void (*bounds)(const ivf_codec *codec, const ivf_scan_job *job);
+    size_t (*wide_size)(const ivf_codec *codec); /* NULL: there are no wide blocks */
+    void (*widen)(const ivf_codec *codec, const uint8_t *blocks, int64_t count, uint8_t *wide);
+    void (*wide_probe)(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
+                       void *table); /* probe->norm is there */
+    void (*wide_bounds)(const ivf_codec *codec, const ivf_scan_job *job);
     int (*few)(const ivf_codec *codec); /* keys at most for which no table should be made; NULL: none */
     void (*keys_of_few)(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                         float *keys);

@@ -33,6 +33,7 @@ static void drop(ivf_codec *codec)
         return;
     if (s->panels != NULL && s->exact != NULL)
         ivf_pq_drop_coding(codec);
+    ivf_pq_wide_free(s->wide);
     ivf_free(s->panels);
     ivf_free(s->exact);
     ivf_free(s->transposed);
@@ -94,7 +95,7 @@ static int64_t memory(const ivf_codec_spec *spec, int d)
     const int words = 1 << spec->bits;
     const int64_t books = (int64_t)d * words * (int64_t)sizeof(float);
     const int64_t integers = dsub <= IVF_WORDS_VALUES ? (int64_t)spec->m * words * (2 * ivf_round_up(dsub, 2) + 4) : 0;
-    return 2 * books + spec->m * (ivf_panels_memory(words, dsub) + 512) + integers;
+    return 2 * books + ivf_pq_wide_memory(spec, d) + spec->m * (ivf_panels_memory(words, dsub) + 512) + integers;
 }
 
 static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
@@ -110,7 +111,7 @@ static int arrays(ivf_codec *codec, ivf_array out[IVF_CODEC_ARRAYS])
 
 static int ready(ivf_codec *codec)
 {
-    const ivf_pq_state *s = codec->state;
+    ivf_pq_state *s = codec->state;
     const size_t words = (size_t)s->words;
     const size_t dsub = (size_t)s->dsub;
     for (int sub = 0; sub < codec->spec.m; sub++) {
@@ -120,7 +121,10 @@ static int ready(ivf_codec *codec)
             for (size_t j = 0; j < dsub; j++)
                 turned[j * words + w] = book[w * dsub + j];
     }
-    return ivf_pq_ready_coding(codec);
+    ivf_pq_wide_free(s->wide);
+    s->wide = NULL;
+    const int rc = ivf_pq_wide_new(codec, &s->wide);
+    return rc == MPIVF_OK ? ivf_pq_ready_coding(codec) : rc;
 }
 
 static void decode(const ivf_codec *codec, const uint8_t *codes, int64_t n, float *x)
@@ -191,8 +195,9 @@ static void scan(const ivf_codec *codec, ivf_metric metric, const void *table, c
         .train_memory = ivf_pq_train_memory, .scratch_memory = ivf_pq_scratch_memory, .arrays = arrays,                \
         .ready = ready, .encode = ivf_pq_encode, .decode = decode, .prepare = prepare, .scan = scan,                   \
         .block_size = ivf_pq_block_size, .block_put = ivf_pq_block_put, .block_get = ivf_pq_block_get,                 \
-        .probe_size = ivf_pq_probe_size, .probe = ivf_pq_probe, .bounds = ivf_pq_bounds, .few = ivf_pq_few,            \
-        .keys_of_few = ivf_pq_keys_of_few,                                                                             \
+        .probe_size = ivf_pq_probe_size, .probe = ivf_pq_probe, .bounds = ivf_pq_bounds, .spread = ivf_pq_spread,      \
+        .wide_size = ivf_pq_wide_size, .widen = ivf_pq_widen, .wide_probe = ivf_pq_wide_probe,                         \
+        .wide_bounds = ivf_pq_wide_bounds, .few = ivf_pq_few, .keys_of_few = ivf_pq_keys_of_few,                       \
     }
 
 const ivf_codec_functions ivf_pq_functions = PQ_FUNCTIONS(true);

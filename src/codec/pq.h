@@ -6,6 +6,8 @@
 #include "math/panels.h"
 #include "math/words.h"
 
+typedef struct ivf_pq_wide ivf_pq_wide;
+
 typedef struct {
     int dsub;
     int words;           /* 2^bits */
@@ -13,6 +15,7 @@ typedef struct {
     float *transposed;   /* [m][dsub][words] */
     ivf_panels **panels; /* [m]: of the codebooks; NULL until ready */
     ivf_words *integers; /* the codebooks in integers; NULL when sub-vectors are too long, and until ready */
+    ivf_pq_wide *wide;   /* pq_wide.c; NULL until ready, and where there is no such form */
     bool *exact;         /* [m]: the sub-vector has no use for integers */
 } ivf_pq_state;
 
@@ -41,6 +44,17 @@ void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job);
 int ivf_pq_few(const ivf_codec *codec);
 void ivf_pq_keys_of_few(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,
                         float *keys);
+
+/* pq_wide.c. Makes *out of the codebooks, anew; what it takes; and see ivf_codec_functions. */
+int ivf_pq_wide_new(const ivf_codec *codec, ivf_pq_wide **out);
+void ivf_pq_wide_free(ivf_pq_wide *wide);
+int64_t ivf_pq_wide_memory(const ivf_codec_spec *spec, int d);
+float ivf_pq_spread(const ivf_codec *codec, const uint8_t *code);
+size_t ivf_pq_wide_size(const ivf_codec *codec);
+void ivf_pq_widen(const ivf_codec *codec, const uint8_t *blocks, int64_t count, uint8_t *wide);
+void ivf_pq_wide_probe(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
+                       void *table);
+void ivf_pq_wide_bounds(const ivf_codec *codec, const ivf_scan_job *job);
 
 /* Local. See ivf_codec_train_memory and ivf_codec_scratch_memory. */
 int64_t ivf_pq_scratch_memory(const ivf_codec_spec *spec, int d, int64_t n);

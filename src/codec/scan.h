@@ -49,6 +49,16 @@ void ivf_codec_probe(const ivf_codec *codec, ivf_metric metric, const float *que
 /* Local, one thread. Bounds of a job whose probes lie behind IVF_PROBE_HEAD bytes of head. */
 void ivf_codec_bounds(const ivf_codec *codec, const ivf_scan_job *job);
 
+/* Blocks of some codecs may be widened: to numbers of 8 bits, one for each value, whose products cost less than lookups
+ * do, once several queries share them. Their bounds are those of ivf_codec_wide_probe's head.
+ *
+ * Local, one thread. Bytes of a wide block, 0 where there are none; makes `count` of them; the part of a probe that is
+ * for them; and bounds of a job, whose probes lie behind IVF_PROBE_HEAD bytes of that. */
+size_t ivf_codec_wide_size(const ivf_codec *codec);
+void ivf_codec_widen(const ivf_codec *codec, const uint8_t *blocks, int64_t count, uint8_t *wide);
+const void *ivf_codec_wide_probe(const ivf_codec *codec, const void *probe);
+void ivf_codec_wide_bounds(const ivf_codec *codec, const ivf_scan_job *job);
+
 /* Local, one thread. As ivf_codec_prepare and ivf_codec_scan, to the bit, where n may be small: *prepared says whether
  * `table` holds this query's already, and is set when it was made. */
 void ivf_codec_keys(const ivf_codec *codec, ivf_metric metric, const float *query, const uint8_t *codes, int64_t n,

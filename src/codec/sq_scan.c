@@ -1,27 +1,14 @@
-/* Scans of scalar codes in integers. With number[j] of a code and the values min + (number + 0.5) step,
- *
- *   -2 <q, r> = constant + sum of w[j] number[j],   w[j] = -2 q[j] step[j]
- *
- * and w is rounded to scale * weight, weights of 8 bits. What that leaves, the sum of e[j] number[j] with e = w - scale
- * * weight, is (largest / 2) * sum of e[j], which is added to the constant, and the product of e with the number's
- * distances from the middle, largest / 2: at most |e| (the slope) times their norm, which is the code's spread (Cauchy
- * and Schwarz). For inner products 1 takes the place of 2. */
-#include <float.h>
+/* Scans of scalar codes in integers: codec/weights.h. */
 #include <math.h>
-#include <string.h>
 
 #include "base/numbers.h"
 #include "codec/bits.h"
 #include "codec/sq.h"
+#include "codec/weights.h"
 
 static const ivf_sq_state *state_of(const ivf_codec *codec)
 {
     return codec->state;
-}
-
-static float largest_code(const ivf_codec *codec)
-{
-    return (float)((1 << codec->spec.bits) - 1);
 }
 
 size_t ivf_sq_block_size(const ivf_codec *codec)
@@ -88,65 +75,18 @@ float ivf_sq_extent(const ivf_codec *codec)
     return (float)sqrt(sum);
 }
 
-/* The largest weight with which no sum of products leaves 32 bits. */
-static float largest_weight(const ivf_codec *codec)
-{
-    const int64_t numbers = ((int64_t)1 << codec->spec.bits) - 1;
-    return (float)ivf_min_i64(ivf_scan_weight_max(), INT32_MAX / (numbers * codec->d));
-}
-
 size_t ivf_sq_probe_size(const ivf_codec *codec)
 {
     return ivf_to_size(ivf_round_up(codec->d, IVF_SCAN_GROUP));
 }
 
-/* w[d], the sum of their magnitudes, and the constant without rounding; returns the largest magnitude. */
-static float products_with_steps(const ivf_codec *codec, float factor, const float *query, float *w, double *constant,
-                                 double *size)
-{
-    const ivf_sq_state *s = state_of(codec);
-    float most = 0;
-    *constant = 0;
-    *size = 0;
-    for (int j = 0; j < codec->d; j++) {
-        float q = factor * query[j];
-        float middle = s->min[j] + 0.5F * s->step[j];
-        w[j] = q * s->step[j];
-        *constant += (double)q * (double)middle;
-        *size += fabs((double)q) * fabs((double)middle) + fabs((double)w[j]) * (double)largest_code(codec);
-        most = fmaxf(most, fabsf(w[j]));
-    }
-    return most;
-}
-
 void ivf_sq_probe(const ivf_codec *codec, ivf_metric metric, const float *query, ivf_probe *probe, void *payload,
                   void *table)
 {
-    int8_t *weight = payload;
-    float *w = table;
-    double constant = 0;
-    double size = 0;
-    double rest = 0;
-    double squares = 0;
-    float most = products_with_steps(codec, metric == IVF_L2 ? -2.0F : -1.0F, query, w, &constant, &size);
-    memset(weight, 0, ivf_sq_probe_size(codec));
-    if (!(size < FLT_MAX)) {
-        probe->constant = -INFINITY;
-        return;
-    }
-    float scale = most / largest_weight(codec);
-    float inverse = scale > FLT_MIN ? 1 / scale : 0;
-    for (int j = 0; j < codec->d; j++) {
-        float rounded = rintf(w[j] * inverse);
-        double left = (double)w[j] - (double)scale * (double)rounded;
-        weight[j] = (int8_t)rounded;
-        rest += left;
-        squares += left * left;
-    }
-    probe->scale = scale;
-    probe->constant = (float)(constant + rest * (double)largest_code(codec) / 2);
-    probe->slope = (float)(sqrt(squares) * (1 + 1e-6));
-    probe->size = (float)size;
+    const ivf_sq_state *s = state_of(codec);
+    const ivf_codec_grid grid = {
+        .min = s->min, .step = s->step, .shift = 0.5F, .d = codec->d, .bits = codec->spec.bits};
+    ivf_codec_weigh(&grid, metric, query, probe, payload, table);
 }
 
 void ivf_sq_bounds(const ivf_codec *codec, const ivf_scan_job *job)

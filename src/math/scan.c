@@ -49,6 +49,16 @@ void ivf_scan_nibbles(const ivf_scan_job *job, int m)
     kernels_now()->nibbles(job, m);
 }
 
+void ivf_scan_widen(const uint8_t *bytes, int64_t count, int m, int quads, const uint32_t *words, uint8_t *numbers)
+{
+    kernels_now()->widen(bytes, count, m, quads, words, numbers);
+}
+
+bool ivf_scan_widens(void)
+{
+    return kernels_now()->widen != NULL;
+}
+
 int ivf_scan_weight_max(void)
 {
     return kernels_now()->weight_max;

@@ -19,6 +19,7 @@
 #ifndef IVF_MATH_SCAN_H
 #define IVF_MATH_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,6 +65,12 @@ void ivf_scan_numbers_get(const uint8_t *blocks, int d, int bits, int64_t slot, 
 /* Local, one thread. Probes are uint8_t[m][256] as ivf_scan_bytes_table lays them out; sums of the largest entries of
  * each table are at most IVF_SCAN_SUM_MAX. */
 void ivf_scan_bytes(const ivf_scan_job *job, int m);
+
+/* Local, one thread. Makes blocks of numbers of 8 bits of `count` blocks of bytes: each byte of sub-vector j stands for
+ * `quads` times four numbers, words[j][quads][256]. Only where the level in use makes it pay, as ivf_scan_widens says.
+ */
+void ivf_scan_widen(const uint8_t *bytes, int64_t count, int m, int quads, const uint32_t *words, uint8_t *numbers);
+bool ivf_scan_widens(void);
 
 /* Local. Where entry `number` of table `sub` stands. */
 static inline size_t ivf_scan_bytes_at(size_t sub, size_t number)

@@ -59,6 +59,17 @@ static inline ivec ivec_load(const void *from)
     return _mm256_loadu_si256((const __m256i *)from);
 }
 
+static inline void ivec_store(void *to, ivec v)
+{
+    _mm256_storeu_si256((__m256i *)to, v);
+}
+
+static inline ivec ivec_gather(const uint32_t *words, const uint8_t *bytes)
+{
+    const __m128i numbers = _mm_loadl_epi64((const __m128i *)(const void *)bytes);
+    return _mm256_i32gather_epi32((const int *)words, _mm256_cvtepu8_epi32(numbers), 4);
+}
+
 static inline ivec ivec_zero(void)
 {
     return _mm256_setzero_si256();
@@ -246,6 +257,7 @@ const ivf_scan_kernels ivf_scan_avx2 = {
     .numbers = scan_numbers,
     .bytes = scan_bytes,
     .nibbles = scan_nibbles,
+    .widen = widen,
     .choose = choose,
 };
 

@@ -11,6 +11,8 @@ typedef struct {
     void (*numbers)(const ivf_scan_job *job, int d, int bits);
     void (*bytes)(const ivf_scan_job *job, int m);
     void (*nibbles)(const ivf_scan_job *job, int m);
+    void (*widen)(const uint8_t *bytes, int64_t count, int m, int quads, const uint32_t *words,
+                  uint8_t *numbers); /* NULL: does not pay */
     int64_t (*choose)(const float *low, int64_t n, float most, int32_t *chosen);
 } ivf_scan_kernels;
 

@@ -7,6 +7,7 @@
  *   fvec_load_half                    LANES halves
  *   fvec_from                         of integers
  *   ivec_load ivec_zero ivec_set1     4 bytes for every lane
+ *   ivec_store ivec_gather            of words, one for each of LANES bytes
  *   ivec_and ivec_or ivec_up ivec_down   shifts of 32-bit lanes
  *   ivec_dot                          adds, in each lane, the products of 4 numbers and 4 weights
  *
@@ -178,6 +179,19 @@ static void run_tiles(const ivf_scan_job *job, const tile_size sizes[QUERIES], i
                 tile->one(&p);
         }
     }
+}
+
+/* A quad's words stay in the first-level cache for all blocks. */
+static void widen(const uint8_t *bytes, int64_t count, int m, int quads, const uint32_t *words, uint8_t *numbers)
+{
+    enum { WORDS = 256 };
+    for (ptrdiff_t quad = 0; quad < (ptrdiff_t)m * quads; quad++, words += WORDS)
+        for (int64_t block = 0; block < count; block++) {
+            const uint8_t *from = bytes + (block * m + quad / quads) * IVF_SCAN_BLOCK;
+            uint8_t *to = numbers + (block * m * quads + quad) * QUAD;
+            for (ptrdiff_t v = 0; v < IVF_SCAN_BLOCK; v += LANES)
+                ivec_store(to + v * 4, ivec_gather(words, from + v));
+        }
 }
 
 static void scan_rows(const ivf_scan_job *job, int d)

@@ -64,6 +64,17 @@ static inline ivec ivec_load(const void *from)
     return _mm512_loadu_si512(from);
 }
 
+static inline void ivec_store(void *to, ivec v)
+{
+    _mm512_storeu_si512(to, v);
+}
+
+static inline ivec ivec_gather(const uint32_t *words, const uint8_t *bytes)
+{
+    const __m128i numbers = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    return _mm512_i32gather_epi32(_mm512_cvtepu8_epi32(numbers), words, 4);
+}
+
 static inline ivec ivec_zero(void)
 {
     return _mm512_setzero_si512();
@@ -229,7 +240,7 @@ static int64_t choose(const float *low, int64_t n, float most, int32_t *chosen)
 #define IVF_SCAN_KERNELS                                                                                               \
     {                                                                                                                  \
         .weight_max = WEIGHT_MAX, .rows = scan_rows, .halves = scan_halves, .numbers = scan_numbers,                   \
-        .bytes = scan_bytes, .nibbles = scan_nibbles, .choose = choose                                                 \
+        .bytes = scan_bytes, .nibbles = scan_nibbles, .widen = widen, .choose = choose                                 \
     }
 
 #endif

@@ -31,7 +31,8 @@ static int64_t scanning(const ivf_model *model)
     const int64_t of_thread =
         (int64_t)(ivf_codec_probe_size(model->codec) + ivf_codec_table_size(model->codec) +
                   (size_t)model->d * sizeof(float) + (size_t)IVF_SCAN_QUERIES * IVF_SCAN_CHUNK * sizeof(float) +
-                  IVF_SCAN_CHUNK * sizeof(int32_t) + IVF_SCAN_KEYS * ivf_codec_code_size(model->codec));
+                  IVF_SCAN_CHUNK * sizeof(int32_t) + IVF_SCAN_KEYS * ivf_codec_code_size(model->codec) +
+                  ivf_to_size(ivf_scan_wide_blocks(model->codec)) * ivf_codec_wide_size(model->codec));
     const int64_t of_list = (int64_t)(2 * sizeof(ivf_scan_part) + sizeof(int64_t) + sizeof(int32_t));
     return ivf_team_size() * of_thread + model->nlist * of_list;
 }

@@ -36,6 +36,14 @@ size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe)
            sizeof(int64_t);
 }
 
+/* They stay in the second-level cache with the probes of some queries. */
+int64_t ivf_scan_wide_blocks(const ivf_codec *codec)
+{
+    enum { BYTES = 256 << 10, BLOCKS = IVF_SCAN_CHUNK / IVF_SCAN_BLOCK };
+    const int64_t size = ivf_to_i64(ivf_codec_wide_size(codec));
+    return size == 0 ? 0 : ivf_max_i64(1, ivf_min_i64(BLOCKS, BYTES / size));
+}
+
 static void workers_free(ivf_scan_state *s)
 {
     for (int w = 0; s->workers != NULL && w < ivf_team_size(); w++) {
@@ -44,6 +52,7 @@ static void workers_free(ivf_scan_state *s)
         ivf_free(s->workers[w].residual);
         ivf_free(s->workers[w].low);
         ivf_free(s->workers[w].chosen);
+        ivf_free(s->workers[w].wide);
         ivf_free(s->workers[w].codes);
     }
     ivf_free(s->workers);
@@ -60,9 +69,10 @@ static int workers_new(ivf_scan_state *s)
         worker->residual = ivf_new((size_t)model->d, sizeof *worker->residual);
         worker->low = ivf_new((size_t)IVF_SCAN_QUERIES * IVF_SCAN_CHUNK, sizeof *worker->low);
         worker->chosen = ivf_new(IVF_SCAN_CHUNK, sizeof *worker->chosen);
+        worker->wide = s->wide_size == 0 ? NULL : ivf_new(ivf_to_size(s->wide_blocks), s->wide_size);
         worker->codes = ivf_new(IVF_SCAN_KEYS, ivf_codec_code_size(model->codec));
         if (worker->probe == NULL || worker->table == NULL || worker->residual == NULL || worker->low == NULL ||
-            worker->chosen == NULL || worker->codes == NULL)
+            worker->chosen == NULL || worker->codes == NULL || (worker->wide == NULL && s->wide_size > 0))
             return MPIVF_FAILED;
     }
     return s->workers == NULL ? MPIVF_FAILED : MPIVF_OK;
@@ -224,9 +234,11 @@ int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, iv
     ivf_scan_state s = {.scan = scan,
                         .residual = ivf_codec_is_residual(codec),
                         .probe_size = ivf_codec_probe_size(codec),
+                        .wide_size = ivf_codec_wide_size(codec),
                         .extent = (double)ivf_codec_extent(codec),
                         .epsilon = (2.0 * scan->model->d + 64) * 0x1p-23,
                         .out = out};
+    s.wide_blocks = ivf_scan_wide_blocks(codec);
     int rc = ivf_agree(ctx, state_new(ctx, &s));
     if (rc == MPIVF_OK) {
         count_scanned(scan, &compared, &pairs);

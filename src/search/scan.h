@@ -35,8 +35,9 @@ typedef struct {
 
 /* Collective, uses the team. out[nq][k], each row sorted by (key, id): the nearest that this rank holds, but for those
  * that k postings of another rank beat; *counts grow. A posting's key depends on the
- * query, the model and its code alone. Memory: for each thread 100 KiB, a table of the codec and 64 codes; by list, or
- * with several ranks, also ivf_scan_query_bytes for each query. Between ranks, once: 8 bytes for each query. */
+ * query, the model and its code alone. Memory: for each thread 100 KiB, a table of the codec, 64 codes and 256 KiB of
+ * wide blocks (codec/scan.h); by list, or with several ranks, also ivf_scan_query_bytes for each query. Between ranks,
+ * once: 8 bytes for each query. */
 int ivf_scan_run(const ivf_ctx *ctx, const ivf_scan *scan, ivf_neighbor *out, ivf_scan_counts *counts);
 size_t ivf_scan_query_bytes(const ivf_model *model, int nprobe);
 

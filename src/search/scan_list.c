@@ -1,5 +1,6 @@
 /* The inner half of a scan: bounds of all postings of a list for a few queries (codec/scan.h), then the keys of those
- * whose bound the query's heap still takes.
+ * whose bound the query's heap still takes. Where enough queries share a list, its blocks are widened for them, a chunk
+ * at a time, if the codec can.
  *
  * No posting is lost to rounding. A sum of n products in any order, fused or not, is off by at most g(n) = n u / (1 - n
  * u), u = 2^-24, times the sum of their magnitudes (Higham, "Accuracy and stability of numerical algorithms", 2nd ed.,
@@ -21,6 +22,9 @@
 #include "math/distance.h"
 #include "math/rows.h"
 
+/* Measured: from so many queries on, widening a list's blocks costs less than it saves. */
+enum { WIDE_QUERIES = 8 };
+
 /* A query's bounds in a list. */
 typedef struct {
     float base;
@@ -32,9 +36,11 @@ static const float *query_of(const ivf_scan_state *s, int64_t query)
     return s->scan->queries + query * s->scan->model->d;
 }
 
-static const void *probe_of(const ivf_scan_state *s, int64_t query, const ivf_scan_worker *worker)
+/* The probe of a query, for blocks as they are or wide ones. */
+static const void *probe_for(const ivf_scan_state *s, int64_t query, const ivf_scan_worker *worker, bool wide)
 {
-    return s->probes == NULL ? worker->probe : s->probes + ivf_to_size(query) * s->probe_size;
+    const void *probe = s->probes == NULL ? worker->probe : s->probes + ivf_to_size(query) * s->probe_size;
+    return wide ? ivf_codec_wide_probe(s->scan->model->codec, probe) : probe;
 }
 
 static float list_key_of(const ivf_scan_state *s, ivf_scan_pair pair)
@@ -192,48 +198,76 @@ static void choose(choice *c, const float *low, int64_t n)
         offer_range(c, low, n, r);
 }
 
+/* Blocks of a part that a kernel sees at once. */
+typedef struct {
+    const uint8_t *blocks;
+    int64_t first; /* posting */
+    int64_t n;
+    bool wide;
+} chunk;
+
 /* Some of the part's queries against a chunk. */
 static void scan_chunk(const ivf_scan_state *s, const ivf_scan_part *part, ivf_scan_worker *worker, const aim *aims,
-                       int first_pair, int64_t first)
+                       int first_pair, const chunk *here)
 {
     const ivf_list *list = part->view;
-    const int64_t n = ivf_min_i64(IVF_SCAN_CHUNK, part->end - first);
+    const ivf_codec *codec = s->scan->model->codec;
     const void *probes[IVF_SCAN_QUERIES];
     float base[IVF_SCAN_QUERIES];
     float scale[IVF_SCAN_QUERIES];
     float *low[IVF_SCAN_QUERIES];
-    ivf_scan_job job = {.blocks = list->blocks + ivf_to_size(first / IVF_SCAN_BLOCK) * s->scan->postings->block_size,
-                        .count = ivf_ceil_div(n, IVF_SCAN_BLOCK),
-                        .terms = list->terms == NULL ? NULL : list->terms + first,
+    ivf_scan_job job = {.blocks = here->blocks,
+                        .count = ivf_ceil_div(here->n, IVF_SCAN_BLOCK),
+                        .terms = list->terms == NULL ? NULL : list->terms + here->first,
                         .nq = (int)ivf_min_i64(IVF_SCAN_QUERIES, part->count - first_pair),
                         .probe = probes,
                         .base = base,
                         .scale = scale,
                         .low = low};
     for (int q = 0; q < job.nq; q++) {
-        probes[q] = (const char *)probe_of(s, part->pairs[first_pair + q].query, worker) + IVF_PROBE_HEAD;
+        const char *probe = probe_for(s, part->pairs[first_pair + q].query, worker, here->wide);
+        probes[q] = probe + IVF_PROBE_HEAD;
         base[q] = aims[first_pair + q].base;
         scale[q] = aims[first_pair + q].scale;
         low[q] = worker->low + (ptrdiff_t)q * IVF_SCAN_CHUNK;
     }
-    ivf_codec_bounds(s->scan->model->codec, &job);
+    (here->wide ? ivf_codec_wide_bounds : ivf_codec_bounds)(codec, &job);
     for (int q = 0; q < job.nq; q++) {
         choice c = {.state = s,
                     .worker = worker,
                     .list = list,
                     .number = part->list,
-                    .first = first,
+                    .first = here->first,
                     .pair = part->pairs[first_pair + q]};
-        choose(&c, low[q], n);
+        choose(&c, low[q], here->n);
     }
+}
+
+/* The part's next chunk, widened if there are enough queries for that. */
+static chunk chunk_at(const ivf_scan_state *s, const ivf_scan_part *part, const ivf_scan_worker *worker, int64_t first,
+                      bool wide)
+{
+    const size_t block = ivf_to_size(first / IVF_SCAN_BLOCK);
+    const int64_t most = wide ? s->wide_blocks * IVF_SCAN_BLOCK : IVF_SCAN_CHUNK;
+    chunk next = {.blocks = part->view->blocks + block * s->scan->postings->block_size, .first = first, .wide = wide};
+    next.n = ivf_min_i64(most, part->end - first);
+    if (wide) {
+        ivf_codec_widen(s->scan->model->codec, next.blocks, ivf_ceil_div(next.n, IVF_SCAN_BLOCK), worker->wide);
+        next.blocks = worker->wide;
+    }
+    return next;
 }
 
 void ivf_scan_list(const ivf_scan_state *state, const ivf_scan_part *part, ivf_scan_worker *worker)
 {
+    const bool wide = state->wide_size > 0 && part->count >= WIDE_QUERIES;
     aim aims[IVF_SCAN_PAIRS];
     for (int i = 0; i < part->count; i++)
-        aims[i] = aim_at(state, part->pairs[i], part, probe_of(state, part->pairs[i].query, worker));
-    for (int64_t first = part->first; first < part->end; first += IVF_SCAN_CHUNK)
+        aims[i] = aim_at(state, part->pairs[i], part, probe_for(state, part->pairs[i].query, worker, wide));
+    for (int64_t first = part->first; first < part->end;) {
+        const chunk next = chunk_at(state, part, worker, first, wide);
         for (int pair = 0; pair < part->count; pair += IVF_SCAN_QUERIES)
-            scan_chunk(state, part, worker, aims, pair, first);
+            scan_chunk(state, part, worker, aims, pair, &next);
+        first += next.n;
+    }
 }

@@ -10,7 +10,7 @@
 enum {
     IVF_SCAN_CHUNK = 1024, /* postings whose bounds are held at once: whole blocks */
     IVF_SCAN_QUERIES = 8,  /* queries that a kernel sees at once */
-    IVF_SCAN_PAIRS = 64,   /* queries of a task, at most */
+    IVF_SCAN_PAIRS = 128,  /* queries of a task, at most */
     IVF_SCAN_KEYS = 64,    /* keys that are computed at once */
     IVF_SCAN_LOCKS = 64,
 };
@@ -28,6 +28,7 @@ typedef struct {
     float *residual; /* [d] */
     float *low;      /* [IVF_SCAN_QUERIES][IVF_SCAN_CHUNK] */
     int32_t *chosen; /* [IVF_SCAN_CHUNK] */
+    uint8_t *wide;   /* [wide_blocks][wide_size] of the state; NULL where that is 0 */
     uint8_t *codes;  /* [IVF_SCAN_KEYS][code_size] */
 } ivf_scan_worker;
 
@@ -35,6 +36,8 @@ typedef struct {
     const ivf_scan *scan;
     bool residual;
     size_t probe_size;
+    size_t wide_size;       /* of the codec's wide blocks, 0: has none */
+    int64_t wide_blocks;    /* that are made at once */
     double extent;          /* of the codec */
     double epsilon;         /* of rounding */
     char *probes;           /* [nq][probe_size]; NULL where a task begins and ends a query */
@@ -54,6 +57,9 @@ typedef struct {
     const ivf_scan_pair *pairs;
     int count; /* <= IVF_SCAN_PAIRS */
 } ivf_scan_part;
+
+/* Local. Wide blocks (codec/scan.h) that a thread makes at once; 0 where there are none. */
+int64_t ivf_scan_wide_blocks(const ivf_codec *codec);
 
 /* Local, one thread. The probe of a query, for ivf_scan_list. */
 void ivf_scan_aim(const ivf_scan_state *state, int64_t query, void *probe, ivf_scan_worker *worker);

@@ -12,7 +12,7 @@
 #include "math/distance.h"
 #include "math/simd.h"
 
-enum { N = 333, QUERIES = 3, CASES = 12, MOST_D = 96 };
+enum { N = 333, QUERIES = 3, CASES = 14, MOST_D = 96 };
 
 static const struct {
     ivf_codec_spec spec;
@@ -22,6 +22,7 @@ static const struct {
     {{IVF_CODEC_SQ, 0, 8}, 5},    {{IVF_CODEC_SQ, 0, 6}, 90},     {{IVF_CODEC_SQ, 0, 4}, 71},
     {{IVF_CODEC_PQ, 32, 8}, 64},  {{IVF_CODEC_PQ, 7, 8}, 21},     {{IVF_CODEC_PQ, 9, 5}, 36},
     {{IVF_CODEC_PQ, 12, 7}, 24},  {{IVF_CODEC_PQ, 71, 4}, 71},    {{IVF_CODEC_PQ, 4, 4}, 64},
+    {{IVF_CODEC_PQ, 5, 8}, 60},   {{IVF_CODEC_PQ, 12, 8}, 96},
 };
 static const ivf_metric metrics[] = {IVF_L2, IVF_IP, IVF_COSINE};
 
@@ -93,27 +94,27 @@ static void check_keys(const sample *s, ivf_metric metric, const float *query, c
     }
 }
 
-static void check_query(const sample *s, ivf_metric metric, const float *query, double *looseness)
+/* Bounds by one part of a probe, of blocks that it is for, are below the products, but not far. */
+static void check_bounds(const sample *s, ivf_metric metric, const float *query, const void *probe, bool wide,
+                         double *looseness)
 {
-    void *table = ivf_new(ivf_codec_table_size(s->codec), 1);
-    char *probe = ivf_new(ivf_codec_probe_size(s->codec), 1);
-    static float keys[N];
     static float low[N + IVF_SCAN_BLOCK];
-    ivf_codec_probe(s->codec, metric, query, probe, table);
-    const ivf_probe *head = (const void *)probe;
-    const void *payload = probe + IVF_PROBE_HEAD;
+    const int64_t blocks = ivf_ceil_div(N, IVF_SCAN_BLOCK);
+    uint8_t *widened = wide ? ivf_new((size_t)blocks, ivf_codec_wide_size(s->codec)) : NULL;
+    const ivf_probe *head = probe;
+    const void *payload = (const char *)probe + IVF_PROBE_HEAD;
     float *out = low;
     const float base = 0;
-    ivf_scan_job job = {.blocks = s->blocks,
-                        .count = ivf_ceil_div(N, IVF_SCAN_BLOCK),
+    ivf_scan_job job = {.blocks = wide ? widened : s->blocks,
+                        .count = blocks,
                         .nq = 1,
                         .probe = &payload,
                         .base = &base,
                         .scale = &head->scale,
                         .low = &out};
-    ivf_codec_bounds(s->codec, &job);
-    ivf_codec_prepare(s->codec, metric, query, table);
-    ivf_codec_scan(s->codec, metric, table, s->codes, N, keys);
+    if (wide)
+        ivf_codec_widen(s->codec, s->blocks, blocks, widened);
+    (wide ? ivf_codec_wide_bounds : ivf_codec_bounds)(s->codec, &job);
     for (int64_t i = 0; i < N; i++) {
         const float *row = s->rows + i * s->d;
         double product = 0;
@@ -130,10 +131,41 @@ static void check_query(const sample *s, ivf_metric metric, const float *query, 
         *looseness = fmax(*looseness, (product - found + slope) / size);
     }
     ck_assert_float_eq_tol(head->norm, sqrtf(ivf_dot(query, query, s->d)), 1e-4F);
+    ivf_free(widened);
+}
+
+static void check_query(const sample *s, ivf_metric metric, const float *query, double *looseness)
+{
+    static float keys[N];
+    void *table = ivf_new(ivf_codec_table_size(s->codec), 1);
+    char *probe = ivf_new(ivf_codec_probe_size(s->codec), 1);
+    ivf_codec_probe(s->codec, metric, query, probe, table);
+    check_bounds(s, metric, query, probe, false, looseness);
+    if (ivf_codec_wide_size(s->codec) > 0)
+        check_bounds(s, metric, query, ivf_codec_wide_probe(s->codec, probe), true, looseness);
+    ivf_codec_prepare(s->codec, metric, query, table);
+    ivf_codec_scan(s->codec, metric, table, s->codes, N, keys);
     check_keys(s, metric, query, keys, table);
     ivf_free(table);
     ivf_free(probe);
 }
+
+/* Bytes of sub-vectors of whole quads have wide blocks, at the levels that widen. */
+START_TEST(who_has_wide_blocks)
+{
+    sample s;
+    const ivf_codec_spec *spec = &cases[_i].spec;
+    set_up(&s, _i);
+    const bool quads = spec->kind == IVF_CODEC_PQ && spec->bits > 4 && s.d / spec->m % 4 == 0;
+    for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+        if (!ivf_simd_available((ivf_simd)level))
+            continue;
+        ivf_simd_choose((ivf_simd)level);
+        ck_assert_int_eq(ivf_codec_wide_size(s.codec) > 0, quads && level >= IVF_SIMD_AVX2);
+    }
+    tear_down(&s);
+}
+END_TEST
 
 START_TEST(bounds_hold)
 {
@@ -179,6 +211,7 @@ int main(void)
     TCase *tests = tcase_create("codec_scan");
     tcase_add_loop_test(tests, codes_come_out_as_they_went_in, 0, CASES);
     tcase_add_loop_test(tests, bounds_hold, 0, CASES);
+    tcase_add_loop_test(tests, who_has_wide_blocks, 0, CASES);
     tcase_add_loop_test(tests, wild_queries_let_everything_pass, 0, CASES);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
