@@ -151,7 +151,7 @@ void ivf_pq_bounds(const ivf_codec *codec, const ivf_scan_job *job)
 
 int ivf_pq_few(const ivf_codec *codec)
 {
-    enum { WORDS_OF_A_KEY = 8 }; /* measured: what a table has at most that costs no more than a key */
+    enum { WORDS_OF_A_KEY = 8 }; /* by a count of operations */
     return state_of(codec)->words / WORDS_OF_A_KEY;
 }
 

@@ -22,7 +22,7 @@
 #include "math/distance.h"
 #include "math/rows.h"
 
-/* Measured: from so many queries on, widening a list's blocks costs less than it saves. */
+/* From so many queries on, by a count of instructions, widening blocks costs less than it saves. */
 enum { WIDE_QUERIES = 8 };
 
 /* A query's bounds in a list. */
