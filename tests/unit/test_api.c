@@ -206,7 +206,7 @@ END_TEST
 /* The number that a refusal tells is one that does, and a call keeps to it whatever it is asked for. */
 START_TEST(a_call_keeps_to_the_memory)
 {
-    enum { MANY = 20000, WIDE = 60 };
+    enum { MANY = 10000, WIDE = 120 };
     mpivf_open_options tight = {.size = sizeof tight, .memory = 1 << 18};
     const mpivf_search_options few = {.size = sizeof few, .nprobe = 2};
     static int64_t ids[2][MANY * WIDE];
