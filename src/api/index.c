@@ -13,8 +13,8 @@
 #include "search/feed.h"
 
 /* Where memory is limited a call takes queries some at a time: 32 at least, as search/spread.h wants them, and
- * neighbours of the largest k for one of them. */
-enum { LEAST_QUERIES = 32, LEAST_FOUND = 1 << 20, MOST_FOUND = 4 << 20, SHARE = 16 };
+ * neighbours of the largest k for one of them. That does not follow from the limit: a refusal tells one that does. */
+enum { LEAST_QUERIES = 32, CALL_BYTES = 1 << 20 };
 
 /* Collective. What rank 0 wants. */
 static int read_options(const ivf_ctx *ctx, const mpivf_open_options *given, mpivf_open_options *chosen)
@@ -35,8 +35,8 @@ static void limit_memory(int64_t memory, int d, mpivf_index *made, ivf_searcher_
 {
     const int64_t query = d * (int64_t)sizeof(float);
     const int64_t base = ivf_memory_resident();
-    made->queries = ivf_max_i64(LEAST_QUERIES, ivf_min_i64(ivf_feed_batch(INT64_MAX, d), memory / SHARE / query));
-    made->found = ivf_max_i64(LEAST_FOUND, ivf_min_i64(MOST_FOUND, memory / SHARE));
+    made->queries = ivf_max_i64(LEAST_QUERIES, ivf_min_i64(ivf_feed_batch(INT64_MAX, d), CALL_BYTES / query));
+    made->found = CALL_BYTES;
     options->words = (ivf_budget_words){.by_library = true, .base = base};
     options->queries = made->queries;
     options->beside = made->found;
