@@ -28,6 +28,7 @@ build command pkg-config pkg-config
 build command mpicc libopenmpi-dev
 build command mpirun openmpi-bin
 build library hdf5-openmpi>=1.10 libhdf5-openmpi-dev
+build library zlib zlib1g-dev
 build library openblas libopenblas-dev
 build library libcyaml libcyaml-dev
 build library yaml-0.1 libyaml-dev

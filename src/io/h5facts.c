@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "io/h5inflate.h"
 #include "io/h5types.h"
 
 enum { CHUNKS_LOOKED_AT = 2048 }; /* one by one, which takes their number squared */
@@ -174,6 +175,8 @@ static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
     if (!chunked)
         return f->stored == wanted;
     if (f->filters == 0 && f->stored != times(wanted, chunk_count(f)))
+        return false;
+    if (f->filters > 0 && wanted > 0 && chunk_count(f) > 0 && !ivf_h5_inflates_to(dataset, f->rank, wanted))
         return false;
     return chunk_count(f) > CHUNKS_LOOKED_AT || each_chunk_fits(dataset, f, wanted);
 }

@@ -85,16 +85,16 @@ static int check_presence(const ivf_rawfile *file, const char *h5_path, const iv
                         "input %s: dataset '%s' was never written, or not to its end; if zeros are meant, rewrite it "
                         "with h5repack",
                         file->path, h5_path);
-    if (!f->fits)
-        return ivf_fail(MPIVF_BAD_INPUT,
-                        "input %s: the %" PRIu64 " bytes of dataset '%s' are not those of its %" PRIu64
-                        " rows: it is damaged",
-                        file->path, (uint64_t)f->stored, h5_path, (uint64_t)f->dims[0]);
     if (f->layout == H5D_CHUNKED && f->stored > (hsize_t)file->bytes)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: the chunks of dataset '%s' claim %" PRIu64 " bytes of the file's %" PRId64
                         ": it is damaged",
                         file->path, h5_path, (uint64_t)f->stored, file->bytes);
+    if (!f->fits)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "input %s: the %" PRIu64 " bytes of dataset '%s' are not those of its %" PRIu64
+                        " rows: it is damaged",
+                        file->path, (uint64_t)f->stored, h5_path, (uint64_t)f->dims[0]);
     if (f->layout == H5D_CHUNKED && ivf_h5_facts_chunk_row(f) > CHUNKS_MOST)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "input %s: a row of chunks of dataset '%s' takes %zu bytes, beyond the limit of %zu; rewrite "

@@ -262,6 +262,22 @@ START_TEST(chunks_smaller_than_their_shape_are_refused)
 }
 END_TEST
 
+/* The same of a compressed one. */
+START_TEST(chunks_that_inflate_to_less_are_refused)
+{
+    for (int shuffled = 0; shuffled < 2; shuffled++) {
+        form f = plain();
+        ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){ROWS, D}) >= 0);
+        ck_assert(shuffled == 0 || H5Pset_shuffle(f.properties) >= 0);
+        ck_assert(H5Pset_deflate(f.properties, 6) >= 0);
+        make(f);
+        expect_rows();
+        test_patch_h5_chunk(path, (uint32_t[]){ROWS, D, 4}, 2, (uint32_t[]){ROWS, 2 * D, 4});
+        expect_words("of dataset 'x' are not those of its");
+    }
+}
+END_TEST
+
 /* A file whose form changed between the probe and the opening. */
 START_TEST(chunks_of_another_rank_are_not_opened)
 {
@@ -411,6 +427,7 @@ int main(void)
     tcase_add_test(tests, chunks_of_another_rank_are_refused);
     tcase_add_test(tests, chunks_larger_than_the_file_are_refused);
     tcase_add_test(tests, chunks_smaller_than_their_shape_are_refused);
+    tcase_add_test(tests, chunks_that_inflate_to_less_are_refused);
     tcase_add_test(tests, chunks_of_another_rank_are_not_opened);
     tcase_add_test(tests, chunks_beyond_counting_are_refused);
     tcase_add_test(tests, shapes_beyond_the_stored_bytes_are_refused);
