@@ -11,9 +11,9 @@ enum { IVF_STOP_WHY = 160 };
 /* Local. From here on SIGUSR1, SIGTERM and SIGINT ask for a stop, SIGINT unless it was ignored; a second one ends the
  * process at once with MPIVF_INTERRUPTED. Half a second must lie between the two, since a launcher may deliver one
  * signal twice. `command` opens the lines that end a process. Until ivf_stop_heed nobody looks whether a stop is
- * wanted, since MPI is starting, which may wait for ranks that never come: `patience` seconds (1 or more) after a
+ * wanted, since MPI is starting, which may wait for ranks that never come: so many seconds (1 or more) after a
  * signal the process ends all the same. Without this call these signals have their usual effect. */
-void ivf_stop_on_signals(const char *command, unsigned patience);
+void ivf_stop_on_signals(const char *command, unsigned seconds);
 
 /* Local. From here on somebody looks. */
 void ivf_stop_heed(void);
