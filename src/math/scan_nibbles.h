@@ -51,19 +51,20 @@ INLINE void nibbles_tile(const ivf_scan_job *job, int query, const int queries, 
     const uint8_t *codes = (const uint8_t *)job->blocks + piece / PIECES * size + piece % PIECES * (ROW / PIECES);
     const uint8_t *tables[TABLES];
     byte_sums sums[TABLES];
+    const ptrdiff_t row = ROW;
     ptrdiff_t at = 0;
 #pragma GCC unroll 16
     for (int q = 0; q < queries; q++) {
         tables[q] = job->probe[query + q];
         sums[q] = no_sums();
     }
-    for (; at + ROWS * ROW <= size; at += ROWS * ROW)
+    for (; at + ROWS * row <= size; at += ROWS * row)
         add_rows(sums, codes, tables, at, ROWS, queries);
-    if (size - at == 3 * ROW)
+    if (size - at == 3 * row)
         add_rows(sums, codes, tables, at, 3, queries);
-    else if (size - at == 2 * ROW)
+    else if (size - at == 2 * row)
         add_rows(sums, codes, tables, at, 2, queries);
-    else if (size - at == ROW)
+    else if (size - at == row)
         add_rows(sums, codes, tables, at, 1, queries);
 #pragma GCC unroll 16
     for (int q = 0; q < queries; q++)

@@ -130,7 +130,7 @@ static int try_given(const ivf_ctx *ctx, tune_run *run)
 
 int64_t ivf_tune_memory(int64_t rows, bool drawn, int k)
 {
-    return rows * (drawn ? k + 1 : k) * (int64_t)sizeof(ivf_neighbor) +
+    return rows * ((int64_t)k + (drawn ? 1 : 0)) * (int64_t)sizeof(ivf_neighbor) +
            3 * MOST_STEPS * (int64_t)sizeof(ivf_tuning_setting);
 }
 
