@@ -131,7 +131,7 @@ static int try_given(const ivf_ctx *ctx, tune_run *run)
 int64_t ivf_tune_memory(int64_t rows, bool drawn, int k)
 {
     return rows * ((int64_t)k + (drawn ? 1 : 0)) * (int64_t)sizeof(ivf_neighbor) +
-           3 * MOST_STEPS * (int64_t)sizeof(ivf_tuning_setting);
+           (int64_t)3 * MOST_STEPS * (int64_t)sizeof(ivf_tuning_setting);
 }
 
 int ivf_tune(const ivf_ctx *ctx, ivf_searcher *searcher, const ivf_tune_config *config, ivf_tuning_setting **settings,
