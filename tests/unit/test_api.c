@@ -213,7 +213,7 @@ static void take_what_is_told(mpivf_open_options *options)
 /* The number that a refusal tells is one that does, and a call keeps to it whatever it is asked for. */
 START_TEST(a_call_keeps_to_the_memory)
 {
-    enum { MANY = 10000, WIDE = 120 };
+    enum { MANY = 16000, WIDE = 120 };
     mpivf_open_options tight = {.size = sizeof tight, .memory = 1 << 18};
     const mpivf_search_options few = {.size = sizeof few, .nprobe = 2};
     static int64_t ids[2][MANY * WIDE];
