@@ -165,7 +165,7 @@ static bool each_chunk_fits(hid_t dataset, const ivf_h5_facts *f, hsize_t wanted
 
 /* HDF5 reads a compact dataset, and a chunk, from a block of its stored bytes, and however far beyond as the shape
  * says. */
-static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
+static bool shape_fits(const ivf_h5_disk *disk, hid_t dataset, const ivf_h5_facts *f)
 {
     const bool chunked = f->layout == H5D_CHUNKED;
     const hsize_t *shape = chunked ? f->chunk : f->dims;
@@ -176,12 +176,12 @@ static bool shape_fits(hid_t dataset, const ivf_h5_facts *f)
         return f->stored == wanted;
     if (f->filters == 0 && f->stored != times(wanted, chunk_count(f)))
         return false;
-    if (f->filters > 0 && wanted > 0 && chunk_count(f) > 0 && !ivf_h5_inflates_to(dataset, f->rank, wanted))
+    if (f->filters > 0 && wanted > 0 && chunk_count(f) > 0 && !ivf_h5_inflates_to(disk->fd, dataset, f->rank, wanted))
         return false;
     return chunk_count(f) > CHUNKS_LOOKED_AT || each_chunk_fits(dataset, f, wanted);
 }
 
-void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
+void ivf_h5_facts_gather_storage(const ivf_h5_disk *disk, hid_t dataset, ivf_h5_facts *f)
 {
     H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
     f->offset = H5Dget_offset(dataset);
@@ -192,14 +192,14 @@ void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *f)
         f->written = H5Dget_space_status(dataset, &status) >= 0 && status == H5D_SPACE_STATUS_ALLOCATED;
     else
         f->written = f->layout == H5D_COMPACT;
-    f->fits = f->written && shape_fits(dataset, f);
+    f->fits = f->written && shape_fits(disk, dataset, f);
 }
 
-bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts)
+bool ivf_h5_facts_gather(const ivf_h5_disk *disk, hid_t dataset, ivf_contents contents, ivf_h5_facts *facts)
 {
     if (!look_at_type(dataset, contents, facts) || !ivf_h5_facts_gather_form(dataset, facts))
         return false;
     if (facts->known)
-        ivf_h5_facts_gather_storage(dataset, facts);
+        ivf_h5_facts_gather_storage(disk, dataset, facts);
     return true;
 }

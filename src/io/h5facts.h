@@ -30,16 +30,16 @@ typedef struct {
 /* Opens for reading an HDF5 file whose descriptor and size `disk` holds; negative on failure. */
 hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk);
 
-/* Type, shape, layout and storage. Counting the chunks that were written walks their index; where there are thousands
- * at most, each is looked at. False on failure. */
-bool ivf_h5_facts_gather(hid_t dataset, ivf_contents contents, ivf_h5_facts *facts);
+/* Type, shape, layout and storage, in the file of `disk`. Counting the chunks that were written walks their index;
+ * where there are thousands at most, each is looked at. False on failure. */
+bool ivf_h5_facts_gather(const ivf_h5_disk *disk, hid_t dataset, ivf_contents contents, ivf_h5_facts *facts);
 
 /* Shape and layout alone. False too when the chunks have not one positive extent for each dimension, which HDF5 opens
  * without complaint. */
 bool ivf_h5_facts_gather_form(hid_t dataset, ivf_h5_facts *facts);
 
 /* Storage, of what the form is known of; chunks as above. */
-void ivf_h5_facts_gather_storage(hid_t dataset, ivf_h5_facts *facts);
+void ivf_h5_facts_gather_storage(const ivf_h5_disk *disk, hid_t dataset, ivf_h5_facts *facts);
 
 /* Bytes of the chunks that hold one row, of what is chunked, or SIZE_MAX beyond that; facts->type is set. */
 size_t ivf_h5_facts_chunk_row(const ivf_h5_facts *facts);

@@ -6,9 +6,10 @@
 #include <hdf5.h>
 #include <stdbool.h>
 
-/* Local, under the lock of io/h5lock.h. Whether the first chunk of a dataset of so many dimensions inflates to `wanted`
- * bytes: a wrong shape or type is wrong for all chunks. True as well where that cannot be told: other filters than
- * deflate, shuffle and fletcher32, and chunks that deflate passed over. Takes the chunk's bytes in the file. */
-bool ivf_h5_inflates_to(hid_t dataset, int rank, hsize_t wanted);
+/* Local, under the lock of io/h5lock.h. Whether the first chunk of a dataset of so many dimensions, in the file `fd`,
+ * inflates to `wanted` bytes: a wrong shape or type is wrong for all chunks. True as well where that cannot be told:
+ * other filters than deflate, shuffle and fletcher32, chunks that deflate passed over, and files that begin with a
+ * block of the user's. */
+bool ivf_h5_inflates_to(int fd, hid_t dataset, int rank, hsize_t wanted);
 
 #endif

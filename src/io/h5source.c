@@ -64,7 +64,7 @@ static int gather_facts(const ivf_rawfile *file, const char *h5_path, ivf_conten
     hid_t dataset = H5Dopen2(handle, h5_path, H5P_DEFAULT);
     if (dataset < 0)
         rc = refuse_name(file, handle, h5_path);
-    else if (!ivf_h5_facts_gather(dataset, contents, f))
+    else if (!ivf_h5_facts_gather(&disk, dataset, contents, f))
         rc = ivf_fail(MPIVF_BAD_INPUT, "input %s: dataset '%s' cannot be read: %s", file->path, h5_path,
                       ivf_h5_reason(reason, sizeof reason));
     if (dataset >= 0)

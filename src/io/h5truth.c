@@ -76,7 +76,7 @@ static int check_dataset(const ivf_rawfile *file, const ivf_h5_disk *disk, hid_t
     int rc = check_form(file, c->name, f);
     if (rc != MPIVF_OK)
         return rc;
-    ivf_h5_facts_gather_storage(dataset, f);
+    ivf_h5_facts_gather_storage(disk, dataset, f);
     if (!f->written)
         return ivf_fail(MPIVF_BAD_INPUT, "ground truth %s: dataset '%s' was never written, or not to its end",
                         file->path, c->name);
