@@ -11,27 +11,14 @@ sums() {
 expect 0 "$MPIVF" generate --quiet --output rows.fbin --rows 34000 --dim 24 --clusters 8000 --intrinsic 8
 build=(build --input rows.fbin --factory "IVF32768,SQ8" --iterations 1)
 
-# kill_at FILE: builds until that checkpoint is there.
-kill_at() {
-    local pid
-    "$MPIVF" "${build[@]}" --threads 1 --checkpoint-interval 0 index >out 2>err </dev/null &
-    pid=$!
-    until compgen -G "index/building/*/train/$1" >found; do
-        kill -0 "$pid" 2>/dev/null || fail "the build has ended before $1 was there"
-        sleep 0.01
-    done
-    kill -KILL "$pid"
-    wait "$pid" 2>/dev/null || true
-}
-
 expect 0 "$MPIVF" "${build[@]}" --threads 1 --checkpoint-interval 1e9 reference
 grep -q '724 nodes right above' err || fail "no word of the usual tree: $(cat err)"
 grep -q '4096 nodes right above' err || fail "no word of the broad tree: $(cat err)"
 sums reference >reference.sums
 
-kill_at tree.ckpt
-kill_at broad-1.ckpt
-kill_at way.ckpt
+kill_at tree.ckpt "$MPIVF" "${build[@]}" --threads 1 --checkpoint-interval 0 index
+kill_at broad-1.ckpt "$MPIVF" "${build[@]}" --threads 1 --checkpoint-interval 0 index
+kill_at way.ckpt "$MPIVF" "${build[@]}" --threads 1 --checkpoint-interval 0 index
 expect 0 ranks 2 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index
 sums index | cmp - reference.sums || fail "other bytes after kills, on two ranks"
 

@@ -10,27 +10,13 @@ sums() {
 
 build=(build --input "$photosift/base.u8bin" --factory "OPQ16,IVF512,PQ16" --iterations 40)
 
-# kill_at FILE THREADS: builds until that checkpoint is there.
-kill_at() {
-    local pid
-    OMP_NUM_THREADS=$2 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index >out 2>err </dev/null &
-    pid=$!
-    until compgen -G "index/building/*/train/$1" >found; do
-        kill -0 "$pid" 2>/dev/null || fail "the build has ended before $1 was there"
-        sleep 0.01
-    done
-    kill -KILL "$pid"
-    wait "$pid" 2>/dev/null || true
-    [ ! -e index/manifests/000001.json ] || fail "the build has ended before it was killed at $1"
-}
-
 expect 0 "$MPIVF" "${build[@]}" --quiet --checkpoint-interval 1e9 reference
 sums reference >reference.sums
 
-kill_at rotation.ckpt 1
-kill_at lists.ckpt 2
+kill_at rotation.ckpt env OMP_NUM_THREADS=1 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index
+kill_at lists.ckpt env OMP_NUM_THREADS=2 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index
 grep -q 'goes on from the checkpoints' err || fail "what the first run kept is not used"
-kill_at pq-3.ckpt 1
+kill_at pq-3.ckpt env OMP_NUM_THREADS=1 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index
 grep -q 'goes on from the checkpoints' err || fail "what the second run kept is not used"
 cp -r index damaged
 expect 0 ranks 3 "$MPIVF" "${build[@]}" --checkpoint-interval 0 index

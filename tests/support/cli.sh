@@ -108,3 +108,18 @@ u32() {
 patch() {
     dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
+
+# kill_at FILE COMMAND...: a build of ./index, until that checkpoint is there.
+kill_at() {
+    local file=$1 pid
+    shift
+    "$@" >out 2>err </dev/null &
+    pid=$!
+    until compgen -G "index/building/*/train/$file" >found; do
+        kill -0 "$pid" 2>/dev/null || fail "the build has ended before $file was there"
+        sleep 0.01
+    done
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
+    [ ! -e index/manifests/000001.json ] || fail "the build has ended before it was killed at $file"
+}
