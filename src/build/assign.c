@@ -253,12 +253,13 @@ int64_t ivf_assign_block_rows(const ivf_plan *plan, const ivf_nearest_way *way, 
     return ivf_min_i64(rows, ivf_min_i64(plan->fragment_rows, plan->rows));
 }
 
-int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows)
+int64_t ivf_assign_memory(const ivf_build_config *config, const ivf_plan *plan, int64_t rows)
 {
     const int64_t kept = rows * (int64_t)ivf_kept_bytes(plan->kept);
     const int64_t staged = rows * (int64_t)(sizeof(int32_t) + sizeof(uint64_t) + 1 + plan->code_size) + kept;
     const int64_t records = plan->fragments * (int64_t)sizeof(ivf_fragment_record);
-    const int64_t fragment = ivf_fragment_memory(plan->factory.nlist, plan->code_size, plan->kept, rows);
+    const int64_t fragment = ivf_fragment_memory(plan->factory.nlist, plan->code_size, plan->kept, rows) +
+                             (config->skip_bad_rows ? ivf_fragment_skipped_memory(rows) : 0);
     return staged + IVF_PUBLISHER_HELD * fragment + records + 8 * (int64_t)plan->factory.nlist;
 }
 

@@ -13,7 +13,8 @@ int ivf_assign_fragments(const ivf_ctx *ctx, ivf_build_state *build);
 enum { IVF_ASSIGN_DEPTH = 3 };
 int64_t ivf_assign_block_rows(const ivf_plan *plan, const ivf_nearest_way *way, int threads);
 
-/* Local. Bytes of a rank with fragments of so many rows, beside the model, what encodes rows, and the blocks. */
-int64_t ivf_assign_memory(const ivf_plan *plan, int64_t rows);
+/* Local. Bytes of a rank with fragments of so many rows, beside the model, what encodes rows, and the blocks. Where
+ * rows may be skipped, a fragment of postings alone and one of skipped rows alone may take turns in one place. */
+int64_t ivf_assign_memory(const ivf_build_config *config, const ivf_plan *plan, int64_t rows);
 
 #endif

@@ -74,7 +74,8 @@ static int64_t memory_of(const ivf_compact_state *s, const ivf_compact_parts *pa
     const int64_t lists = 8 * (int64_t)m->factory.nlist;
     const int64_t merging = held * ivf_fragment_memory(parts->most_lists, m->code_size, m->kept, parts->most_postings) +
                             ivf_merger_memory(m, parts->most_lists) + 8 * (int64_t)parts->most_lists +
-                            (int64_t)(2 * 17) * ivf_merger_skipped(m) + (s->config->single_file ? 3 * lists : 0);
+                            2 * ivf_fragment_skipped_memory(ivf_merger_skipped(m)) +
+                            (s->config->single_file ? 3 * lists : 0);
     const int64_t committing = made * (3 * (int64_t)sizeof(ivf_fragment_record) + RECORD_TEXT) + 8 * lists;
     const int64_t records = made * (int64_t)(sizeof(ivf_fragment_record) + sizeof(int64_t) + sizeof(int32_t)) +
                             m->fragment_count * (int64_t)sizeof(ivf_place);

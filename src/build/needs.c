@@ -25,7 +25,7 @@
  * program and its libraries that are touched for the first time; of a thread; between ranks of a node; and once rows
  * are rotated. */
 static const int64_t GROWTH[IVF_PREDICT_PHASES] = {1536 << 10, 4608 << 10, 5120 << 10,
-                                                   3584 << 10, 2560 << 10, 2560 << 10};
+                                                   4096 << 10, 2560 << 10, 2560 << 10};
 static const int64_t THREAD_GROWTH = 512 << 10;
 static const int64_t RANKS_GROWTH = 1 << 20;
 static const int64_t RANK_GROWTH = 128 << 10;
@@ -207,8 +207,9 @@ static ivf_need assign_need(const figures *f)
     const int64_t rows = ivf_min_i64(plan->fragment_rows, plan->rows);
     const int64_t common = shared_model(f, ivf_encoder_shared_memory(plan, &f->shape, &f->way));
     const int64_t encoding = ivf_encoder_memory(plan, &f->shape, &f->way, in->threads);
-    return (ivf_need){fixed(f, IVF_PREDICT_ASSIGN) + common + encoding + ivf_assign_memory(plan, rows) + in->reading +
-                          f->pieces.cache_bytes + ivf_stream_memory(f->pieces.block_rows, f->pieces.depth, plan->d),
+    return (ivf_need){fixed(f, IVF_PREDICT_ASSIGN) + common + encoding + ivf_assign_memory(in->config, plan, rows) +
+                          in->reading + f->pieces.cache_bytes +
+                          ivf_stream_memory(f->pieces.block_rows, f->pieces.depth, plan->d),
                       "fragments"};
 }
 

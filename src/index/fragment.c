@@ -96,6 +96,11 @@ int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, ivf_keeping kept, i
     return ((int64_t)nlist + 1) * 8 + postings * (int64_t)(sizeof(uint64_t) + code_size + ivf_kept_bytes(kept));
 }
 
+int64_t ivf_fragment_skipped_memory(int64_t skipped)
+{
+    return skipped * (int64_t)(2 * sizeof(uint64_t) + 1);
+}
+
 int ivf_fragment_columns(size_t code_size, ivf_keeping kept, ivf_column columns[IVF_ALL_COLUMNS])
 {
     columns[IVF_COLUMN_IDS] = (ivf_column){"ids", IVF_U64, 1, 1, sizeof(uint64_t), IVF_SUMS_LISTS};

@@ -91,8 +91,9 @@ int ivf_fragment_reuse(ivf_fragment *fragment, int64_t postings, int64_t skipped
 /* Local. A column's data, [postings], in memory. */
 void *ivf_fragment_column(const ivf_fragment *fragment, int column);
 
-/* Local. Bytes that ivf_fragment_new and ivf_fragment_keep take. */
+/* Local. Bytes that ivf_fragment_new and ivf_fragment_keep take for postings, and for skipped rows. */
 int64_t ivf_fragment_memory(int32_t nlist, size_t code_size, ivf_keeping kept, int64_t postings);
+int64_t ivf_fragment_skipped_memory(int64_t skipped);
 
 /* Local. Fills the record's postings, skipped and digest_out from the contents. */
 void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *record);

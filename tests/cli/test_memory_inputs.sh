@@ -71,3 +71,17 @@ expect 0 ranks 4 "$MPIVF" build gaps --quiet --input gaps.fbin --factory "IVF16,
     --train-on all --on-bad-row skip --threads 1 --json
 within "gaps"
 json 'd["skipped"] == 2625000'
+
+# A fragment without a row that cannot be used, then one of nothing else.
+"$python" - <<'PYTHON'
+import numpy
+rows = numpy.random.default_rng(1).normal(size=(3000000, 4)).astype("f4")
+rows[1500000:, 1] = numpy.nan
+with open("half.fbin", "wb") as file:
+    file.write(numpy.array(rows.shape, "u4").tobytes())
+    rows.tofile(file)
+PYTHON
+expect 0 "$MPIVF" build half --quiet --input half.fbin --factory "IVF16,Flat" --iterations 1 --sample 20000 \
+    --fragment-rows 500000 --on-bad-row skip --threads 1 --json
+within "half"
+json 'd["skipped"] == 1500000'
