@@ -1,6 +1,5 @@
 /* Assignment of rows to their best centroid, against the machine's own matrix product on the same shape: what is lost
  * (or won) by searching for the best inside the product. One thread; both sides alternate. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +7,7 @@
 #include "math/panels.h"
 #include "math/simd.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 enum { PRODUCT_ROWS = 1024 };
 
@@ -81,27 +81,17 @@ static int measure(int d, int64_t nlist, int64_t n, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"d", required_argument, NULL, 'd'},
-                                            {"nlist", required_argument, NULL, 'k'},
-                                            {"n", required_argument, NULL, 'n'},
-                                            {"repetitions", required_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
     int d = 0;
     int64_t nlist = 4096;
     int64_t n = 0;
     int repetitions = 9;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'd')
-            d = (int)bench_number("d", optarg, 1, 100000);
-        else if (option == 'k')
-            nlist = bench_number("nlist", optarg, 1, 10000000);
-        else if (option == 'n')
-            n = bench_number("n", optarg, 1, 100000000);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "d", .count = &d, .low = 1, .high = 100000},
+        {.name = "nlist", .number = &nlist, .low = 1, .high = 10000000},
+        {.name = "n", .number = &n, .low = 1, .high = 100000000},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     printf("one thread, %s; GFLOP/s by processor time, median and best of %d alternated repetitions\n",
            ivf_simd_name(ivf_simd_level()), repetitions);
     printf("     d   nlist        n     sgemm    best    assign    best   ratio   best\n");

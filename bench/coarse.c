@@ -1,7 +1,6 @@
 /* Assignment of rows to their best centroid in 8 bits, against the f32 kernel on the same rows and against the peak of
  * the processor's integer products: speed, and the share of rows that get the same centroid. Rows are clusters, or a
  * file of bytes; the centroids are trained on them. One thread; the sides alternate. */
-#include <getopt.h>
 #include <string.h>
 
 #include "base/team.h"
@@ -9,6 +8,7 @@
 #include "math/coarse.h"
 #include "math/panels.h"
 #include "math/simd.h"
+#include "support/options.h"
 #include "support/vectors.h"
 
 typedef struct {
@@ -160,27 +160,17 @@ static int run(const char *input, problem *p, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"input", required_argument, NULL, 'i'},       {"d", required_argument, NULL, 'd'},
-        {"nlist", required_argument, NULL, 'k'},       {"n", required_argument, NULL, 'n'},
-        {"repetitions", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *input = NULL;
     problem p = {.n = 2048, .nlist = 1024, .d = 128};
     int repetitions = 9;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'i')
-            input = optarg;
-        else if (option == 'd')
-            p.d = (int)bench_number("d", optarg, 1, IVF_COARSE_MAX_D);
-        else if (option == 'k')
-            p.nlist = bench_number("nlist", optarg, 1, 1000000);
-        else if (option == 'n')
-            p.n = bench_number("n", optarg, 1, 100000000);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "input", .text = &input},
+        {.name = "d", .count = &p.d, .low = 1, .high = IVF_COARSE_MAX_D},
+        {.name = "nlist", .number = &p.nlist, .low = 1, .high = 1000000},
+        {.name = "n", .number = &p.n, .low = 1, .high = 100000000},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     ivf_team_resize(1);
     return run(input, &p, repetitions);
 }

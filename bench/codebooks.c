@@ -1,6 +1,5 @@
 /* What training and coding of product quantizers cost and how well they do, on one thread: beside k-means in single
  * precision, and beside the exactly nearest codewords. With OPQ before the lists, the rotation too. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "codec/factory.h"
 #include "codec/opq.h"
 #include "math/panels.h"
+#include "support/options.h"
 #include "support/vectors.h"
 
 typedef struct {
@@ -173,35 +173,22 @@ static int measure(problem *p, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"d", required_argument, NULL, 'd'},           {"rows", required_argument, NULL, 'n'},
-        {"base", required_argument, NULL, 'b'},        {"index", required_argument, NULL, 'i'},
-        {"iterations", required_argument, NULL, 't'},  {"opq-iterations", required_argument, NULL, 'o'},
-        {"repetitions", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *index = "IVF,PQ32";
     const char *base = NULL;
     int d = 128;
     int64_t n = 65536;
     int repetitions = 3;
     problem p = {.iterations = 25, .opq_iterations = 12};
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'd')
-            d = (int)bench_number("d", optarg, 1, 100000);
-        else if (option == 'n')
-            n = bench_number("rows", optarg, 1, 1 << 24);
-        else if (option == 'b')
-            base = optarg;
-        else if (option == 'i')
-            index = optarg;
-        else if (option == 't')
-            p.iterations = (int)bench_number("iterations", optarg, 1, 1000);
-        else if (option == 'o')
-            p.opq_iterations = (int)bench_number("opq-iterations", optarg, 0, IVF_OPQ_ITERATIONS);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "d", .count = &d, .low = 1, .high = 100000},
+        {.name = "rows", .number = &n, .low = 1, .high = 1 << 24},
+        {.name = "base", .text = &base},
+        {.name = "index", .text = &index},
+        {.name = "iterations", .count = &p.iterations, .low = 1, .high = 1000},
+        {.name = "opq-iterations", .count = &p.opq_iterations, .low = 0, .high = IVF_OPQ_ITERATIONS},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     ivf_team_resize(1);
     if (ivf_factory_parse(index, &p.factory) != MPIVF_OK || p.factory.codec.kind != IVF_CODEC_PQ) {
         (void)fprintf(stderr, "--index %s: a product quantizer is wanted, such as IVF,PQ32 or OPQ32,IVF,PQ32\n", index);

@@ -1,6 +1,5 @@
 /* What each codec costs, on one thread: coding rows, making the table of a query, scanning codes. Scans run over more
  * codes than the caches hold (cold) and again and again over a few lists (warm), between which real searches lie. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +7,7 @@
 #include "base/team.h"
 #include "codec/factory.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 enum { TRAIN_ROWS = 4096, ENCODE_ROWS = 16384, COLD_BYTES = 256 << 20, WARM_BYTES = 256 << 10, TABLES = 256 };
 
@@ -102,25 +102,17 @@ static int measure(const char *text, int d, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"d", required_argument, NULL, 'd'},
-                                            {"index", required_argument, NULL, 'i'},
-                                            {"repetitions", required_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
     static const char *const usual[] = {"IVF,Flat", "IVF,SQfp16", "IVF,SQ8",    "IVF,SQ6",
                                         "IVF,SQ4",  "IVF,PQ32",   "IVF,PQ64x4", "IVF,PQ32x6"};
     const char *index = NULL;
     int d = 128;
     int repetitions = 5;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'd')
-            d = (int)bench_number("d", optarg, 1, 100000);
-        else if (option == 'i')
-            index = optarg;
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "d", .count = &d, .low = 1, .high = 100000},
+        {.name = "index", .text = &index},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     ivf_team_resize(1);
     printf("one thread; median of %d repetitions\n", repetitions);
     printf("codec             d  k rows/s    us/table  M codes/s       GB/s  M codes/s\n");

@@ -1,5 +1,4 @@
 /* Keys of one query against stored rows, f32 and f16, in the second-level cache and in memory. One thread. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,6 +6,7 @@
 #include "math/distance.h"
 #include "math/simd.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 typedef struct {
     int64_t n;
@@ -98,23 +98,15 @@ static int measure(int d, int64_t n, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"d", required_argument, NULL, 'd'},
-                                            {"n", required_argument, NULL, 'n'},
-                                            {"repetitions", required_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
     int d = 0;
     int64_t n = 0;
     int repetitions = 9;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'd')
-            d = (int)bench_number("d", optarg, 1, 100000);
-        else if (option == 'n')
-            n = bench_number("n", optarg, 1, 100000000);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "d", .count = &d, .low = 1, .high = 100000},
+        {.name = "n", .number = &n, .low = 1, .high = 100000000},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     printf("one thread, %s; processor time, median and best of %d alternated repetitions\n",
            ivf_simd_name(ivf_simd_level()), repetitions);
     printf("     d         n  key     Mrow/s     best      GB/s     best\n");

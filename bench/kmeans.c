@@ -8,6 +8,7 @@
 #include "math/distance.h"
 #include "math/panels.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 enum { TRIED = 4096 }; /* rows that centroids are tried on */
 

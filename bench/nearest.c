@@ -1,7 +1,6 @@
 /* The lists of rows in every way that there is: microseconds of processor time for a row, and how the outcome agrees
  * with the exact one. The lists' centroids are rows that are drawn, so that many lists need no long training; the tree
  * above them is trained. One thread; the ways alternate. */
-#include <getopt.h>
 #include <string.h>
 
 #include "base/team.h"
@@ -9,6 +8,7 @@
 #include "cluster/nearest.h"
 #include "math/panels.h"
 #include "math/simd.h"
+#include "support/options.h"
 #include "support/vectors.h"
 
 enum { MOST_WAYS = 6 };
@@ -139,34 +139,21 @@ static int measure(problem *p, const ivf_nearest_way *ways, int repetitions, int
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"input", required_argument, NULL, 'i'},       {"d", required_argument, NULL, 'd'},
-        {"nlist", required_argument, NULL, 'k'},       {"nodes", required_argument, NULL, 'm'},
-        {"upper", required_argument, NULL, 'u'},       {"n", required_argument, NULL, 'n'},
-        {"repetitions", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *input = NULL;
     int d = 128;
     int32_t count[IVF_LEVELS] = {65536, 1024, 0};
     int64_t n = 2048;
     int repetitions = 5;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'i')
-            input = optarg;
-        else if (option == 'd')
-            d = (int)bench_number("d", optarg, 1, 32767);
-        else if (option == 'k')
-            count[0] = (int32_t)bench_number("nlist", optarg, 16, 10000000);
-        else if (option == 'm')
-            count[1] = (int32_t)bench_number("nodes", optarg, 8, 1000000);
-        else if (option == 'u')
-            count[2] = (int32_t)bench_number("upper", optarg, 8, 1000000);
-        else if (option == 'n')
-            n = bench_number("n", optarg, 1, 100000000);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "input", .text = &input},
+        {.name = "d", .count = &d, .low = 1, .high = 32767},
+        {.name = "nlist", .count = &count[0], .low = 16, .high = 10000000},
+        {.name = "nodes", .count = &count[1], .low = 8, .high = 1000000},
+        {.name = "upper", .count = &count[2], .low = 8, .high = 1000000},
+        {.name = "n", .number = &n, .low = 1, .high = 100000000},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     ivf_team_resize(1);
     bench_vectors v = input != NULL ? bench_read_bytes(input) : bench_clusters(count[0] + n, d);
     if (v.x == NULL || v.n < count[0] + n || count[1] > count[0]) {

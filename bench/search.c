@@ -9,6 +9,7 @@
 #include "search/recall.h"
 #include "search/searcher.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 typedef struct {
     const char *index;

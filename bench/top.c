@@ -1,11 +1,11 @@
 /* Ranking of centroids for queries: the p best of nlist, against the scores alone. One thread; both sides alternate. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "math/panels.h"
 #include "math/simd.h"
 #include "support/measure.h"
+#include "support/options.h"
 
 typedef struct {
     int64_t n;
@@ -74,25 +74,15 @@ static void measure(problem *p, int repetitions)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"d", required_argument, NULL, 'd'},
-                                            {"nlist", required_argument, NULL, 'k'},
-                                            {"n", required_argument, NULL, 'n'},
-                                            {"repetitions", required_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
     problem p = {.n = 112, .nlist = 4096, .d = 128};
     int repetitions = 15;
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'd')
-            p.d = (int)bench_number("d", optarg, 1, 100000);
-        else if (option == 'k')
-            p.nlist = bench_number("nlist", optarg, 1, 10000000);
-        else if (option == 'n')
-            p.n = bench_number("n", optarg, 1, 100000);
-        else if (option == 'r')
-            repetitions = (int)bench_number("repetitions", optarg, 1, BENCH_MAX_REPETITIONS);
-        else
-            return 2;
-    }
+    const bench_option options[] = {
+        {.name = "d", .count = &p.d, .low = 1, .high = 100000},
+        {.name = "nlist", .number = &p.nlist, .low = 1, .high = 10000000},
+        {.name = "n", .number = &p.n, .low = 1, .high = 100000},
+        {.name = "repetitions", .count = &repetitions, .low = 1, .high = BENCH_MAX_REPETITIONS},
+        {.name = NULL}};
+    bench_options(argc, argv, options);
     int status = make_problem(&p);
     if (status == EXIT_SUCCESS) {
         printf("one thread, %s; microseconds of processor time for a query, median and best of %d alternated "

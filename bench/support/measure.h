@@ -59,15 +59,4 @@ static inline float *bench_values(int64_t n, uint64_t seed)
     return x;
 }
 
-/* The option's value in [low, high], or the end of the program. */
-static inline int64_t bench_number(const char *option, const char *text, int64_t low, int64_t high)
-{
-    int64_t value = 0;
-    if (ivf_parse_i64(text, &value) && value >= low && value <= high)
-        return value;
-    (void)fprintf(stderr, "--%s %s: a number from %lld to %lld is wanted\n", option, text, (long long)low,
-                  (long long)high);
-    exit(2);
-}
-
 #endif
