@@ -14,7 +14,8 @@ typedef struct {
     int rank;
     hsize_t dims[H5S_MAX_RANK];
     hsize_t chunk[H5S_MAX_RANK]; /* shape of a chunk, of what is chunked, */
-    int filters;                 /* and through how many it goes */
+    int filters;                 /* through how many it goes, */
+    bool plain_edges;            /* and whether those that reach beyond the rows go through none */
     H5D_layout_t layout;
     bool external; /* its bytes are in other files */
     bool known;    /* elements are of a type that is wanted: `type` */
@@ -31,7 +32,7 @@ typedef struct {
 hid_t ivf_h5_facts_open(const char *path, ivf_h5_disk *disk);
 
 /* Type, shape, layout and storage, in the file of `disk`. Counting the chunks that were written walks their index;
- * where there are thousands at most, each is looked at. False on failure. */
+ * where there are hundreds at most, each is looked at. False on failure. */
 bool ivf_h5_facts_gather(const ivf_h5_disk *disk, hid_t dataset, ivf_contents contents, ivf_h5_facts *facts);
 
 /* Shape and layout alone. False too when the chunks have not one positive extent for each dimension, which HDF5 opens

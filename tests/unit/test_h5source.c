@@ -69,6 +69,7 @@ typedef struct {
     hid_t properties;
     hid_t file_properties;
     bool unwritten;
+    bool grows; /* may get more rows, and chunks more than there are */
 } form;
 
 static form plain(void)
@@ -83,7 +84,8 @@ static form plain(void)
 static void make(form f)
 {
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, f.file_properties, H5P_DEFAULT);
-    hid_t space = f.rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(f.rank, f.dims, NULL);
+    const hsize_t most[] = {H5S_UNLIMITED, f.dims[1], f.dims[2]};
+    hid_t space = f.rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(f.rank, f.dims, f.grows ? most : NULL);
     hid_t dataset = H5Dcreate2(file, "x", f.type, space, H5P_DEFAULT, f.properties, H5P_DEFAULT);
     ck_assert(dataset >= 0);
     if (!f.unwritten)
@@ -278,6 +280,21 @@ START_TEST(chunks_that_inflate_to_less_are_refused)
 }
 END_TEST
 
+/* Chunks that reach beyond the rows may go through no filter, though nothing says so of them. */
+START_TEST(edges_without_filters_are_read)
+{
+    for (hsize_t width = 1; width <= D; width += D - 1) {
+        form f = plain();
+        f.grows = true;
+        ck_assert(H5Pset_chunk(f.properties, 2, (hsize_t[]){ROWS - 1 + 2 * (width / D), width}) >= 0);
+        ck_assert(H5Pset_deflate(f.properties, 6) >= 0 &&
+                  H5Pset_chunk_opts(f.properties, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS) >= 0);
+        make(f);
+        expect_rows();
+    }
+}
+END_TEST
+
 /* A file whose form changed between the probe and the opening. */
 START_TEST(chunks_of_another_rank_are_not_opened)
 {
@@ -428,6 +445,7 @@ int main(void)
     tcase_add_test(tests, chunks_larger_than_the_file_are_refused);
     tcase_add_test(tests, chunks_smaller_than_their_shape_are_refused);
     tcase_add_test(tests, chunks_that_inflate_to_less_are_refused);
+    tcase_add_test(tests, edges_without_filters_are_read);
     tcase_add_test(tests, chunks_of_another_rank_are_not_opened);
     tcase_add_test(tests, chunks_beyond_counting_are_refused);
     tcase_add_test(tests, shapes_beyond_the_stored_bytes_are_refused);
