@@ -235,12 +235,14 @@ int64_t ivf_nearest_fit_memory(const ivf_tree *shape, int64_t n, int threads, iv
 {
     ivf_nearest_way next = ivf_nearest_choose(shape);
     int64_t most = 0;
-    *way = next;
-    for (; next.kind != IVF_NEAREST_EXACT; next = more_careful(shape, &next)) {
-        int64_t packed = ivf_nearest_memory(shape, &next);
+    int64_t most_used = -1;
+    for (*way = next; next.kind != IVF_NEAREST_EXACT; next = more_careful(shape, &next)) {
+        const int64_t packed = ivf_nearest_memory(shape, &next);
+        const int64_t used = packed + threads * ivf_nearest_scratch_memory(shape, &next);
         most = ivf_max_i64(most, packed + ivf_nearest_compare_memory(shape, &next, n, threads));
-        if (packed > ivf_nearest_memory(shape, way))
+        if (used > most_used)
             *way = next;
+        most_used = ivf_max_i64(most_used, used);
     }
     return most;
 }

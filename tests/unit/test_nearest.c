@@ -350,6 +350,28 @@ START_TEST(trees_pay_up_to_some_probes)
 }
 END_TEST
 
+/* Whichever way it will be, the plan has room for it, and for what each thread works with. */
+START_TEST(no_way_takes_more_than_the_plan_has)
+{
+    enum { THREADS = 16, D = 64 };
+    const ivf_tree broad = {.levels = 2, .d = D, .count = {65536, 8192}};
+    const ivf_tree usual = {.levels = 2, .d = D, .count = {16384, 512}};
+    const ivf_tree *shapes[] = {&broad, &usual};
+    for (int i = 0; i < 2; i++) {
+        ivf_nearest_way most;
+        int tried = 0;
+        ck_assert_int_gt(ivf_nearest_fit_memory(shapes[i], 1024, THREADS, &most), 0);
+        const int64_t planned =
+            ivf_nearest_memory(shapes[i], &most) + THREADS * ivf_nearest_scratch_memory(shapes[i], &most);
+        ivf_nearest_way way = ivf_nearest_usual(shapes[i], IVF_NEAREST_TREE);
+        for (; ivf_nearest_pays(shapes[i], &way); way.probes[1] = (way.probes[1] * 3 + 1) / 2, tried++)
+            ck_assert_int_le(
+                ivf_nearest_memory(shapes[i], &way) + THREADS * ivf_nearest_scratch_memory(shapes[i], &way), planned);
+        ck_assert_int_gt(tried, 2);
+    }
+}
+END_TEST
+
 START_TEST(little_agreement_makes_careful)
 {
     static const int32_t many[] = {9000, 150};
@@ -398,6 +420,7 @@ int main(void)
     tcase_add_test(tests, nodes_may_have_no_children);
     tcase_add_test(tests, rules_follow_the_shape);
     tcase_add_test(tests, trees_pay_up_to_some_probes);
+    tcase_add_test(tests, no_way_takes_more_than_the_plan_has);
     tcase_add_test(tests, little_agreement_makes_careful);
     tcase_add_test(tests, impossible_ways_are_refused);
     suite_add_tcase(suite, tests);
