@@ -8,3 +8,9 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(CYAML REQUIRED IMPORTED_TARGET libcyaml)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# xxHash's widest kernels, chosen at run time: not in every distribution's library.
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::XXHASH)
+check_symbol_exists(XXH3_64bits_update_dispatch "xxh_x86dispatch.h" MPIVF_XXHASH_DISPATCH)
+unset(CMAKE_REQUIRED_LIBRARIES)

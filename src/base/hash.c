@@ -4,6 +4,9 @@
 #include <stdio.h>
 
 #include <xxhash.h>
+#ifdef IVF_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h> /* puts the fastest that the CPU has in place of XXH3_64bits and XXH3_64bits_update */
+#endif
 
 #include "base/error.h"
 #include "base/memory.h"
