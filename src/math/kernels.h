@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "math/blocksum.h"
 #include "math/coarse.h"
 #include "math/panels.h"
 #include "math/simd.h"
@@ -28,6 +29,11 @@ typedef struct {
     void (*f32_to_f16)(const float *from, int64_t n, uint16_t *to);
     void (*f16_to_f32)(const uint16_t *from, int64_t n, float *to);
 } ivf_convert_kernels;
+
+/* See ivf_blocksum_make. */
+typedef struct {
+    void (*make)(const uint8_t *data, int64_t n, ivf_blocksum *sums);
+} ivf_blocksum_kernels;
 
 /* The level decides the layout: `width` vectors to a panel, stored [panel][d][width]. */
 typedef struct {
@@ -125,12 +131,14 @@ ivf_coarse_rows ivf_coarse_rows_from(const ivf_coarse *coarse, const ivf_coarse_
 /* Local. The table of the level in use; levels without one of their own share the reference's. */
 const ivf_distance_kernels *ivf_kernels_distance(void);
 const ivf_convert_kernels *ivf_kernels_convert(void);
+const ivf_blocksum_kernels *ivf_kernels_blocksum(void);
 const ivf_panels_kernels *ivf_kernels_panels(void);
 const ivf_grid_kernels *ivf_kernels_grid(void);
 const ivf_coarse_kernels *ivf_kernels_coarse(void);
 
 extern const ivf_distance_kernels ivf_distance_reference;
 extern const ivf_convert_kernels ivf_convert_reference;
+extern const ivf_blocksum_kernels ivf_blocksum_reference;
 extern const ivf_panels_kernels ivf_panels_reference;
 extern const ivf_panels_kernels ivf_panels_blas;
 extern const ivf_grid_kernels ivf_grid_reference;
@@ -139,6 +147,7 @@ extern const ivf_coarse_kernels ivf_coarse_reference;
 extern const ivf_distance_kernels ivf_distance_avx2;
 extern const ivf_distance_kernels ivf_distance_avx512;
 extern const ivf_convert_kernels ivf_convert_avx2;
+extern const ivf_blocksum_kernels ivf_blocksum_avx2;
 extern const ivf_panels_kernels ivf_panels_avx2;
 extern const ivf_panels_kernels ivf_panels_avx512;
 extern const ivf_grid_kernels ivf_grid_avx2;
