@@ -12,7 +12,7 @@
 typedef struct {
     const char *index;
     int64_t fragment_bytes; /* of postings in a fragment, at most, unless a list alone is longer */
-    bool single_file;       /* one fragment, written by all ranks; fragment_bytes are then what a rank merges at once */
+    bool single_file;       /* one fragment, written by all ranks; fragment_bytes are then what a rank holds of it */
     int64_t memory;         /* bytes that a rank may take; 0: no limit. Changes no byte of the result */
 } ivf_compact_config;
 

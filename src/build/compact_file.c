@@ -1,40 +1,40 @@
 /* One file for all lists, written by all ranks. Rank 0 makes it, through HDF5, with room for every dataset at a place
- * that is then known; each rank merges parts and writes them at their offsets with plain system calls. The checksums of
- * datasets are of all their bytes in order: a rank that is alone has them in order as it writes, several ranks read the
- * datasets back, a dataset each. Rank 0 notes these, closes the file and gives it its name. No two ranks ever have it
- * open in HDF5, and each step's outcome is agreed on. */
+ * that is then known; each rank merges parts, and a thread of its own writes one at its offsets with plain system calls
+ * while the next is merged. The checksums of datasets and of the file are of all bytes in order, and come out of the
+ * sums that were computed where the bytes were put (build/compact_sums.h), a dataset a rank. Rank 0 notes those of
+ * datasets, closes the file and gives it its name. No two ranks ever have it open in HDF5, and each step's outcome is
+ * agreed on. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/stop.h"
 #include "build/compact_internal.h"
+#include "build/compact_sums.h"
+#include "build/publisher.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
 #include "io/outfile.h"
 #include "io/publish.h"
 
-enum { PIECE_BYTES = 1 << 20, DATASETS = IVF_ALL_COLUMNS + IVF_SUMS };
+enum { DATASETS = IVF_ALL_COLUMNS + IVF_SUMS };
 
 typedef struct {
     ivf_compact_state *s;
     ivf_merger *merger;
     ivf_column columns[IVF_ALL_COLUMNS];
-    int column_count, sums;
+    int column_count, sum_count;
     char path[IVF_PATH_BYTES], temp[IVF_PATH_BYTES];
     ivf_h5 *h5; /* on rank 0 */
     ivf_outfile *file;
+    ivf_compact_sums *sums;
     ivf_place place;
-    ivf_fragment_record record;        /* of the whole */
-    int64_t *before;                   /* [nlist + 1], owned: postings of the lists before each */
-    ivf_fragment *part;                /* that is merged, owned */
-    uint64_t *checksums;               /* [most lists of a part], owned */
-    ivf_hasher *sums_so_far[DATASETS]; /* of a rank that is alone, in the order of list_datasets; owned */
+    ivf_fragment_record record; /* of the whole */
+    int64_t *before;            /* [nlist + 1], owned: postings of the lists before each */
+    uint64_t *checksums;        /* [most lists of a part], owned; of the thread that writes */
 } shared_file;
 
 static int prepare(shared_file *f)
@@ -42,7 +42,7 @@ static int prepare(shared_file *f)
     const ivf_manifest *m = f->s->manifest;
     const int32_t nlist = m->factory.nlist;
     f->column_count = ivf_fragment_columns(m->code_size, m->kept, f->columns);
-    f->sums = ivf_fragment_sums(m->kept);
+    f->sum_count = ivf_fragment_sums(m->kept);
     f->before = ivf_new((size_t)nlist + 1, sizeof *f->before);
     f->checksums = ivf_new((size_t)f->s->parts.most_lists, sizeof *f->checksums);
     f->merger = ivf_merger_open(f->s->config->index, m, f->s->places, f->s->parts.most_lists);
@@ -55,24 +55,7 @@ static int prepare(shared_file *f)
     f->record.digest_in = m->digest_in;
     memcpy(f->record.skipped, m->skipped, sizeof m->skipped);
     ivf_compact_name(f->s, 0, f->record.id);
-    int rc = ivf_layout_fragment(f->s->config->index, f->record.id, f->path);
-    if (rc == MPIVF_OK)
-        rc = ivf_fragment_new(f->s->parts.most_lists, m->code_size, f->s->parts.most_postings, 0, &f->part);
-    if (rc == MPIVF_OK && m->kept.d > 0)
-        rc = ivf_fragment_keep(f->part, m->kept);
-    return rc;
-}
-
-/* Tickets of one rank come in order, and so do its parts. */
-static int watch_order(const ivf_ctx *ctx, shared_file *f)
-{
-    const int count = ivf_ctx_size(ctx) == 1 ? f->column_count + f->sums : 0;
-    for (int i = 0; i < count; i++) {
-        f->sums_so_far[i] = ivf_hasher_new();
-        if (f->sums_so_far[i] == NULL)
-            return MPIVF_FAILED;
-    }
-    return MPIVF_OK;
+    return ivf_layout_fragment(f->s->config->index, f->record.id, f->path);
 }
 
 /* Rank 0: everything but postings. What was skipped is read by a merge of no list. */
@@ -98,64 +81,123 @@ static int create(shared_file *f)
     return rc;
 }
 
-/* ---- parts ---- */
+/* ---- datasets ---- */
 
-/* What lies in a dataset behind what was put there before. */
-static int put(const shared_file *f, int dataset, const void *data, size_t bytes, int64_t at)
+/* One that ranks write. */
+typedef struct {
+    const char *name;
+    int64_t at;   /* of the file */
+    int64_t size; /* bytes of a posting or a list */
+    bool of_lists;
+} dataset;
+
+/* All of them, columns first; returns how many. */
+static int list_datasets(const shared_file *f, dataset datasets[DATASETS])
 {
-    if (f->sums_so_far[dataset] != NULL)
-        ivf_hasher_add(f->sums_so_far[dataset], data, bytes);
-    return ivf_outfile_put(f->file, data, bytes, at);
+    int n = 0;
+    for (int c = 0; c < f->column_count; c++)
+        datasets[n++] = (dataset){f->columns[c].name, f->place.columns[c], (int64_t)f->columns[c].bytes, false};
+    for (int sums = 0; sums < f->sum_count; sums++)
+        datasets[n++] = (dataset){ivf_fragment_sums_name(sums), f->place.checksums[sums], sizeof(uint64_t), true};
+    return n;
 }
 
-static int put_part(const shared_file *f, int32_t first, const ivf_fragment *part)
+/* What a dataset has of lists first to end - 1. */
+static ivf_compact_range range_of(const shared_file *f, const dataset *d, int32_t first, int32_t end)
 {
-    int rc = MPIVF_OK;
-    for (int sums = 0; rc == MPIVF_OK && sums < f->sums; sums++) {
-        const int64_t at = f->place.checksums[sums] + 8 * (int64_t)first;
-        rc = ivf_fragment_hash_lists(part, sums, f->checksums);
-        if (rc == MPIVF_OK)
-            rc = put(f, f->column_count + sums, f->checksums, (size_t)part->nlist * 8, at);
-    }
-    for (int c = 0; rc == MPIVF_OK && c < f->column_count && part->postings > 0; c++) {
-        const int64_t size = (int64_t)f->columns[c].bytes;
-        const int64_t at = f->place.columns[c] + f->before[first] * size;
-        rc = put(f, c, ivf_fragment_column(part, c), ivf_to_size(part->postings * size), at);
-        ivf_outfile_hurry(f->file, at, part->postings * size);
-    }
+    const int64_t from = d->of_lists ? first : f->before[first];
+    const int64_t to = d->of_lists ? end : f->before[end];
+    return (ivf_compact_range){d->at + from * d->size, (to - from) * d->size};
+}
+
+static int list_ranges(const shared_file *f, ivf_compact_range ranges[DATASETS])
+{
+    dataset datasets[DATASETS];
+    const int count = list_datasets(f, datasets);
+    for (int i = 0; i < count; i++)
+        ranges[i] = range_of(f, &datasets[i], 0, f->record.lists);
+    return count;
+}
+
+/* ---- parts ---- */
+
+static int put(const shared_file *f, const void *data, ivf_compact_range range)
+{
+    const int rc = ivf_compact_sums_put(f->sums, data, range.bytes, range.at);
+    if (rc == MPIVF_OK && range.bytes > 0)
+        ivf_outfile_hurry(f->file, range.at, range.bytes);
     return rc;
 }
 
-static int merge_part(shared_file *f, int64_t number)
+/* The publisher's step. */
+static int put_part(void *arg, const ivf_fragment *part, ivf_fragment_record *record)
+{
+    const shared_file *f = arg;
+    const int32_t first = record->first_list;
+    const int32_t end = first + part->nlist;
+    dataset datasets[DATASETS];
+    int rc = MPIVF_OK;
+    (void)list_datasets(f, datasets);
+    for (int sums = 0; rc == MPIVF_OK && sums < f->sum_count; sums++) {
+        rc = ivf_fragment_hash_lists(part, sums, f->checksums);
+        if (rc == MPIVF_OK)
+            rc = put(f, f->checksums, range_of(f, &datasets[f->column_count + sums], first, end));
+    }
+    for (int c = 0; rc == MPIVF_OK && c < f->column_count; c++)
+        rc = put(f, ivf_fragment_column(part, c), range_of(f, &datasets[c], first, end));
+    return rc;
+}
+
+static int merge_part(shared_file *f, ivf_publisher *publisher, int64_t number, ivf_fragment_record *record)
 {
     const int32_t first = f->s->parts.starts[number];
     const int32_t end = f->s->parts.starts[number + 1];
-    ivf_fragment_record record = {0};
-    f->part->nlist = end - first;
-    f->part->postings = f->before[end] - f->before[first];
-    int rc = ivf_merger_run(f->merger, first, end - first, f->part, &record);
-    f->record.digest_out += record.digest_in; /* on rank 0, in the end, of all ranks */
-    return rc == MPIVF_OK ? put_part(f, first, f->part) : rc;
+    ivf_fragment *part = NULL;
+    int rc = ivf_publisher_take(publisher, f->before[end] - f->before[first], 0, &part);
+    if (rc != MPIVF_OK)
+        return rc;
+    *record = (ivf_fragment_record){0};
+    rc = ivf_merger_run(f->merger, first, end - first, part, record);
+    f->record.digest_out += record->digest_in; /* on rank 0, in the end, of all ranks */
+    return rc == MPIVF_OK ? ivf_publisher_put(publisher, part, record) : rc;
 }
 
-static int merge_parts(const ivf_ctx *ctx, shared_file *f)
+static int merge_drawn(shared_file *f, ivf_tickets *tickets, ivf_progress *progress)
 {
     const ivf_compact_state *s = f->s;
-    ivf_tickets *tickets = ivf_tickets_open(ctx, s->parts.count);
-    if (tickets == NULL)
-        return ivf_error_last()->code;
-    ivf_progress *progress = ivf_progress_open(ctx, "compact", "rows", s->manifest->postings);
-    int rc = progress == NULL ? ivf_error_last()->code : MPIVF_OK;
+    const ivf_publisher_room room = {.nlist = s->parts.most_lists,
+                                     .code_size = s->manifest->code_size,
+                                     .kept = s->manifest->kept,
+                                     .most = s->parts.most_postings};
+    ivf_fragment_record records[IVF_PUBLISHER_HELD]; /* of parts that are on their way: as many, in turn */
+    ivf_publisher_times times;
+    int64_t made = 0;
+    ivf_publisher *publisher = ivf_publisher_open_step(put_part, f, s->held, &room);
+    int rc = publisher == NULL ? MPIVF_FAILED : MPIVF_OK;
     for (int64_t t = rc != MPIVF_OK ? -1 : ivf_tickets_draw(tickets); t >= 0; t = ivf_tickets_draw(tickets)) {
         rc = ivf_stop_check();
         if (rc == MPIVF_OK)
-            rc = merge_part(f, t);
+            rc = merge_part(f, publisher, t, &records[made++ % s->held]);
         if (rc != MPIVF_OK)
             break;
         ivf_progress_add(progress, f->before[s->parts.starts[t + 1]] - f->before[s->parts.starts[t]]);
     }
     if (rc != MPIVF_OK)
         ivf_tickets_withdraw(tickets);
+    ivf_error failure = *ivf_error_last();
+    const int written = ivf_publisher_close(publisher, &times);
+    if (rc != MPIVF_OK)
+        ivf_error_set(&failure);
+    return rc != MPIVF_OK ? rc : written;
+}
+
+static int merge_parts(const ivf_ctx *ctx, shared_file *f)
+{
+    ivf_tickets *tickets = ivf_tickets_open(ctx, f->s->parts.count);
+    if (tickets == NULL)
+        return ivf_error_last()->code;
+    ivf_progress *progress = ivf_progress_open(ctx, "compact", "rows", f->s->manifest->postings);
+    int rc = progress == NULL ? ivf_error_last()->code : merge_drawn(f, tickets, progress);
     ivf_progress_close(ctx, progress);
     ivf_tickets_close(ctx, tickets);
     return ivf_agree(ctx, rc);
@@ -163,65 +205,43 @@ static int merge_parts(const ivf_ctx *ctx, shared_file *f)
 
 /* ---- checksums ---- */
 
-/* One that ranks write. */
-typedef struct {
-    const char *name;
-    int64_t at, bytes; /* of the file */
-} dataset;
-
-/* All of them; returns how many. */
-static int list_datasets(const shared_file *f, dataset datasets[DATASETS])
+/* Blocks that have bytes of two parts; the parts in turn. */
+static int mend_borders(const ivf_ctx *ctx, const shared_file *f)
 {
-    int n = 0;
-    for (int c = 0; c < f->column_count; c++)
-        datasets[n++] =
-            (dataset){f->columns[c].name, f->place.columns[c], f->record.postings * (int64_t)f->columns[c].bytes};
-    for (int sums = 0; sums < f->sums; sums++)
-        datasets[n++] = (dataset){ivf_fragment_sums_name(sums), f->place.checksums[sums], 8 * (int64_t)f->record.lists};
-    return n;
-}
-
-static int sum_range(const shared_file *f, int64_t at, int64_t bytes, uint64_t *sum)
-{
-    void *piece = ivf_new(PIECE_BYTES, 1);
-    ivf_hasher *hasher = ivf_hasher_new();
-    int rc = piece == NULL || hasher == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int64_t done = 0; rc == MPIVF_OK && done < bytes;) {
-        const int64_t n = ivf_min_i64(PIECE_BYTES, bytes - done);
-        rc = ivf_stop_check();
-        if (rc == MPIVF_OK)
-            rc = ivf_outfile_get(f->file, piece, ivf_to_size(n), at + done);
-        if (rc == MPIVF_OK)
-            ivf_hasher_add(hasher, piece, ivf_to_size(n));
-        done += n;
-    }
-    if (rc == MPIVF_OK)
-        *sum = ivf_hasher_end(hasher);
-    ivf_hasher_free(hasher);
-    ivf_free(piece);
-    return rc;
-}
-
-/* The datasets in turn, from the last rank down: rank 0 has the whole file to read in the end. */
-static int sum_datasets(const ivf_ctx *ctx, const shared_file *f, uint64_t sums[DATASETS])
-{
+    const ivf_compact_parts *parts = &f->s->parts;
+    const int32_t nlist = f->record.lists;
     dataset datasets[DATASETS];
     const int count = list_datasets(f, datasets);
-    const int size = ivf_ctx_size(ctx);
     int rc = MPIVF_OK;
+    for (int64_t p = 1 + ivf_ctx_rank(ctx); rc == MPIVF_OK && p < parts->count; p += ivf_ctx_size(ctx)) {
+        rc = ivf_stop_check();
+        for (int i = 0; rc == MPIVF_OK && i < count; i++)
+            rc = ivf_compact_sums_mend(f->sums, range_of(f, &datasets[i], 0, nlist),
+                                       range_of(f, &datasets[i], parts->starts[p], nlist).at);
+    }
+    return ivf_agree(ctx, rc);
+}
+
+/* The datasets in turn, from the last rank down: rank 0 has the whole file to sum in the end. */
+static int sum_datasets(const ivf_ctx *ctx, const shared_file *f, uint64_t sums[DATASETS])
+{
+    ivf_compact_range ranges[DATASETS];
+    const int count = list_ranges(f, ranges);
+    const int size = ivf_ctx_size(ctx);
+    int rc = mend_borders(ctx, f);
+    if (rc != MPIVF_OK)
+        return rc;
     memset(sums, 0, DATASETS * sizeof *sums);
     for (int i = 0; rc == MPIVF_OK && i < count; i++)
-        if (f->sums_so_far[i] != NULL)
-            sums[i] = ivf_hasher_end(f->sums_so_far[i]);
-        else if (ivf_ctx_rank(ctx) == size - 1 - i % size)
-            rc = sum_range(f, datasets[i].at, datasets[i].bytes, &sums[i]);
+        if (ivf_ctx_rank(ctx) == size - 1 - i % size)
+            rc = ivf_compact_sums_range(f->sums, ranges[i], &sums[i]);
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         ivf_allsum_u64(ctx, sums, count);
     return rc;
 }
 
-/* Rank 0. */
+/* Rank 0: the file as it will stay, and its checksum. */
 static int finish(shared_file *f, const uint64_t sums[DATASETS])
 {
     dataset datasets[DATASETS];
@@ -233,54 +253,46 @@ static int finish(shared_file *f, const uint64_t sums[DATASETS])
         return rc;
     rc = ivf_h5_close(f->h5);
     f->h5 = NULL;
-    return rc;
+    if (rc != MPIVF_OK)
+        return rc;
+    ivf_compact_range ranges[DATASETS];
+    return ivf_compact_sums_whole(f->sums, ranges, list_ranges(f, ranges), &f->record.bytes, &f->record.checksum);
 }
 
 /* ---- all of it ---- */
 
 static int64_t end_of_datasets(const shared_file *f)
 {
-    dataset datasets[DATASETS];
-    const int count = list_datasets(f, datasets);
+    ivf_compact_range ranges[DATASETS];
+    const int count = list_ranges(f, ranges);
     int64_t end = 0;
     for (int i = 0; i < count; i++)
-        end = ivf_max_i64(end, datasets[i].at + datasets[i].bytes);
+        end = ivf_max_i64(end, ranges[i].at + ranges[i].bytes);
     return end;
 }
 
 static int begin(const ivf_ctx *ctx, shared_file *f)
 {
-    int rc = prepare(f);
-    rc = ivf_agree(ctx, rc == MPIVF_OK ? watch_order(ctx, f) : rc);
+    int rc = ivf_agree(ctx, prepare(f));
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? create(f) : MPIVF_OK);
     if (rc != MPIVF_OK)
         return rc;
     ivf_bcast(ctx, &f->place, sizeof f->place);
-    return ivf_outfile_adopt(ctx, f->path, f->temp, end_of_datasets(f), &f->file);
-}
-
-/* Rank 0. Looks at the file before it gets its name. */
-static int compare_expected(shared_file *f, bool *differs)
-{
-    const ivf_fragment_record *expected = f->s->expected;
-    if (expected == NULL)
-        return MPIVF_OK;
-    int rc = ivf_file_checksum(f->temp, &f->record.bytes, &f->record.checksum);
-    *differs = f->record.bytes != expected->bytes || f->record.checksum != expected->checksum;
-    return rc;
+    rc = ivf_outfile_adopt(ctx, f->path, f->temp, end_of_datasets(f), &f->file);
+    return rc == MPIVF_OK ? ivf_compact_sums_open(ctx, f->path, f->file, end_of_datasets(f), &f->sums) : rc;
 }
 
 /* Collective. */
 static int publish(const ivf_ctx *ctx, shared_file *f, int rc)
 {
-    bool differs = false;
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? compare_expected(f, &differs) : MPIVF_OK);
+    const ivf_fragment_record *expected = f->s->expected;
+    bool differs = rc == MPIVF_OK && expected != NULL && ivf_ctx_is_root(ctx) &&
+                   (f->record.bytes != expected->bytes || f->record.checksum != expected->checksum);
     if (rc == MPIVF_OK)
         ivf_bcast(ctx, &differs, sizeof differs);
     if (!differs)
-        return ivf_outfile_close_summed(ctx, f->file, rc, &f->record.bytes, &f->record.checksum);
+        return ivf_outfile_close(ctx, f->file, rc);
     ivf_outfile_drop(ctx, f->file);
     return MPIVF_OK;
 }
@@ -300,6 +312,7 @@ static int write_all(const ivf_ctx *ctx, shared_file *f)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? finish(f, sums) : MPIVF_OK);
     }
     f->record.digest_out = digest;
+    ivf_compact_sums_close(ctx, f->sums);
     rc = publish(ctx, f, rc);
     ivf_h5_abandon(f->h5);
     return rc;
@@ -327,10 +340,7 @@ int ivf_compact_file(const ivf_ctx *ctx, ivf_compact_state *s)
     int rc = write_all(ctx, &f);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? keep_record(&f) : MPIVF_OK);
-    for (int i = 0; i < DATASETS; i++)
-        ivf_hasher_free(f.sums_so_far[i]);
     ivf_merger_close(f.merger);
-    ivf_fragment_free(f.part);
     ivf_free(f.checksums);
     ivf_free(f.before);
     return rc;

@@ -21,7 +21,8 @@ typedef struct {
     ivf_manifest *manifest; /* of what is compacted, owned */
     ivf_place *places;      /* [its fragments], owned */
     ivf_compact_parts parts;
-    int64_t base;    /* bytes that the process held at first */
+    int held;     /* parts of a single file in memory: one is written while the next is merged, unless only one fits */
+    int64_t base; /* bytes that the process held at first */
     int64_t planned; /* that it takes at most */
     int64_t version; /* to commit */
     char build_id[IVF_ID_BYTES];
@@ -38,8 +39,9 @@ typedef struct {
     double started;
 } ivf_compact_state;
 
-/* Local. Cuts the lists of a version into parts of at most `bytes` of postings, or one list. */
-int ivf_compact_cut(const ivf_manifest *manifest, int64_t bytes, ivf_compact_parts *parts);
+/* Local. Cuts the lists of a version into parts: of at most fragment_bytes of postings, or one list; for a single file,
+ * whose bytes do not depend on it, of half as much, so that two in memory are no more than was asked for. */
+int ivf_compact_cut(const ivf_manifest *manifest, const ivf_compact_config *config, ivf_compact_parts *parts);
 
 /* Local. The cut that the options ask for, and what it needs of a rank's memory; MPIVF_USAGE when that is more than the
  * limit, with a number of bytes that fits, if there is one. */

@@ -8,6 +8,7 @@
 #include "base/team.h"
 #include "base/text.h"
 #include "build/compact_internal.h"
+#include "build/compact_sums.h"
 #include "build/publisher.h"
 
 /* Beside blocks that are counted, measured at 1 to 5 ranks: small blocks, stacks, pages of libraries; of each rank. */
@@ -49,8 +50,14 @@ static void walk_parts(const ivf_manifest *m, int64_t bytes, ivf_compact_parts *
         parts->starts[parts->count] = m->factory.nlist;
 }
 
-int ivf_compact_cut(const ivf_manifest *manifest, int64_t bytes, ivf_compact_parts *parts)
+static int64_t bytes_of_part(bool single_file, int64_t bytes)
 {
+    return single_file ? ivf_ceil_div(bytes, IVF_PUBLISHER_HELD) : bytes;
+}
+
+int ivf_compact_cut(const ivf_manifest *manifest, const ivf_compact_config *config, ivf_compact_parts *parts)
+{
+    const int64_t bytes = bytes_of_part(config->single_file, config->fragment_bytes);
     *parts = (ivf_compact_parts){0};
     walk_parts(manifest, bytes, parts);
     if (parts->count > MOST_FRAGMENTS)
@@ -70,12 +77,12 @@ static int64_t memory_of(const ivf_compact_state *s, const ivf_compact_parts *pa
 {
     const ivf_manifest *m = s->manifest;
     const int64_t made = s->config->single_file ? 1 : parts->count;
-    const int64_t held = s->config->single_file ? 1 : IVF_PUBLISHER_HELD;
     const int64_t lists = 8 * (int64_t)m->factory.nlist;
-    const int64_t merging = held * ivf_fragment_memory(parts->most_lists, m->code_size, m->kept, parts->most_postings) +
-                            ivf_merger_memory(m, parts->most_lists) + 8 * (int64_t)parts->most_lists +
-                            2 * ivf_fragment_skipped_memory(ivf_merger_skipped(m)) +
-                            (s->config->single_file ? 3 * lists : 0);
+    const int64_t merging =
+        s->held * ivf_fragment_memory(parts->most_lists, m->code_size, m->kept, parts->most_postings) +
+        ivf_merger_memory(m, parts->most_lists) + 8 * (int64_t)parts->most_lists +
+        2 * ivf_fragment_skipped_memory(ivf_merger_skipped(m)) +
+        (s->config->single_file ? 3 * lists + ivf_compact_sums_memory() : 0);
     const int64_t committing = made * (3 * (int64_t)sizeof(ivf_fragment_record) + RECORD_TEXT) + 8 * lists;
     const int64_t records = made * (int64_t)(sizeof(ivf_fragment_record) + sizeof(int64_t) + sizeof(int32_t)) +
                             m->fragment_count * (int64_t)sizeof(ivf_place);
@@ -91,7 +98,7 @@ static int64_t find_fitting(const ivf_compact_state *s, int ranks)
     while (beyond - fitting > 1) {
         const int64_t middle = fitting + (beyond - fitting) / 2;
         ivf_compact_parts parts = {0};
-        walk_parts(s->manifest, middle, &parts);
+        walk_parts(s->manifest, bytes_of_part(s->config->single_file, middle), &parts);
         if (parts.count <= MOST_FRAGMENTS && memory_of(s, &parts, ranks) <= s->config->memory - SPARE)
             fitting = middle;
         else
@@ -119,9 +126,14 @@ static int refuse(const ivf_compact_state *s, int ranks)
 
 int ivf_compact_plan(ivf_compact_state *s, int ranks)
 {
-    int rc = ivf_compact_cut(s->manifest, s->config->fragment_bytes, &s->parts);
+    int rc = ivf_compact_cut(s->manifest, s->config, &s->parts);
     if (rc != MPIVF_OK)
         return rc;
+    s->held = IVF_PUBLISHER_HELD;
     s->planned = memory_of(s, &s->parts, ranks);
+    if (s->config->single_file && s->config->memory > 0 && s->planned > s->config->memory) {
+        s->held = 1;
+        s->planned = memory_of(s, &s->parts, ranks);
+    }
     return s->config->memory == 0 || s->planned <= s->config->memory ? MPIVF_OK : refuse(s, ranks);
 }

@@ -16,11 +16,14 @@ struct ivf_publisher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    ivf_publisher_step step;
+    void *arg;
     const char *index; /* borrowed */
     ivf_done_log *done;
     const ivf_fragment_record *expected; /* borrowed */
     ivf_fragment *held[IVF_PUBLISHER_HELD];
     bool busy[IVF_PUBLISHER_HELD]; /* handed over and not written yet */
+    int count;                     /* of held */
     int next;                      /* of held, to be taken */
     ivf_fragment *waiting;
     ivf_fragment_record *record;
@@ -38,10 +41,10 @@ static bool wait_for_work(ivf_publisher *p)
     return p->waiting != NULL;
 }
 
-static int publish_one(ivf_publisher *p, const ivf_fragment *fragment, ivf_fragment_record *record)
+/* The usual step. */
+static int publish_one(void *arg, const ivf_fragment *fragment, ivf_fragment_record *record)
 {
-    if (ivf_fault("publication"))
-        return MPIVF_FAILED;
+    ivf_publisher *p = arg;
     if (p->expected != NULL)
         return ivf_fragment_rewrite(fragment, p->index, &p->expected[record->number], record);
     int rc = ivf_fragment_write(fragment, p->index, record);
@@ -60,7 +63,9 @@ static void *publish(void *arg)
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
         double started = ivf_clock();
-        int rc = failed ? MPIVF_OK : publish_one(p, fragment, record);
+        int rc = MPIVF_OK;
+        if (!failed)
+            rc = ivf_fault("publication") ? MPIVF_FAILED : p->step(p->arg, fragment, record);
         double ended = ivf_clock();
         pthread_mutex_lock(&p->lock);
         p->times.writing += ended - started;
@@ -92,26 +97,52 @@ static int make_room(const ivf_publisher_room *room, ivf_fragment **fragment)
     return rc == MPIVF_OK && room->kept.d > 0 ? ivf_fragment_keep(*fragment, room->kept) : rc;
 }
 
-ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
-                                  const ivf_publisher_room *room)
+static int start(ivf_publisher *p, const ivf_publisher_room *room)
+{
+    for (int i = 0; i < p->count; i++) {
+        const int rc = make_room(room, &p->held[i]);
+        if (rc != MPIVF_OK)
+            return rc;
+    }
+    const int failed = ivf_fault("publishing-thread") ? EAGAIN : pthread_create(&p->thread, NULL, publish, p);
+    return failed == 0 ? MPIVF_OK : ivf_fail_errno(failed, "cannot start the publishing thread");
+}
+
+static ivf_publisher *new_publisher(ivf_publisher_step step, int held)
 {
     ivf_publisher *p = ivf_new_zero(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    p->index = index;
-    p->expected = expected;
+    p->step = step;
+    p->count = held;
     pthread_mutex_init(&p->lock, NULL);
     ivf_pulse_cond(&p->changed);
+    return p;
+}
+
+ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
+                                  const ivf_publisher_room *room)
+{
+    ivf_publisher *p = new_publisher(publish_one, IVF_PUBLISHER_HELD);
+    if (p == NULL)
+        return NULL;
+    p->arg = p;
+    p->index = index;
+    p->expected = expected;
     p->done = expected == NULL ? ivf_done_open(folder) : NULL;
-    int rc = expected == NULL && p->done == NULL ? MPIVF_FAILED : MPIVF_OK;
-    for (int i = 0; i < IVF_PUBLISHER_HELD && rc == MPIVF_OK; i++)
-        rc = make_room(room, &p->held[i]);
-    int failed = 0;
-    if (rc == MPIVF_OK)
-        failed = ivf_fault("publishing-thread") ? EAGAIN : pthread_create(&p->thread, NULL, publish, p);
-    if (failed != 0)
-        rc = ivf_fail_errno(failed, "cannot start the publishing thread");
-    if (rc == MPIVF_OK)
+    if ((expected != NULL || p->done != NULL) && start(p, room) == MPIVF_OK)
+        return p;
+    release(p);
+    return NULL;
+}
+
+ivf_publisher *ivf_publisher_open_step(ivf_publisher_step step, void *arg, int held, const ivf_publisher_room *room)
+{
+    ivf_publisher *p = new_publisher(step, held);
+    if (p == NULL)
+        return NULL;
+    p->arg = arg;
+    if (start(p, room) == MPIVF_OK)
         return p;
     release(p);
     return NULL;
@@ -160,7 +191,7 @@ int ivf_publisher_put(ivf_publisher *publisher, ivf_fragment *fragment, ivf_frag
         p->waiting = fragment;
         p->record = record;
         p->busy[p->next] = true;
-        p->next = (p->next + 1) % IVF_PUBLISHER_HELD;
+        p->next = (p->next + 1) % p->count;
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);

@@ -23,7 +23,14 @@ typedef struct {
 ivf_publisher *ivf_publisher_open(const char *index, const char *folder, const ivf_fragment_record *expected,
                                   const ivf_publisher_room *room);
 
-/* Local. A fragment to be filled, owned by the publisher: offsets are zero. Waits while both are on their way to the
+/* What becomes of a fragment; on the publisher's thread, one at a time. */
+typedef int (*ivf_publisher_step)(void *arg, const ivf_fragment *fragment, ivf_fragment_record *record);
+
+/* Local. A publisher that takes this step in place of those. It holds at most `held` fragments; with one, whoever fills
+ * it waits until it is written. */
+ivf_publisher *ivf_publisher_open_step(ivf_publisher_step step, void *arg, int held, const ivf_publisher_room *room);
+
+/* Local. A fragment to be filled, owned by the publisher: offsets are zero. Waits while all are on their way to the
  * disk; a stop ends the wait (MPIVF_INTERRUPTED). Returns the failure of an earlier one, if any. */
 int ivf_publisher_take(ivf_publisher *publisher, int64_t postings, int64_t skipped, ivf_fragment **fragment);
 

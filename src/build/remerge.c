@@ -8,6 +8,7 @@
 #include "base/numbers.h"
 #include "base/stop.h"
 #include "build/compact_internal.h"
+#include "build/publisher.h"
 #include "comm/progress.h"
 #include "comm/tickets.h"
 #include "comm/transfer.h"
@@ -156,10 +157,11 @@ static int merge_file(const ivf_ctx *ctx, const ivf_remerge *r, uint64_t *checks
     ivf_compact_state s = {.config = &config,
                            .manifest = r->source,
                            .places = r->places,
+                           .held = IVF_PUBLISHER_HELD,
                            .expected = &r->manifest->fragments[0],
                            .records = &made};
     memcpy(s.build_id, r->manifest->build_id, sizeof s.build_id);
-    int rc = ivf_agree(ctx, ivf_compact_cut(r->source, config.fragment_bytes, &s.parts));
+    int rc = ivf_agree(ctx, ivf_compact_cut(r->source, &config, &s.parts));
     if (rc == MPIVF_OK)
         rc = ivf_compact_file(ctx, &s);
     checksums[0] = made.checksum;

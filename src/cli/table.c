@@ -680,7 +680,7 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                    .max = INT64_MAX,
                                    .help =
                                        "Postings of a fragment, at most, unless one list has more; a rank holds two "
-                                       "such fragments. With --single-file, what a rank merges at once. With units: "
+                                       "such fragments. With --single-file, what a rank holds of the file. With units: "
                                        "64M, 1GiB."},
     [IVF_OPTION_SINGLE_FILE] = {.name = "single-file",
                                 .type = IVF_TYPE_FLAG,

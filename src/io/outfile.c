@@ -157,6 +157,15 @@ int ivf_outfile_get(const ivf_outfile *file, void *data, size_t bytes, int64_t o
     return MPIVF_OK;
 }
 
+int ivf_outfile_size(const ivf_outfile *file, int64_t *bytes)
+{
+    struct stat now;
+    if (fstat(file->fd, &now) != 0)
+        return ivf_fail_errno(errno, "%s: cannot look at it", file->temp);
+    *bytes = now.st_size;
+    return MPIVF_OK;
+}
+
 static int make_durable(const ivf_outfile *file)
 {
     return fsync(file->fd) == 0 ? MPIVF_OK : ivf_fail_errno(errno, "%s: cannot make durable", file->path);
@@ -175,14 +184,14 @@ static int close_own(ivf_outfile *file)
 }
 
 /* Gives the file its name, which ends the temporary one either way. */
-static int publish(ivf_outfile *file, int64_t *bytes, uint64_t *checksum)
+static int publish(ivf_outfile *file)
 {
-    int rc = ivf_publish_rename(file->temp, file->path, bytes, checksum);
+    int rc = ivf_publish_rename(file->temp, file->path, NULL, NULL);
     file->temp[0] = '\0';
     return rc;
 }
 
-int ivf_outfile_close_summed(const ivf_ctx *ctx, ivf_outfile *file, int rc, int64_t *bytes, uint64_t *checksum)
+int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc)
 {
     rc = ivf_outfile_sync(ctx, file, rc);
     if (file == NULL)
@@ -190,14 +199,9 @@ int ivf_outfile_close_summed(const ivf_ctx *ctx, ivf_outfile *file, int rc, int6
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, close_own(file));
     if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? publish(file, bytes, checksum) : MPIVF_OK);
+        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? publish(file) : MPIVF_OK);
     discard(ctx, file);
     return rc;
-}
-
-int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc)
-{
-    return ivf_outfile_close_summed(ctx, file, rc, NULL, NULL);
 }
 
 void ivf_outfile_drop(const ivf_ctx *ctx, ivf_outfile *file)

@@ -28,6 +28,9 @@ int ivf_outfile_put(const ivf_outfile *file, const void *data, size_t bytes, int
 /* Local, thread-safe. What this rank, or another one before an agreement, has put. */
 int ivf_outfile_get(const ivf_outfile *file, void *data, size_t bytes, int64_t offset);
 
+/* Local. Bytes that the file has now. */
+int ivf_outfile_size(const ivf_outfile *file, int64_t *bytes);
+
 /* Collective. Makes what was put so far durable, unless `rc` says that a rank failed; returns the agreed code. For
  * several files that are to get their names only when all are complete. */
 int ivf_outfile_sync(const ivf_ctx *ctx, const ivf_outfile *file, int rc);
@@ -38,8 +41,5 @@ int ivf_outfile_close(const ivf_ctx *ctx, ivf_outfile *file, int rc);
 
 /* Collective. Removes the file, which nobody wants. */
 void ivf_outfile_drop(const ivf_ctx *ctx, ivf_outfile *file);
-
-/* Collective. The same as ivf_outfile_close, and tells rank 0 the file's size and XXH3-64 (io/publish.h). */
-int ivf_outfile_close_summed(const ivf_ctx *ctx, ivf_outfile *file, int rc, int64_t *bytes, uint64_t *checksum);
 
 #endif
