@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/targets.h"
 #include "io/ids.h"
+#include "io/results.h"
 #include "search/exact.h"
 
 typedef struct {
@@ -81,6 +82,9 @@ static int open_inputs(const ivf_ctx *ctx, exact_job *job)
                           &job->ids);
     if (rc == MPIVF_OK)
         rc = ivf_load_queries(ctx, job->options, ivf_dataset_d(job->dataset), &job->queries);
+    if (rc == MPIVF_OK)
+        rc = ivf_agree(ctx, ivf_results_check_numbers(ivf_options_text(job->options, IVF_OPTION_RESULTS_REQUIRED),
+                                                      job->queries.n, ivf_ids_largest(job->ids)));
     return rc;
 }
 

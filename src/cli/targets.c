@@ -1,9 +1,11 @@
 #include "cli/targets.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "io/inputs.h"
@@ -23,16 +25,18 @@ static const char *name_in(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The folder that a file of option `name` goes to. */
+/* The folder that a file of option `name` goes to, where one can be made. */
 static int find_folder(const char *name, const char *path, struct stat *found)
 {
     char folder[IVF_PATH_BYTES] = ".";
     const char *slash = strrchr(path, '/');
     if (slash != NULL)
         (void)snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (stat(folder, found) == 0 && S_ISDIR(found->st_mode))
-        return MPIVF_OK;
-    return ivf_fail(MPIVF_USAGE, "--%s %s: there is no folder %s", name, path, folder);
+    if (stat(folder, found) != 0 || !S_ISDIR(found->st_mode))
+        return ivf_fail(MPIVF_USAGE, "--%s %s: there is no folder %s", name, path, folder);
+    if (access(folder, W_OK | X_OK) != 0)
+        return ivf_fail_errno(errno, "--%s %s: no file can be made in the folder %s", name, path, folder);
+    return MPIVF_OK;
 }
 
 /* The files that results go to, by the name given (io/results.h). */
@@ -89,6 +93,8 @@ static int check_results(const ivf_options *options, const char *output)
     for (int t = 0; t < count && rc == MPIVF_OK; t++) {
         if (stat(targets[t], &found) != 0)
             continue;
+        if (S_ISDIR(found.st_mode))
+            return ivf_fail(MPIVF_USAGE, "--output %s is a folder; name a file", targets[t]);
         const ivf_option_value *ids = ivf_options_value(options, IVF_OPTION_IDS);
         rc = check_paths(&found, output, ids->texts, ids->count);
         const ivf_option_value *rows = ivf_options_value(options, IVF_OPTION_SEARCH_IDS);

@@ -6,8 +6,9 @@
 #include "comm/context.h"
 
 /* Collective; rank 0 looks. Whether results may go to `output` (NULL: nowhere). MPIVF_USAGE when its ending is not
- * known, its folder does not exist, or a file that would be written is one that is read: of --input and --queries with
- * folders, patterns and lists expanded, or of --ids. */
+ * known, its folder does not exist, there is a folder of that name, or a file that would be written is one that is
+ * read: of --input and --queries with folders, patterns and lists expanded, or of --ids. MPIVF_FAILED where no file can
+ * be made, here as below. */
 int ivf_targets_check_results(const ivf_ctx *ctx, const ivf_options *options, const char *output);
 
 /* Collective; rank 0 looks. Whether mpivf generate may write its rows and its queries (NULL: none). MPIVF_USAGE when a

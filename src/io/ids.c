@@ -15,7 +15,8 @@
 
 struct ivf_ids {
     int64_t rows;
-    char *path; /* absolute where it is shared; owned, as h5_path; both may be NULL */
+    int64_t largest; /* of a file that was checked */
+    char *path;      /* absolute where it is shared; owned, as h5_path; both may be NULL */
     char *h5_path;
     ivf_layout layout;
     ivf_source *source; /* NULL: ids are row numbers */
@@ -137,6 +138,9 @@ int ivf_ids_check(const ivf_ctx *ctx, ivf_ids *ids)
         ivf_free(values);
         return rc;
     }
+    for (int64_t i = 0; i < s.n; i++)
+        ids->largest = ivf_max_i64(ids->largest, (int64_t)values[i]);
+    ivf_allmax_i64(ctx, &ids->largest, 1);
     rc = ivf_distinct_check(ctx, values, s.n, &twice);
     return rc == MPIVF_OK && twice != UINT64_MAX ? refuse_twice(ctx, ids, twice) : rc;
 }
@@ -227,6 +231,11 @@ int ivf_ids_load(const char *path, const char *h5_path, uint64_t **values, int64
     ivf_free(ids.path);
     ivf_free(ids.h5_path);
     return rc;
+}
+
+int64_t ivf_ids_largest(const ivf_ids *ids)
+{
+    return ids->path == NULL ? ids->rows - 1 : ids->largest;
 }
 
 const char *ivf_ids_path(const ivf_ids *ids)

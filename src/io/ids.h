@@ -23,6 +23,9 @@ int ivf_ids_reopen(const ivf_ctx *ctx, const char *path, const char *h5_path, in
 int ivf_ids_check(const ivf_ctx *ctx, ivf_ids *ids);
 void ivf_ids_close(ivf_ids *ids);
 
+/* Local. The largest id, which a file's check has seen. */
+int64_t ivf_ids_largest(const ivf_ids *ids);
+
 /* Local. The file of ids, absolute, so that it is found again from any folder; NULL when ids are row numbers. */
 const char *ivf_ids_path(const ivf_ids *ids);
 

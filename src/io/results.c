@@ -185,29 +185,38 @@ static int write_h5(output files[FILES], const char *path, const results *r)
     return rc;
 }
 
-static int check_range(const char *path, form f, const results *r)
+int ivf_results_check_numbers(const char *path, int64_t nq, int64_t largest)
 {
+    size_t stem = 0;
+    const form f = form_of(path, &stem);
     if (f != FORM_IBIN && f != FORM_BIN)
         return MPIVF_OK;
-    if (r->nq > UINT32_MAX)
+    if (nq > UINT32_MAX)
         return ivf_fail(MPIVF_BAD_INPUT,
                         "%s: %" PRId64 " queries are more than the format's 32 bits hold; write .h5 or "
                         ".npy",
-                        path, r->nq);
-    for (int64_t i = 0; i < r->count; i++)
-        if (r->ids[i] > INT32_MAX || r->ids[i] < INT32_MIN)
-            return ivf_fail(MPIVF_BAD_INPUT,
-                            "%s: the id %" PRId64 " is more than the format's 32 bits hold; write .h5 or "
-                            ".npy",
-                            path, r->ids[i]);
+                        path, nq);
+    if (largest > INT32_MAX)
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "%s: the id %" PRId64 " is more than the format's 32 bits hold; write .h5 or "
+                        ".npy",
+                        path, largest);
     return MPIVF_OK;
+}
+
+static int check_range(const char *path, const results *r)
+{
+    int64_t largest = -1;
+    for (int64_t i = 0; i < r->count; i++)
+        largest = ivf_max_i64(largest, r->ids[i]);
+    return ivf_results_check_numbers(path, r->nq, largest);
 }
 
 static int write_files(output files[FILES], const char *path, const results *r)
 {
     size_t stem = 0;
     form f = form_of(path, &stem);
-    int rc = check_range(path, f, r);
+    int rc = check_range(path, r);
     if (rc != MPIVF_OK)
         return rc;
     if (f == FORM_H5)

@@ -30,6 +30,21 @@ done
 expect 0 "$MPIVF" exact --input there --queries base.fbin --k 1 --output there/other.ibin
 expect 3 "$MPIVF" exact --input missing --queries base.fbin --k 1 --output there/other.ibin
 complains_of missing
+# What results could not go to, though the work would be done: a folder, and a file of 32 bits beside a larger id.
+mkdir there/folder.h5 there/folder.ids.npy
+expect 2 "$MPIVF" exact --input base.fbin --queries base.fbin --k 1 --output there/folder.h5
+complains "exact: --output there/folder.h5 is a folder; name a file"
+expect 2 ranks 2 "$MPIVF" search index --queries base.fbin --output there/folder.npy
+complains_of "there/folder.ids.npy is a folder"
+python3 -c 'import struct; open("ids.bin", "wb").write(struct.pack("<500q", *range(499), 1 << 40))'
+expect 0 "$MPIVF" generate --quiet --output one.fbin --rows 1 --dim 8 --clusters 1
+for np in 1 3; do
+    for name in far.bin far.ibin; do
+        expect 3 ranks "$np" "$MPIVF" exact --input base.fbin --ids ids.bin --queries one.fbin --k 1 --output "$name"
+        complains_of "$name: the id 1099511627776 is more than the format's 32 bits hold; write .h5 or .npy"
+    done
+    expect 0 ranks "$np" "$MPIVF" exact --input base.fbin --ids ids.bin --queries one.fbin --k 1 --output far.h5
+done
 same base.fbin there/base.fbin
 [ "$(sha256sum <base.fbin)" = "$before" ] || fail "base.fbin was changed"
 if [ -e base.ibin ] || [ -e g.fbin ]; then fail "something was written"; fi
