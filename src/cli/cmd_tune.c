@@ -263,22 +263,13 @@ static int commit(const ivf_ctx *ctx, tune_job *job)
                                .settings = job->front,
                                .count = job->kept};
     ivf_manifest *m = NULL;
-    int64_t newest = 0;
-    int rc = ivf_manifest_read_version(index, job->manifest->version, &m);
+    int rc = ivf_manifest_read_next(index, job->manifest->version, &m);
     if (rc == MPIVF_OK)
-        rc = ivf_manifest_latest(index, &newest);
-    if (rc == MPIVF_OK && m != NULL && newest != m->version)
-        rc = ivf_fail(MPIVF_CONFLICT,
-                      "%s: version %" PRId64 " was measured, but there is version %" PRId64 " now; run "
-                      "again",
-                      index, m->version, newest);
-    if (rc == MPIVF_OK && m != NULL) {
-        m->version++;
         rc = ivf_tuning_put(m, &tuning);
-        if (rc == MPIVF_OK)
-            rc = ivf_manifest_commit(m, index);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_commit(m, index);
+    if (rc == MPIVF_OK)
         job->version = m->version;
-    }
     ivf_manifest_free(m);
     return rc;
 }
@@ -337,6 +328,17 @@ static int print_job(const tune_job *job)
     return ivf_output_text(&out);
 }
 
+/* Rank 0. What was measured is told even where it cannot be kept. */
+static int deliver(const ivf_ctx *ctx, tune_job *job)
+{
+    const int kept = ivf_options_flag(job->options, IVF_OPTION_DRY_RUN) ? MPIVF_OK : commit(ctx, job);
+    ivf_error failure = *ivf_error_last();
+    const int printed = print_job(job);
+    if (kept != MPIVF_OK)
+        ivf_error_set(&failure);
+    return kept != MPIVF_OK ? kept : printed;
+}
+
 static int tune(const ivf_ctx *ctx, tune_job *job)
 {
     int rc = ivf_agree(ctx, make_tries(job));
@@ -353,11 +355,7 @@ static int tune(const ivf_ctx *ctx, tune_job *job)
     rc = ivf_tune(ctx, job->searcher, &config, &job->settings, &job->count);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, find_front(job));
-    if (rc == MPIVF_OK && !ivf_options_flag(job->options, IVF_OPTION_DRY_RUN))
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? commit(ctx, job) : MPIVF_OK);
-    if (rc == MPIVF_OK)
-        rc = ivf_agree(ctx, ivf_ctx_is_root(ctx) ? print_job(job) : MPIVF_OK);
-    return rc;
+    return rc == MPIVF_OK ? ivf_agree(ctx, ivf_ctx_is_root(ctx) ? deliver(ctx, job) : MPIVF_OK) : rc;
 }
 
 /* Collective. The searcher of the version whose files are open. */
@@ -383,6 +381,9 @@ int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options)
     rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = ivf_manifest_open(ctx, ivf_options_text(options, IVF_OPTION_INDEX), &job.manifest);
+    if (rc == MPIVF_OK && ivf_ctx_is_root(ctx) && !ivf_options_flag(options, IVF_OPTION_DRY_RUN))
+        rc = ivf_manifest_can_commit(ivf_options_text(options, IVF_OPTION_INDEX));
+    rc = ivf_agree(ctx, rc);
     if (rc == MPIVF_OK)
         rc = open_files(ctx, &job);
     if (rc == MPIVF_OK)

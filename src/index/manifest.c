@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -296,5 +297,35 @@ int ivf_manifest_commit(const ivf_manifest *manifest, const char *index)
                       "%s: somebody else committed version %" PRId64
                       " first; run again with --replace to make the next version",
                       path, manifest->version);
+    return rc;
+}
+
+int ivf_manifest_read_next(const char *index, int64_t version, ivf_manifest **manifest)
+{
+    ivf_manifest *m = NULL;
+    int64_t latest = 0;
+    *manifest = NULL;
+    int rc = ivf_manifest_read(index, &m);
+    if (rc == MPIVF_OK)
+        rc = ivf_manifest_latest(index, &latest);
+    if (rc == MPIVF_OK && m->version != version)
+        rc = ivf_fail(MPIVF_CONFLICT,
+                      "%s: version %" PRId64 " was read, but there is version %" PRId64 " now; run again", index,
+                      version, m->version);
+    if (rc != MPIVF_OK) {
+        ivf_manifest_free(m);
+        return rc;
+    }
+    m->version = latest + 1;
+    *manifest = m;
+    return MPIVF_OK;
+}
+
+int ivf_manifest_can_commit(const char *index)
+{
+    char folder[IVF_PATH_BYTES];
+    int rc = ivf_layout_manifests(index, folder);
+    if (rc == MPIVF_OK && access(folder, W_OK | X_OK) != 0)
+        rc = ivf_fail_errno(errno, "%s: no version can be committed", folder);
     return rc;
 }

@@ -92,6 +92,13 @@ int ivf_manifest_share(const ivf_ctx *ctx, const char *index, int rc, ivf_manife
 /* Local. Commits: writes manifests/<version>.json durably. MPIVF_CONFLICT when that version exists. */
 int ivf_manifest_commit(const ivf_manifest *manifest, const char *index);
 
+/* Local. Reads the newest valid one once more, numbered as the next version, for who has worked on `version` for long:
+ * MPIVF_CONFLICT if that one is not the newest any more. A damaged newer one does not count, but keeps its number. */
+int ivf_manifest_read_next(const char *index, int64_t version, ivf_manifest **manifest);
+
+/* Local. Whether this process may make a file among the manifests, for who has long work before a commit. */
+int ivf_manifest_can_commit(const char *index);
+
 /* Local. Adds up what the fragments' records say: postings, digests, rows skipped. */
 void ivf_manifest_add_totals(ivf_manifest *manifest);
 

@@ -63,7 +63,14 @@ chmod 555 locked
 cp rows.fbin secret.fbin
 chmod 000 secret.fbin
 mkdir -m 777 open
+expect 0 "$MPIVF" build index "${build[@]}"
+chmod 555 index/manifests
 for np in 1 3; do
+    expect 1 timeout -k 5 60 "${as[@]}" mpirun -n "$np" --bind-to none "$MPIVF" tune index --nprobe 1
+    complains_of 'index/manifests: no version can be committed: [Pp]ermission denied'
+    expect 1 timeout -k 5 60 "${as[@]}" mpirun -n "$np" --bind-to none "$MPIVF" exact --input rows.fbin --queries rows.fbin \
+        --output locked/truth.bin
+    complains_of '--output locked/truth.bin: no file can be made in the folder locked: [Pp]ermission denied'
     expect 1 timeout -k 5 60 "${as[@]}" mpirun -n "$np" --bind-to none "$MPIVF" build locked/index "${build[@]}"
     complains_of locked '[Pp]ermission denied'
     is_empty locked

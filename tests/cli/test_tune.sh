@@ -62,6 +62,24 @@ expect 0 "$MPIVF" search i "${queries[@]}" --recall 0.8 --json # the other depth
 expect 0 "$MPIVF" vacuum i --keep 1 --delete
 expect 0 "$MPIVF" verify i
 
+# A damaged newer version takes its number and nothing else.
+cp -r i torn
+cp torn/manifests/000003.json torn/manifests/000004.json
+truncate -s 100 torn/manifests/000004.json
+expect 0 "$MPIVF" tune torn "${truth[@]}" --nprobe 1,8
+prints '^[12] of 2 settings are in version 5$'
+expect 0 "$MPIVF" search torn "${queries[@]}" --recall 0.1 --json
+json 'd["version"] == 5'
+
+# What was measured is told, even if it cannot be kept.
+failio=$MPIVF_BUILD/tests/libmpivf_failio.so
+if [ -e "$failio" ] && ! ldd "$MPIVF" | grep -qE 'lib(a|t|ub)san'; then
+    LD_PRELOAD=$failio FAILIO='link,i/manifests/,1,ENOSPC' expect 1 "$MPIVF" tune i "${truth[@]}" --nprobe 1,8
+    prints '^ +8 +0 +0\.[0-9]{4} '
+    prints '^[12] of 2 settings would be kept$'
+    grep -q 'i/manifests/000004.json: .*No space left' err || fail "no such error"
+fi
+
 # What other programs get.
 expect 0 "$MPIVF" export i --output i.faiss
 expect 0 "$MPIVF" import i.faiss back --json
