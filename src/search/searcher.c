@@ -101,12 +101,18 @@ static int scratch_bytes(const ivf_searcher *s, const ivf_search_params *most, i
     return rc;
 }
 
+/* A model without rows has no files to go back to either. */
+static int check_rows(const char *index, const ivf_manifest *m)
+{
+    if (m->rows > 0)
+        return MPIVF_OK;
+    return ivf_fail(MPIVF_USAGE, "%s holds a model and no rows; mpivf build --model makes an index with it", index);
+}
+
 /* Local. What this rank needs of its own. */
 static int prepare(const char *index, ivf_searcher *s)
 {
     int rc = check_model(index, s->manifest, s->model);
-    if (rc == MPIVF_OK && s->manifest->rows == 0)
-        rc = ivf_fail(MPIVF_USAGE, "%s holds a model and no rows; mpivf build --model makes an index with it", index);
     if (rc != MPIVF_OK)
         return rc;
     s->centroids = ivf_panels_new(ivf_model_centroids(s->model), s->model->nlist, s->model->d, s->model->metric);
@@ -151,6 +157,8 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
         return rc;
     }
     rc = ivf_manifest_open(ctx, index, &s->manifest);
+    if (rc == MPIVF_OK)
+        rc = check_rows(s->index, s->manifest);
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
     if (rc == MPIVF_OK && options != NULL && options->vectors)

@@ -24,6 +24,8 @@ expect 0 "$MPIVF" info model --json
 json "d['rows'] == 0 and d['fragments'] == []"
 expect 2 "$MPIVF" search model --queries "$photosift/query.u8bin"
 complains_of "holds a model and no rows"
+expect 2 "$MPIVF" search model --ids 5
+complains_of "holds a model and no rows"
 expect 4 "$MPIVF" train model --quiet --input "$input"
 expect 0 ranks 2 "$MPIVF" export model --quiet --format npy --output parts
 expect 0 "$MPIVF" vacuum model --delete --older-than 0
