@@ -51,7 +51,7 @@ void ivf_checkpoint_end(ivf_build_state *build)
 typedef struct {
     int64_t levels, d;
     int32_t count[IVF_LEVELS];
-    int32_t zero;
+    int32_t broad;
 } tree_head;
 
 enum { TREE_PARTS = 2 * IVF_LEVELS };
@@ -81,7 +81,7 @@ int ivf_checkpoint_keep_tree(const ivf_ctx *ctx, const ivf_build_state *build)
 {
     const ivf_tree *tree = &build->model->tree;
     ivf_keeper_part parts[TREE_PARTS];
-    tree_head head = {.levels = tree->levels, .d = tree->d};
+    tree_head head = {.levels = tree->levels, .d = tree->d, .broad = build->is_broad};
     int rc = MPIVF_OK;
     if (build->keeper == NULL || tree->levels == 1)
         return MPIVF_OK;
@@ -161,6 +161,7 @@ int ivf_checkpoint_recall_tree(const ivf_ctx *ctx, ivf_build_state *build, bool 
     }
     ivf_tree_free(&build->model->tree);
     build->model->tree = tree;
+    build->is_broad = head.broad != 0;
     return MPIVF_OK;
 }
 

@@ -59,6 +59,7 @@ typedef struct {
     ivf_skipped_row listed[IVF_LISTED_ROWS];
     int listed_count;
 
+    bool is_broad;                      /* the tree was grown broad, whatever came of it */
     bool index_is_new;                  /* its folder was not there before; on rank 0 */
     bool input_changed;                 /* since the stamps were taken */
     bool model_is_new;                  /* its file was not there before; on rank 0 */

@@ -144,6 +144,7 @@ static int grow_levels(const ivf_ctx *ctx, ivf_build_state *build, bool broad)
     char took[24];
     const double started = ivf_clock();
     ivf_tree_cut(tree);
+    build->is_broad = broad;
     int rc = ivf_tree_grow(ctx, &growth, tree);
     if (rc == MPIVF_OK)
         rc = ivf_checkpoint_keep_tree(ctx, build);

@@ -105,7 +105,7 @@ bool ivf_way_wants_broad(const ivf_build_state *build)
     const ivf_model *model = build->model;
     const ivf_nearest_way usual = ivf_nearest_usual(&model->tree, IVF_NEAREST_TREE);
     const bool is_short = model->way.kind == IVF_NEAREST_TREE && model->way.probes[1] <= usual.probes[1] / 2 * 3;
-    return !is_short && ivf_way_may_broaden(build->config, &model->tree);
+    return !is_short && !build->is_broad && ivf_way_may_broaden(build->config, &model->tree);
 }
 
 void ivf_way_tell(const ivf_model *model)

@@ -28,3 +28,26 @@ grep -q '500 nodes right above' err || fail "not the nodes that were wanted: $(c
 if grep -q '4096 nodes' err; then
     fail "a broad tree in place of the nodes that were wanted"
 fi
+
+# Of lists that are mostly copies of each other a broad tree has few nodes. It is not grown again, and its lists renumbered,
+# when it was kept and the way was not.
+with_python numpy
+"$python" - <<'PYTHON'
+import numpy
+rng = numpy.random.default_rng(3)
+lists = rng.standard_normal((2600, 48)).astype("f4")
+numpy.save("centroids.npy", numpy.concatenate([lists, lists[rng.integers(0, 2600, 32768 - 2600)]]))
+numpy.save("rows.npy", rng.standard_normal((34000, 48)).astype("f4"))
+PYTHON
+rm -r reference index
+build=(build --input rows.npy --centroids centroids.npy --factory "IVF,SQ8" --levels 2 --threads 2)
+expect 0 "$MPIVF" "${build[@]}" --checkpoint-interval 1e9 reference
+grep -q '2600 nodes right above' err || fail "no broad tree of few nodes: $(cat err)"
+kill_at way.ckpt "$MPIVF" "${build[@]}" --checkpoint-interval 0 index
+rm index/building/*/train/{way,tree-1,broad-1}.ckpt
+expect 0 "$MPIVF" "${build[@]}" index
+if grep -q 'nodes right above' err; then
+    fail "the tree was grown again: $(cat err)"
+fi
+sums reference >reference.sums
+sums index | cmp - reference.sums || fail "other bytes after a kill, where a broad tree has few nodes"
