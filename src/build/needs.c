@@ -147,8 +147,9 @@ static ivf_need sample_need(const figures *f)
     const ivf_needs_input *in = f->in;
     if (in->plan->sample_rows == 0)
         return (ivf_need){0, "nothing"};
-    int64_t pieces =
-        ivf_sample_memory(in->config, in->plan, in->ranks, f->pieces.piece_bytes, in->threads * in->picking);
+    const bool spans = in->plan->sample_rows > in->few && in->plan->sample_rows < in->plan->rows;
+    const int64_t reading = in->threads * (spans ? in->picking : in->reading);
+    const int64_t pieces = ivf_sample_memory(in->config, in->plan, in->ranks, f->pieces.piece_bytes, reading);
     return (ivf_need){fixed(f, IVF_PREDICT_SAMPLE) + f->sample + pieces + f->pieces.cache_bytes, "drawing rows"};
 }
 

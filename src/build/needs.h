@@ -23,6 +23,7 @@ typedef struct {
     int64_t base;    /* bytes that a process holds as the build begins */
     int64_t reading; /* bytes that a thread takes to read rows, and scattered ones (io/dataset.h) */
     int64_t picking;
+    int64_t few;               /* scattered rows that are read one by one */
     ivf_dataset_caches caches; /* of HDF5, while rows are read */
     int64_t ids_caches;        /* bytes of them for the file of ids, from its check to the end */
     int64_t files;             /* of the input */

@@ -88,12 +88,12 @@ static int find_needs(const ivf_ctx *ctx, ivf_build_state *build)
                                            .threads = ivf_to_int(most[1]),
                                            .base = most[0],
                                            .reading = ivf_dataset_read_memory(build->dataset),
+                                           .picking = ivf_dataset_rows_memory(build->dataset),
+                                           .few = ivf_dataset_few(build->dataset),
                                            .caches = ivf_dataset_caches_of(build->dataset),
                                            .ids_caches = ivf_ids_caches(build->ids),
                                            .files = ivf_dataset_shards(build->dataset),
                                            .path_bytes = path_bytes(build->dataset)};
-    if (build->plan.sample_rows > 0)
-        build->needs_input.picking = ivf_dataset_span_memory(build->dataset, build->plan.sample_rows);
     ivf_needs_find(&build->needs_input, &build->needs);
     agree_on_pieces(ctx, &build->needs.pieces);
     ivf_dataset_limit_caches(build->dataset, build->needs.pieces.cache_bytes);

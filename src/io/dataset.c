@@ -296,14 +296,11 @@ int64_t ivf_dataset_rows_memory(const ivf_dataset *dataset)
     return ivf_max_i64(ivf_dataset_read_memory(dataset), IVF_SPAN_BYTES);
 }
 
-/* Where all rows are picked none lies between them, and where few are the gaps are too wide to be read. */
-int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked)
+int64_t ivf_dataset_few(const ivf_dataset *dataset)
 {
-    const int64_t rows = ivf_dataset_rows(dataset);
     int64_t stride = INT64_MAX;
     for (int i = 0; i < dataset->shards.count; i++)
         if (dataset->shards.layouts[i].rows > 0)
             stride = ivf_min_i64(stride, (int64_t)ivf_layout_stride(&dataset->shards.layouts[i]));
-    const bool apart = rows / picked > 16 * (IVF_DATASET_GAP / stride + 1);
-    return picked == rows || apart ? ivf_dataset_read_memory(dataset) : IVF_SPAN_BYTES;
+    return ivf_dataset_rows(dataset) / (16 * (IVF_DATASET_GAP / stride + 1) + 1);
 }

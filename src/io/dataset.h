@@ -62,11 +62,13 @@ int ivf_dataset_read(ivf_dataset *dataset, int64_t first, int64_t n, float *x);
 enum { IVF_DATASET_GAP = 64 << 10 };
 int ivf_dataset_read_rows(ivf_dataset *dataset, const int64_t *rows, int64_t n, int64_t gap, float *x);
 
-/* Local. Bytes that a thread takes for itself while it reads many rows, scattered ones of any number, and `picked` of
- * them. */
+/* Local. Bytes that a thread takes for itself while it reads many rows, and scattered ones of any number. */
 int64_t ivf_dataset_read_memory(const ivf_dataset *dataset);
 int64_t ivf_dataset_rows_memory(const ivf_dataset *dataset);
-int64_t ivf_dataset_span_memory(const ivf_dataset *dataset, int64_t picked);
+
+/* Local. So many scattered rows, and fewer, have gaps between them that are too wide to be read: a thread then takes
+ * what it takes for many rows, as it does for all of them. */
+int64_t ivf_dataset_few(const ivf_dataset *dataset);
 
 /* What HDF5 takes of a rank's memory beside that, for shards in chunks: with as many open files and as many chunks in
  * memory as serve, or with as few as possible. All 0 where no shard is read through HDF5. */

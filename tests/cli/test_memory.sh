@@ -61,6 +61,15 @@ expect 0 ranks "${more% ranks}" "$MPIVF" "${plan[@]}" --memory 90M
 refused ranks 2 "$MPIVF" "${plan[@]}" --memory 90M --train-on root
 grep -q -- '--train-on all' <<<"$remedies" || fail "no --train-on all: $remedies"
 expect 0 ranks 2 "$MPIVF" "${plan[@]}" --memory 90M --train-on all
+# All rows are read otherwise than most of them, which takes more beside them.
+drawn=(plan new.ivf --input rows.fbin --threads 8 --factory "IVF64,Flat" --fragment-rows 5000)
+expect 0 "$MPIVF" "${drawn[@]}" --sample 160000 --json
+json 'd["memory"]["phases"]["sample"]["bytes"] + (2 << 20) < d["memory"]["phases"]["train"]["bytes"]'
+tight=$(python3 -c 'import json; print(json.load(open("out"))["memory"]["phases"]["train"]["bytes"] - (1 << 20))')
+refused "$MPIVF" "${drawn[@]}" --sample 160000 --memory "$tight"
+sample=$(grep -oE -- '--sample [0-9]+' <<<"$remedies")
+# shellcheck disable=SC2086 # an option and its value
+expect 0 "$MPIVF" "${drawn[@]}" --memory "$tight" $sample
 refused "$MPIVF" "${any[@]}" --factory "IVF64,Flat" --sample 20000 --fragment-rows 160000 --memory 100M
 rows=$(grep -oE -- '--fragment-rows [0-9]+' <<<"$remedies")
 # shellcheck disable=SC2086
@@ -95,11 +104,11 @@ same even/models/* uneven/models/*
 
 # An input of ten times the memory.
 rm rows.fbin
-expect 0 "$MPIVF" generate --output rows.fbin --rows 160000 --dim 1024 --clusters 50 --intrinsic 8 --quiet
-[ "$(stat -c %s rows.fbin)" -ge $((10 * 62 << 20)) ] || fail "the input is too small"
+expect 0 "$MPIVF" generate --output rows.fbin --rows 166000 --dim 1024 --clusters 50 --intrinsic 8 --quiet
+[ "$(stat -c %s rows.fbin)" -ge $((10 * 64 << 20)) ] || fail "the input is too small"
 wide=(--input rows.fbin --threads 1 --factory "IVF16,PQ32" --iterations 1 --pq-iterations 1 --sample 2048 --fragment-rows 20000 --quiet)
-expect 0 "$MPIVF" build limited "${wide[@]}" --memory 62M --json
-json 'all(p["memory"]["max"] <= 62 << 20 for p in d["phases"])'
+expect 0 "$MPIVF" build limited "${wide[@]}" --memory 64M --json
+json 'all(p["memory"]["max"] <= 64 << 20 for p in d["phases"])'
 expect 0 "$MPIVF" build free "${wide[@]}"
 for file in free/models/* free/fragments/*; do
     same "$file" "limited/${file#free/}"
