@@ -33,15 +33,17 @@ int32_t ivf_plan_nlist(int64_t rows)
     return nlist;
 }
 
-static int check_rotation(const ivf_plan *plan)
+static int check_rotation(const ivf_build_config *config, const ivf_plan *plan)
 {
+    const bool trains = !ivf_given_has_model(config->given) && !ivf_given_has(config->given, IVF_GIVEN_ROTATION);
     if (plan->factory.opq_m == 0)
         return MPIVF_OK;
     if (plan->factory.codec.kind == IVF_CODEC_FLAT16)
         return ivf_fail(MPIVF_USAGE, "SQfp16 cannot hold every value of a rotated row; use Flat, SQ8 or PQ after OPQ%d",
                         plan->factory.opq_m);
-    if (plan->d > IVF_OPQ_VALUES || plan->d_rotated > IVF_OPQ_VALUES)
-        return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d: rotations take and yield at most %d values, not %d and %d",
+    if (trains && (plan->d > IVF_OPQ_VALUES || plan->d_rotated > IVF_OPQ_VALUES))
+        return ivf_fail(MPIVF_BAD_INPUT,
+                        "OPQ%d: rotations that are trained take and yield at most %d values, not %d and %d",
                         plan->factory.opq_m, IVF_OPQ_VALUES, plan->d, plan->d_rotated);
     if (plan->d_rotated % plan->factory.opq_m != 0)
         return ivf_fail(MPIVF_BAD_INPUT, "OPQ%d cannot divide %d values; use a divisor of %d", plan->factory.opq_m,
@@ -152,7 +154,7 @@ int ivf_plan_make(const ivf_build_config *config, const ivf_dataset *dataset, in
     if (plan->factory.nlist == 0)
         plan->factory.nlist = ivf_plan_nlist(plan->rows);
     plan->levels = config->levels > 0 ? config->levels : ivf_tree_levels(plan->factory.nlist);
-    int rc = check_rotation(plan);
+    int rc = check_rotation(config, plan);
     if (rc == MPIVF_OK)
         rc = plan_codec(config, plan);
     if (rc != MPIVF_OK)

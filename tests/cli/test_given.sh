@@ -115,6 +115,15 @@ refuse 2 "--factory has no OPQ" --factory IVF16,SQ8 --rotation matrix.npy
 refuse 2 "--factory has no PQ" --factory IVF16,SQ8 --codebooks parts/codec.codebooks.npy
 refuse 3 "3 dimensions" --factory IVF16,PQ8 --codebooks c.npy
 refuse 3 "8 x 256 x 4: its dimension 3 must be 16" --factory IVF16,PQ8 --codebooks parts/codec.codebooks.npy
+# A rotation that is given may be larger than one that is trained.
+"$python" - <<'PY'
+import numpy as np
+np.save("long.npy", np.random.default_rng(1).standard_normal((300, 8200)).astype("f4"))
+np.save("first.npy", np.eye(8, 8200, dtype="f4"))
+PY
+expect 3 "$MPIVF" build refused --input long.npy --factory OPQ8_8,IVF4,PQ8 --pq-iterations 2
+complains_of "that are trained take and yield at most 8192 values"
+expect 0 "$MPIVF" build long --quiet --input long.npy --factory OPQ8_8,IVF4,PQ8 --pq-iterations 2 --rotation first.npy
 # More lists than rows of the sample, of which some cannot be used.
 "$python" - <<'PY'
 import numpy as np
