@@ -199,7 +199,22 @@ static int write_head(ivf_h5 *file, const ivf_fragment_record *record)
     return rc == MPIVF_OK ? write_range(file, record) : rc;
 }
 
-static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record)
+/* Of a file that was written, what is still in memory: all but the checksums of lists. */
+typedef struct {
+    ivf_extent extents[IVF_FRAGMENT_ARRAYS + 1];
+    int count;
+} written;
+
+static int write_array(ivf_h5 *file, const ivf_array *array, written *w)
+{
+    int64_t offset = -1;
+    const int rc = ivf_h5_write_told(file, array, &offset);
+    if (rc == MPIVF_OK && offset >= 0)
+        w->extents[w->count++] = (ivf_extent){offset, ivf_array_bytes(array), array->data};
+    return rc;
+}
+
+static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_fragment_record *record, written *w)
 {
     ivf_array arrays[IVF_FRAGMENT_ARRAYS];
     ivf_column columns[IVF_ALL_COLUMNS];
@@ -207,12 +222,12 @@ static int write_contents(ivf_h5 *file, const ivf_fragment *fragment, const ivf_
     ivf_fragment_internal_arrays(fragment, arrays);
     int rc = write_head(file, record);
     for (int i = 0; rc == MPIVF_OK && i < IVF_FRAGMENT_ARRAYS; i++)
-        rc = ivf_h5_write(file, &arrays[i]);
+        rc = write_array(file, &arrays[i], w);
     if (rc == MPIVF_OK)
         rc = write_list_checksums(file, fragment, IVF_SUMS_LISTS);
     for (int c = IVF_COLUMNS; rc == MPIVF_OK && c < count; c++) {
         const ivf_array kept = array_of(fragment, &columns[c], ivf_fragment_column(fragment, c));
-        rc = ivf_h5_write(file, &kept);
+        rc = write_array(file, &kept, w);
         if (rc == MPIVF_OK)
             rc = write_list_checksums(file, fragment, columns[c].sums);
     }
@@ -265,13 +280,13 @@ int ivf_fragment_begin(const ivf_fragment *fragment, const ivf_fragment_record *
     return rc;
 }
 
-static int write_file(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path)
+static int write_file(const ivf_fragment *fragment, const ivf_fragment_record *record, const char *path, written *w)
 {
     ivf_h5 *file = NULL;
     int rc = ivf_h5_create(path, &file);
     if (rc != MPIVF_OK)
         return rc;
-    rc = write_contents(file, fragment, record);
+    rc = write_contents(file, fragment, record, w);
     if (rc == MPIVF_OK)
         return ivf_h5_close(file);
     ivf_h5_abandon(file);
@@ -290,15 +305,16 @@ void ivf_fragment_account(const ivf_fragment *fragment, ivf_fragment_record *rec
 
 /* Under a temporary name beside `path`, which it will have; both [IVF_PATH_BYTES]. */
 static int write_temporary(const ivf_fragment *fragment, const char *index, ivf_fragment_record *record, char *path,
-                           char *temp)
+                           char *temp, written *w)
 {
+    w->count = 0;
     int rc = ivf_layout_fragment(index, record->id, path);
     if (rc == MPIVF_OK)
         rc = ivf_publish_name(path, temp);
     if (rc != MPIVF_OK)
         return rc;
     ivf_fragment_account(fragment, record);
-    rc = write_file(fragment, record, temp);
+    rc = write_file(fragment, record, temp, w);
     if (rc != MPIVF_OK)
         (void)unlink(temp);
     return rc;
@@ -308,8 +324,10 @@ int ivf_fragment_write(const ivf_fragment *fragment, const char *index, ivf_frag
 {
     char path[IVF_PATH_BYTES];
     char temp[IVF_PATH_BYTES];
-    int rc = write_temporary(fragment, index, record, path, temp);
-    return rc == MPIVF_OK ? ivf_publish_rename(temp, path, &record->bytes, &record->checksum) : rc;
+    written w;
+    int rc = write_temporary(fragment, index, record, path, temp, &w);
+    return rc == MPIVF_OK ? ivf_publish_rename_known(temp, path, w.extents, w.count, &record->bytes, &record->checksum)
+                          : rc;
 }
 
 int ivf_fragment_rewrite(const ivf_fragment *fragment, const char *index, const ivf_fragment_record *expected,
@@ -317,7 +335,8 @@ int ivf_fragment_rewrite(const ivf_fragment *fragment, const char *index, const 
 {
     char path[IVF_PATH_BYTES];
     char temp[IVF_PATH_BYTES];
-    int rc = write_temporary(fragment, index, record, path, temp);
+    written w;
+    int rc = write_temporary(fragment, index, record, path, temp, &w);
     if (rc != MPIVF_OK)
         return rc;
     rc = ivf_file_checksum(temp, &record->bytes, &record->checksum);

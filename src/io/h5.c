@@ -236,16 +236,21 @@ static int place_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *c
 int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
 {
     int64_t place = -1;
+    return ivf_h5_write_told(file, array, &place);
+}
+
+int ivf_h5_write_told(ivf_h5 *file, const ivf_array *array, int64_t *offset)
+{
     const size_t bytes = ivf_array_bytes(array);
     const uint64_t checksum = ivf_hash64(array->data, bytes);
-    int rc = place_dataset(file, array, &checksum, &place);
-    if (rc != MPIVF_OK || place < 0)
+    int rc = place_dataset(file, array, &checksum, offset);
+    if (rc != MPIVF_OK || *offset < 0)
         return rc;
-    file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, place);
+    file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, *offset);
     if (file->disk.wrong != 0)
         return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
     if (bytes >= HURRY_BYTES) /* on its way to the disk while the rest is prepared: it will be made durable */
-        (void)sync_file_range(file->disk.fd, place, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
+        (void)sync_file_range(file->disk.fd, *offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
     return MPIVF_OK;
 }
 

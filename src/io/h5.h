@@ -21,6 +21,9 @@ int ivf_h5_create(const char *path, ivf_h5 **file);
  * intermediate groups in its name are made. After a failure only ivf_h5_abandon may follow. */
 int ivf_h5_write(ivf_h5 *file, const ivf_array *array);
 
+/* Local. The same, and tells where in the file its bytes are (-1: it has none). */
+int ivf_h5_write_told(ivf_h5 *file, const ivf_array *array, int64_t *offset);
+
 /* Local. Makes a dataset of that name, type and dims, whose data is not looked at, without a checksum, and gives it a
  * place in the file (*offset; -1: it has no bytes), for those that write there past this file. */
 int ivf_h5_reserve(ivf_h5 *file, const ivf_array *array, int64_t *offset);

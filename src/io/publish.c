@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "io/bytes.h"
 #include "io/folder.h"
 
@@ -80,19 +81,42 @@ static int sync_parent(const char *path)
     return ivf_folder_sync(parent);
 }
 
-static int checksum_open(int fd, const char *path, int64_t *bytes, uint64_t *checksum)
+/* What of a file is in memory, so that it need not be read. */
+typedef struct {
+    const ivf_extent *extents;
+    int count;
+} known;
+
+/* Reads until an extent begins, at most a piece; *ended when the file did before. */
+static int add_piece(int fd, const char *path, char *piece, ivf_hasher *hasher, int64_t limit, int64_t *at, bool *ended)
+{
+    const size_t wanted = (size_t)ivf_min_i64(PIECE_BYTES, limit - *at);
+    size_t got = 0;
+    const int wrong = ivf_bytes_read(fd, piece, wanted, *at, &got);
+    if (wrong != 0)
+        return ivf_fail_errno(wrong, "%s: cannot read at byte %" PRId64, path, *at);
+    ivf_hasher_add(hasher, piece, got);
+    *at += (int64_t)got;
+    *ended = got < wanted;
+    return MPIVF_OK;
+}
+
+static int checksum_open(int fd, const char *path, known k, int64_t *bytes, uint64_t *checksum)
 {
     char *piece = ivf_new(PIECE_BYTES, 1);
     ivf_hasher *hasher = ivf_hasher_new();
     int rc = piece != NULL && hasher != NULL ? MPIVF_OK : MPIVF_FAILED;
     int64_t at = 0;
-    size_t got = PIECE_BYTES;
-    while (rc == MPIVF_OK && got == PIECE_BYTES) {
-        int wrong = ivf_bytes_read(fd, piece, PIECE_BYTES, at, &got);
-        if (wrong != 0)
-            rc = ivf_fail_errno(wrong, "%s: cannot read at byte %" PRId64, path, at);
-        ivf_hasher_add(hasher, piece, got);
-        at += (int64_t)got;
+    bool ended = false;
+    while (rc == MPIVF_OK && !ended) {
+        while (k.count > 0 && k.extents->offset < at)
+            k = (known){k.extents + 1, k.count - 1};
+        if (k.count > 0 && k.extents->offset == at) {
+            ivf_hasher_add(hasher, k.extents->data, k.extents->bytes);
+            at += (int64_t)k.extents->bytes;
+        } else {
+            rc = add_piece(fd, path, piece, hasher, k.count > 0 ? k.extents->offset : INT64_MAX, &at, &ended);
+        }
     }
     if (rc == MPIVF_OK && bytes != NULL)
         *bytes = at;
@@ -108,19 +132,19 @@ int ivf_file_checksum(const char *path, int64_t *bytes, uint64_t *checksum)
     int fd = ivf_fault("open") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", path);
-    int rc = checksum_open(fd, path, bytes, checksum);
+    int rc = checksum_open(fd, path, (known){0}, bytes, checksum);
     (void)close(fd);
     return rc;
 }
 
-static int make_durable(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum)
+static int make_durable(const char *temp, const char *path, known k, int64_t *bytes, uint64_t *checksum)
 {
     int fd = ivf_fault("open") ? -1 : open(temp, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return ivf_fail_errno(errno, "%s: cannot open", temp);
-    /* While it is read for its checksum it is written to the disk, which fsync then waits for. */
+    /* While its checksum is computed it is written to the disk, which fsync then waits for. */
     (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-    int rc = bytes != NULL || checksum != NULL ? checksum_open(fd, temp, bytes, checksum) : MPIVF_OK;
+    int rc = bytes != NULL || checksum != NULL ? checksum_open(fd, temp, k, bytes, checksum) : MPIVF_OK;
     if (rc == MPIVF_OK && (ivf_fault("sync") || fsync(fd) != 0))
         rc = ivf_fail_errno(errno, "%s: cannot make durable", path);
     if (close(fd) != 0 && rc == MPIVF_OK)
@@ -130,7 +154,13 @@ static int make_durable(const char *temp, const char *path, int64_t *bytes, uint
 
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum)
 {
-    int rc = make_durable(temp, path, bytes, checksum);
+    return ivf_publish_rename_known(temp, path, NULL, 0, bytes, checksum);
+}
+
+int ivf_publish_rename_known(const char *temp, const char *path, const ivf_extent *extents, int count, int64_t *bytes,
+                             uint64_t *checksum)
+{
+    int rc = make_durable(temp, path, (known){extents, count}, bytes, checksum);
     if (rc == MPIVF_OK && (ivf_fault("rename") || rename(temp, path) != 0))
         rc = ivf_fail_errno(errno, "%s: cannot give the finished file its name", path);
     if (rc != MPIVF_OK) {
@@ -142,7 +172,7 @@ int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint6
 
 int ivf_publish_again(const char *path, int64_t *bytes, uint64_t *checksum)
 {
-    int rc = make_durable(path, path, bytes, checksum);
+    int rc = make_durable(path, path, (known){0}, bytes, checksum);
     return rc == MPIVF_OK ? sync_parent(path) : rc;
 }
 

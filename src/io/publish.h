@@ -25,6 +25,18 @@ void ivf_publish_discard(const char *temp, int fd);
  * XXH3-64 checksum, for which the file is read; not when both are NULL. On failure `temp` is removed. */
 int ivf_publish_rename(const char *temp, const char *path, int64_t *bytes, uint64_t *checksum);
 
+/* What was written to a file and is still in memory: `bytes` from `offset` on. */
+typedef struct {
+    int64_t offset;
+    size_t bytes;
+    const void *data;
+} ivf_extent;
+
+/* Local. The same, but for its checksum these extents are not read again. They ascend; one that lies before the end of
+ * another is read. */
+int ivf_publish_rename_known(const char *temp, const char *path, const ivf_extent *extents, int count, int64_t *bytes,
+                             uint64_t *checksum);
+
 /* Local. Writes `text` durably to the file `path`, replacing what was there. */
 int ivf_publish_text(const char *path, const char *text, size_t bytes);
 

@@ -106,6 +106,32 @@ START_TEST(rename_replaces_and_reports)
 }
 END_TEST
 
+/* Whatever the file holds there: so it is not read. One that lies behind the next is. */
+START_TEST(extents_in_memory_are_not_read_again)
+{
+    enum { SIZE = (2 << 20) + 5, FIRST = 4096, SECOND = FIRST + 70000 };
+    char temp[IVF_PATH_BYTES];
+    int fd = -1;
+    int64_t bytes = 0;
+    uint64_t checksum = 0;
+    char *data = ivf_new_zero(SIZE, 1);
+    for (int i = 0; i < SIZE; i++)
+        data[i] = (char)(i * 5 + i / 700);
+    const ivf_extent extents[] = {
+        {FIRST, 70000, data + FIRST}, {SECOND, 100, data + SECOND}, {8, 16, "not looked at"}, {SIZE - 3, 3, "end"}};
+    ck_assert_int_eq(ivf_publish_create(path, temp, &fd), MPIVF_OK);
+    ck_assert_int_eq(ivf_bytes_write(fd, data, SIZE, 0), 0);
+    ck_assert_int_eq(close(fd), 0);
+    for (int i = 0; i < 3; i++)
+        data[SIZE - 3 + i] = "end"[i];
+    ck_assert_int_eq(ivf_publish_rename_known(temp, path, extents, 4, &bytes, &checksum), MPIVF_OK);
+    ck_assert_int_eq(bytes, SIZE);
+    ck_assert_uint_eq(checksum, ivf_hash64(data, SIZE));
+    ck_assert_int_eq(files_in(folder), 1);
+    ivf_free(data);
+}
+END_TEST
+
 START_TEST(failed_rename_removes_the_temporary_file)
 {
     char temp[IVF_PATH_BYTES];
@@ -283,6 +309,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, temporary_names_differ_and_lie_beside);
     tcase_add_test(tests, rename_replaces_and_reports);
+    tcase_add_test(tests, extents_in_memory_are_not_read_again);
     tcase_add_test(tests, failed_rename_removes_the_temporary_file);
     tcase_add_test(tests, umask_decides_the_rights);
     tcase_add_test(tests, a_taken_name_is_left_alone);
