@@ -25,8 +25,8 @@ static int refuse_source(const char *index, const ivf_manifest *m, const char *w
     return ivf_fail(MPIVF_CORRUPT,
                     "%s: damaged fragments of version %" PRId64 " can be merged again only from version %" PRId64
                     ", from which it was compacted, and that one %s; build again with --replace: the same input and "
-                    "options make the same index",
-                    index, m->version, m->compacted.version, why);
+                    "options make the same index, and --model %s spares the training",
+                    index, m->version, m->compacted.version, why, index);
 }
 
 /* Versions of the same fragments are as good as the one that was compacted. */

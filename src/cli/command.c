@@ -66,8 +66,9 @@ static const ivf_command table[IVF_COMMAND_COUNT] = {
     [IVF_COMMAND_REPAIR] =
         {"repair", "make damaged fragments of an index again",
          "Verifies the newest version, makes the fragments that are damaged or missing again from the input, with the "
-         "model that is there, and replaces each that comes out as the manifest says. The ranks share the work. A "
-         "damaged model or manifest cannot be repaired; what can be done instead is said.",
+         "model that is there, and replaces each that comes out as the manifest says; those that compact made are "
+         "merged again from the version before, as long as it is there. The ranks share the work. A damaged model or "
+         "manifest cannot be repaired; what can be done instead is said.",
          "mpirun -n 4 mpivf repair photos.ivf"},
     [IVF_COMMAND_COMPACT] =
         {"compact", "merge an index's fragments list by list",
