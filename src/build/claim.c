@@ -135,7 +135,8 @@ static int settle_other(const ivf_build_state *build, const char *id)
     ivf_lock *lock = NULL;
     int rc = ivf_building_claim(index, id, &lock);
     if (rc == MPIVF_CONFLICT) {
-        ivf_info("another build of %s is running; who commits first wins", index);
+        if (!ivf_building_is_repair(id))
+            ivf_info("another build of %s is running; who commits first wins", index);
         return MPIVF_OK;
     }
     if (rc == MPIVF_BAD_INPUT) /* it has just ended */

@@ -13,6 +13,7 @@
 #include "build/assign.h"
 #include "build/prepare.h"
 #include "build/remerge.h"
+#include "build/repair_claim.h"
 #include "build/state.h"
 #include "comm/transfer.h"
 #include "index/manifest.h"
@@ -29,6 +30,7 @@ typedef struct {
     ivf_build_state build;
     uint64_t *checksums; /* [fragment_count]: of what was made again, on every rank */
     ivf_text text;
+    ivf_repair_claim claim; /* of rank 0 */
 } repair_state;
 
 /* ---- what is damaged ---- */
@@ -346,7 +348,11 @@ static int repair(const ivf_ctx *ctx, repair_state *s, ivf_repair_report *report
     if (rc != MPIVF_OK)
         return rc;
     if (s->build.pending_count > 0) {
-        rc = s->manifest->layout == IVF_LAYOUT_LISTS ? merge_again(ctx, s) : encode_again(ctx, s);
+        if (ivf_ctx_is_root(ctx) && !s->config->dry_run)
+            rc = ivf_repair_take(s->config->index, s->manifest->build_id, &s->claim);
+        rc = ivf_agree(ctx, rc);
+        if (rc == MPIVF_OK)
+            rc = s->manifest->layout == IVF_LAYOUT_LISTS ? merge_again(ctx, s) : encode_again(ctx, s);
         if (rc == MPIVF_OK)
             rc = ivf_agree(ctx, report_all(s, report));
     }
@@ -356,6 +362,7 @@ static int repair(const ivf_ctx *ctx, repair_state *s, ivf_repair_report *report
 static void close_all(repair_state *s)
 {
     ivf_build_state *build = &s->build;
+    ivf_repair_release(s->config->index, &s->claim);
     ivf_free(build->list_sizes);
     ivf_free(build->records);
     ivf_free(build->pending);

@@ -31,9 +31,9 @@ typedef struct {
  *
  * Fragments of a compacted version are merged again from the version before (build/remerge.h), without the input.
  *
- * With the report filled: MPIVF_CORRUPT, what is damaged cannot be made again (model, manifest); MPIVF_BAD_INPUT, the
- * input is not what was indexed (sizes; or a fragment came out otherwise). Without: MPIVF_BAD_INPUT, the input cannot
- * be read. */
+ * With the report filled: MPIVF_CORRUPT, what is damaged cannot be made again (model, manifest); MPIVF_CONFLICT,
+ * another repair is at it; MPIVF_BAD_INPUT, the input is not what was indexed (sizes; or a fragment came out
+ * otherwise). Without: MPIVF_BAD_INPUT, the input cannot be read. */
 int ivf_repair(const ivf_ctx *ctx, const ivf_repair_config *config, ivf_repair_report *report);
 
 #endif

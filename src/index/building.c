@@ -80,6 +80,19 @@ bool ivf_building_end(const char *index, const char *folder, ivf_lock **lock, iv
     return false;
 }
 
+static const char REPAIR[] = "-repair";
+
+void ivf_building_name_repair(const char *build_id, char id[IVF_ID_BYTES])
+{
+    (void)snprintf(id, IVF_ID_BYTES, "%.*s%s", (int)(IVF_ID_BYTES - sizeof REPAIR), build_id, REPAIR);
+}
+
+bool ivf_building_is_repair(const char *id)
+{
+    const size_t length = strlen(id);
+    return length >= sizeof REPAIR && strcmp(id + length - (sizeof REPAIR - 1), REPAIR) == 0;
+}
+
 /* ---- which builds there are ---- */
 
 static int add_id(void *arg, const char *name)

@@ -36,6 +36,10 @@ int ivf_building_begin(const char *index, const char *build_id, char *folder, iv
  * says that the folder stays, and the result is false. */
 bool ivf_building_end(const char *index, const char *folder, ivf_lock **lock, ivf_lock **all);
 
+/* Local. A repair has a folder as builds do, so that vacuum sees that it runs: its name, and whether one is such. */
+void ivf_building_name_repair(const char *build_id, char id[IVF_ID_BYTES]);
+bool ivf_building_is_repair(const char *id);
+
 /* The builds that have a folder, in ascending order of their ids. */
 typedef struct {
     char (*ids)[IVF_ID_BYTES]; /* [count], owned */

@@ -195,6 +195,10 @@ static int read_builds(vacuum *v)
         measure m = {.bytes = 0};
         bool running = false;
         rc = look_at_build(v, list.ids[i], &running, &m);
+        if (rc == MPIVF_OK && running && ivf_building_is_repair(list.ids[i]))
+            rc = ivf_fail(MPIVF_CONFLICT,
+                          "%s is being repaired, perhaps from an older version; nothing is removed before that ends",
+                          v->index);
         bool committed = ivf_names_has(&v->committed, list.ids[i]);
         bool young = !committed && difftime(v->now, m.changed) < v->config->older_than;
         if (rc == MPIVF_OK)

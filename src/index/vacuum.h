@@ -31,7 +31,8 @@ typedef struct {
  * held) and of young ones stay; links are not followed, and names that are not ours are left alone. Nobody else begins,
  * ends or gives up a build meanwhile. Manifests go first, the oldest before the others, and durably, so that the index
  * is valid at every moment. MPIVF_CORRUPT: the manifest of a version that would stay is damaged, so that nothing can be
- * said of what it names. Memory: 40 bytes for each fragment of each version, some 100 for each file that goes. */
+ * said of what it names. MPIVF_CONFLICT: the index is being repaired. Memory: 40 bytes for each fragment of each
+ * version, some 100 for each file that goes. */
 int ivf_vacuum(const char *index, const ivf_vacuum_config *config, ivf_vacuum_report *report);
 void ivf_vacuum_report_free(ivf_vacuum_report *report);
 

@@ -49,6 +49,31 @@ grep -q rows.u8bin err || fail "the missing input is not named"
 expect 0 ranks 2 "$MPIVF" repair index --input away/rows.u8bin --ids away/ids
 diff -r index sound || fail "the index is not what it was"
 
+# While it is at work nobody takes what it makes, and no second one begins; of one that was killed nothing stays.
+failio=$MPIVF_BUILD/tests/libmpivf_failio.so
+if [ -e "$failio" ] && ! ldd "$MPIVF" | grep -qE 'lib(a|t|ub)san'; then
+    repair=("$MPIVF" repair index --input away/rows.u8bin --ids away/ids)
+    damage
+    LD_PRELOAD=$failio FAILIO_GATE=$PWD/gate FAILIO='rename,fragments/,1,wait' timeout 60 "${repair[@]}" >first.out 2>&1 &
+    first=$!
+    until compgen -G 'index/fragments/*.tmp' >found; do
+        kill -0 "$first" || fail "the repair has ended: $(cat first.out)"
+        sleep 0.05
+    done
+    expect 4 "$MPIVF" vacuum index --older-than 0 --delete
+    complains_of 'index is being repaired, .* nothing is removed'
+    expect 4 ranks 2 "${repair[@]}"
+    grep -q 'index/building/.*-repair/lock is locked: .*; wait for it to end' err || fail "two repairs at a time"
+    touch gate
+    wait "$first" || fail "the repair was disturbed: $(cat first.out)"
+    diff -r index sound || fail "the index is not what it was"
+    damage
+    LD_PRELOAD=$failio FAILIO='rename,fragments/,2,kill' expect 137 "${repair[@]}"
+    expect 0 "$MPIVF" vacuum index --older-than 0 --delete
+    expect 0 "${repair[@]}"
+    diff -r index sound || fail "the index is not what it was"
+fi
+
 # Another input does not get in.
 damage
 printf 'x' | patch away/rows.u8bin $((8 + 128 * 7100))
