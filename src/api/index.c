@@ -37,7 +37,7 @@ static void limit_memory(int64_t memory, int d, mpivf_index *made, ivf_searcher_
     const int64_t base = ivf_memory_resident();
     made->queries = ivf_max_i64(LEAST_QUERIES, ivf_min_i64(ivf_feed_batch(INT64_MAX, d), CALL_BYTES / query));
     made->found = CALL_BYTES;
-    options->words = (ivf_budget_words){.by_library = true, .base = base};
+    options->words.base = base;
     options->queries = made->queries;
     options->beside = made->found;
     if (ivf_ctx_size(made->ctx) > 1)
@@ -50,7 +50,7 @@ static void limit_memory(int64_t memory, int d, mpivf_index *made, ivf_searcher_
 static int open_searcher(const char *path, const mpivf_open_options *given, mpivf_index *made)
 {
     mpivf_open_options chosen = {0};
-    ivf_searcher_options options = {0};
+    ivf_searcher_options options = {.words = {.by_library = true}};
     ivf_manifest *manifest = NULL;
     made->queries = INT64_MAX;
     made->found = INT64_MAX;

@@ -4,9 +4,9 @@
 
 #include "search/postings.h"
 
-/* How a limit is spoken of to whoever gave it. */
+/* How a limit, or vectors, are spoken of to whoever asked for them. */
 typedef struct {
-    bool by_library; /* it is mpivf_open_options' memory, which says it in bytes; else --memory */
+    bool by_library; /* in mpivf_open_options, memory in bytes; else by --memory, --rerank and --ids */
     int64_t base;    /* bytes of the limit that whoever gave it did not count: what the process held */
 } ivf_budget_words;
 

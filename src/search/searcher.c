@@ -162,7 +162,7 @@ int ivf_searcher_open(const ivf_ctx *ctx, const char *index, const ivf_searcher_
     if (rc == MPIVF_OK)
         rc = ivf_model_open(ctx, index, s->manifest->model_id, &s->model);
     if (rc == MPIVF_OK && options != NULL && options->vectors)
-        rc = ivf_vectors_open(ctx, s->index, s->manifest, &s->vectors);
+        rc = ivf_vectors_open(ctx, s->index, s->manifest, options->words.by_library, &s->vectors);
     if (rc == MPIVF_OK)
         rc = ivf_agree(ctx, prepare(s->index, s));
     if (rc == MPIVF_OK)

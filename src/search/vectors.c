@@ -27,7 +27,15 @@ enum {
     GAP_BYTES = 8 << 10, /* between two rows, that is read for the sake of one request */
 };
 
-static const char remedy[] = "search without --rerank and --ids, or put back what was indexed";
+/* Where there are no vectors, or not those that were indexed. */
+#define WITHOUT_LIBRARY "open the index without vectors"
+#define WITHOUT_OPTIONS "search without --rerank and --ids"
+
+static const char *remedy(const ivf_vectors *v)
+{
+    return v->by_library ? WITHOUT_LIBRARY ", or put back what was indexed"
+                         : WITHOUT_OPTIONS ", or put back what was indexed";
+}
 
 /* ---- opening ---- */
 
@@ -36,21 +44,20 @@ static const char *option(const ivf_manifest *m, const char *name)
     return json_string_value(json_object_get(m->config, name));
 }
 
-static int refuse_import(const ivf_manifest *m)
+static int refuse_import(const ivf_manifest *m, bool by_library)
 {
     for (int i = 0; i < m->shard_count; i++)
         if (strcmp(m->shards[i].format, "faiss") == 0)
             return ivf_fail(MPIVF_USAGE,
-                            "version %" PRId64 " was imported from %s, which holds codes and no vectors; search "
-                            "without --rerank and --ids",
-                            m->version, m->shards[i].path);
+                            "version %" PRId64 " was imported from %s, which holds codes and no vectors; %s",
+                            m->version, m->shards[i].path, by_library ? WITHOUT_LIBRARY : WITHOUT_OPTIONS);
     return MPIVF_OK;
 }
 
 static int open_shards(const ivf_ctx *ctx, ivf_vectors *v)
 {
     const ivf_manifest *m = v->manifest;
-    int rc = ivf_indexed_open(ctx, m, remedy, &v->dataset);
+    int rc = ivf_indexed_open(ctx, m, remedy(v), &v->dataset);
     if (rc == MPIVF_OK && option(m, "ids") != NULL)
         rc = ivf_ids_reopen(ctx, option(m, "ids"), option(m, "ids-dataset"), m->rows, &v->ids);
     return rc;
@@ -62,17 +69,19 @@ static int open_kept(const ivf_ctx *ctx, const char *index, ivf_vectors *v)
     return ivf_agree(ctx, v->kept == NULL ? ivf_error_last()->code : MPIVF_OK);
 }
 
-int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_vectors **vectors)
+int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, bool by_library,
+                     ivf_vectors **vectors)
 {
     ivf_vectors *v = ivf_new_zero(1, sizeof *v);
     *vectors = NULL;
-    int rc = ivf_agree(ctx, v == NULL ? MPIVF_FAILED : refuse_import(manifest));
+    int rc = ivf_agree(ctx, v == NULL ? MPIVF_FAILED : refuse_import(manifest, by_library));
     if (rc != MPIVF_OK || v == NULL) {
         ivf_free(v);
         return rc;
     }
     v->index = index;
     v->manifest = manifest;
+    v->by_library = by_library;
     rc = manifest->kept.d > 0 ? open_kept(ctx, index, v) : open_shards(ctx, v);
     if (rc == MPIVF_OK)
         *vectors = v;
@@ -149,7 +158,7 @@ int ivf_vectors_internal_rows(const ivf_ctx *ctx, ivf_vectors *v, const ivf_idma
     ivf_allsum_u64(ctx, &digest, 1);
     if (digest == v->manifest->digest_in)
         return MPIVF_OK;
-    return ivf_indexed_refuse_ids(option(v->manifest, "ids"), remedy);
+    return ivf_indexed_refuse_ids(option(v->manifest, "ids"), remedy(v));
 }
 
 /* Collective. Kept vectors: places of ids by number, -1 for those of other ranks; every id has one. */
@@ -231,5 +240,6 @@ int ivf_vectors_read(ivf_vectors *vectors, const int64_t *places, int64_t n, flo
     if (vectors->kept != NULL)
         return ivf_kept_share_read(vectors->kept, places, n, x);
     int rc = ivf_dataset_read_rows(vectors->dataset, places, n, GAP_BYTES, x);
-    return rc == MPIVF_OK ? ivf_indexed_check_rows(vectors->manifest, vectors->dataset, places, n, x, remedy) : rc;
+    return rc == MPIVF_OK ? ivf_indexed_check_rows(vectors->manifest, vectors->dataset, places, n, x, remedy(vectors))
+                          : rc;
 }

@@ -3,6 +3,7 @@
 #ifndef IVF_SEARCH_VECTORS_H
 #define IVF_SEARCH_VECTORS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/context.h"
@@ -12,9 +13,11 @@
 typedef struct ivf_vectors ivf_vectors;
 
 /* Collective. Unless the index keeps vectors the shards, and the file of ids if there was one, must be what was indexed
- * (io/stamps.h): MPIVF_BAD_INPUT names the file that is missing or changed and what to do. `index` and manifest are
- * borrowed. */
-int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, ivf_vectors **vectors);
+ * (io/stamps.h): MPIVF_BAD_INPUT names the file that is missing or changed and what to do: by_library
+ * says whether that is for a program that opens the index, or for who types options. `index` and manifest are borrowed.
+ */
+int ivf_vectors_open(const ivf_ctx *ctx, const char *index, const ivf_manifest *manifest, bool by_library,
+                     ivf_vectors **vectors);
 void ivf_vectors_close(ivf_vectors *vectors);
 
 /* Local. Bytes that the functions below take, beside what is said of each candidate or id. */

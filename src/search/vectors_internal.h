@@ -11,6 +11,7 @@
 struct ivf_vectors {
     const char *index; /* borrowed, like */
     const ivf_manifest *manifest;
+    bool by_library;
     ivf_kept_share *kept; /* NULL: from the shards */
     ivf_dataset *dataset;
     ivf_ids *ids; /* NULL: ids are row numbers */

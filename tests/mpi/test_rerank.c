@@ -370,13 +370,13 @@ START_TEST(other_fragments_are_refused_by_name)
     test_all(ivf_manifest_open(test_ctx, index_path, &m) == MPIVF_OK);
     test_all(!root ||
              (rename(paths[0], aside) == 0 && rename(paths[1], paths[0]) == 0 && rename(aside, paths[1]) == 0));
-    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_CORRUPT && vectors == NULL);
+    test_all(ivf_vectors_open(test_ctx, index_path, m, false, &vectors) == MPIVF_CORRUPT && vectors == NULL);
     test_all(!root || strstr(ivf_error_last()->text, paths[0]) != NULL);
     test_all(strstr(ivf_error_last()->text, "holds 700 rows from row 1400, the manifest says 700 from 700") != NULL);
     test_all(!root ||
              (rename(paths[0], aside) == 0 && rename(paths[1], paths[0]) == 0 && rename(aside, paths[1]) == 0));
     test_all(!root || truncate(paths[1], m->fragments[2].bytes - 1) == 0);
-    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_CORRUPT && vectors == NULL);
+    test_all(ivf_vectors_open(test_ctx, index_path, m, false, &vectors) == MPIVF_CORRUPT && vectors == NULL);
     test_all(!root || strstr(ivf_error_last()->text, paths[1]) != NULL);
     ivf_manifest_free(m);
 }
@@ -397,7 +397,7 @@ START_TEST(ranks_read_equal_shares_of_what_is_kept)
     for (int64_t i = 0; i < ROWS - 1; i++)
         all[i] = (ivf_neighbor){.id = id_of(i < BAD_ROW ? i : i + 1), .list = -1};
     test_all(ivf_manifest_open(test_ctx, index_path, &m) == MPIVF_OK);
-    test_all(ivf_vectors_open(test_ctx, index_path, m, &vectors) == MPIVF_OK);
+    test_all(ivf_vectors_open(test_ctx, index_path, m, false, &vectors) == MPIVF_OK);
     test_all(ivf_vectors_locate(test_ctx, vectors, all, ROWS - 1, places) == MPIVF_OK);
     for (int64_t i = 0; i < ROWS - 1; i++)
         mine += places[i] >= 0;

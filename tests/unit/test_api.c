@@ -283,6 +283,8 @@ START_TEST(what_is_wrong_is_told)
     refuses(mpivf_open(folder, &tight, &none), MPIVF_USAGE, "memory");
     tight.memory = -1;
     refuses(mpivf_open(folder, &tight, &none), MPIVF_USAGE, "memory = -1");
+    const mpivf_open_options exact = {.size = sizeof exact, .vectors = 1}; /* its rows are in no file */
+    refuses(mpivf_open(folder, &exact, &none), MPIVF_BAD_INPUT, "; open the index without vectors, or put back what");
     refuses(mpivf_search(NULL, queries, 1, K, NULL, ids, distances), MPIVF_USAGE, "no index");
     refuses(mpivf_search(index, NULL, 1, K, NULL, ids, distances), MPIVF_USAGE, "no queries");
     refuses(mpivf_search(index, queries, -1, K, NULL, ids, distances), MPIVF_USAGE, "-1 queries");
