@@ -3,7 +3,6 @@
  * queries, and on rank 0 the largest k of neighbours and the ground truth. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -196,21 +195,18 @@ static int evaluate(const ivf_ctx *ctx, eval_job *job)
     return rc;
 }
 
-/* What this command holds beside the searcher: queries, and on rank 0 what is found
- * and the ground truth, of which a file has two thirds at least. */
+/* What this command holds beside the searcher: queries, and on rank 0 what is found and the ground truth. */
 static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searcher_options *searcher)
 {
     const ivf_option_value *depths = ivf_options_value(options, IVF_OPTION_K_LIST);
     const ivf_option_value *nprobes = ivf_options_value(options, IVF_OPTION_NPROBE_LIST);
     int64_t numbers[IVF_ENTRY_LEVELS];
-    struct stat truth = {0};
     int64_t n = 0;
     int64_t k = 0;
     int d = 0;
     searcher->memory = ivf_options_integer(options, IVF_OPTION_SEARCH_MEMORY);
     if (searcher->memory == 0)
         return MPIVF_OK;
-    (void)stat(ivf_options_text(options, IVF_OPTION_GROUNDTRUTH), &truth);
     for (int i = 0; i < depths->count; i++)
         k = ivf_max_i64(k, depths->integers[i]);
     int rc = ivf_load_count_queries(ctx, options, &n, &d);
@@ -221,8 +217,8 @@ static int plan_memory(const ivf_ctx *ctx, const ivf_options *options, ivf_searc
     searcher->most.rerank = ivf_to_int(ivf_options_integer(options, IVF_OPTION_RERANK));
     for (int i = 0; i < nprobes->count; i++)
         ivf_probing_widen(numbers, ivf_options_levels(nprobes->texts[i], numbers), &searcher->most);
-    searcher->beside =
-        n * (d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) + 3 * (int64_t)truth.st_size;
+    searcher->beside = n * (d * (int64_t)sizeof(float) + k * (int64_t)sizeof(ivf_neighbor)) +
+                       ivf_load_truth_memory(ctx, ivf_options_text(options, IVF_OPTION_GROUNDTRUTH));
     return MPIVF_OK;
 }
 

@@ -4,7 +4,6 @@
  * it is planned for before the index is opened, so that a limit is refused before hours of brute force. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -221,14 +220,11 @@ static ivf_search_params most_params(const tune_job *job)
 static void plan_memory(const ivf_ctx *ctx, const tune_job *job, ivf_searcher_options *searcher)
 {
     const char *truth_path = ivf_options_text(job->options, IVF_OPTION_TUNE_GROUNDTRUTH);
-    struct stat truth = {0};
     searcher->memory = ivf_options_integer(job->options, IVF_OPTION_SEARCH_MEMORY);
     if (searcher->memory == 0 || job->manifest->rows == 0)
         return;
-    if (truth_path != NULL)
-        (void)stat(truth_path, &truth);
     const int64_t finding = truth_path != NULL
-                                ? 3 * (int64_t)truth.st_size /* of which a file has two thirds at least */
+                                ? ivf_load_truth_memory(ctx, truth_path)
                                 : ivf_known_finding_memory(ivf_ctx_size(ctx), job->dataset, job->manifest->metric,
                                                            job->rows, job->drawn, job->k);
     searcher->queries = job->rows;

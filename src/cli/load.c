@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "comm/transfer.h"
+#include "io/groundtruth.h"
 
 /* Whether a path may lead to an HDF5 file: by its ending, or because it has no ending that says otherwise (folders,
  * lists). */
@@ -128,6 +129,13 @@ int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_
         rc = ivf_load_rows(ctx, dataset, queries);
     ivf_dataset_close(dataset);
     return rc;
+}
+
+int64_t ivf_load_truth_memory(const ivf_ctx *ctx, const char *path)
+{
+    int64_t bytes = ivf_ctx_is_root(ctx) ? ivf_groundtruth_memory(path) : 0;
+    ivf_bcast(ctx, &bytes, sizeof bytes);
+    return bytes;
 }
 
 void ivf_load_free(ivf_load_matrix *matrix)

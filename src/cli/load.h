@@ -39,6 +39,9 @@ int ivf_load_queries(const ivf_ctx *ctx, const ivf_options *options, int d, ivf_
 
 /* Collective. How many queries there are, for who plans before they are loaded; the file is only looked at. */
 int ivf_load_count_queries(const ivf_ctx *ctx, const ivf_options *options, int64_t *n, int *d);
+
+/* Collective. Bytes of rank 0's reading of a file of true neighbours, at most, for the same. */
+int64_t ivf_load_truth_memory(const ivf_ctx *ctx, const char *path);
 void ivf_load_free(ivf_load_matrix *matrix);
 
 #endif

@@ -123,9 +123,14 @@ static int check_ids(const char *path, const ivf_groundtruth *truth)
     return MPIVF_OK;
 }
 
+static bool is_hdf5(const char *path)
+{
+    return ends_in(path, ".h5") || ends_in(path, ".hdf5");
+}
+
 static int read_open(const ivf_rawfile *file, ivf_groundtruth *truth)
 {
-    if (ends_in(file->path, ".h5") || ends_in(file->path, ".hdf5"))
+    if (is_hdf5(file->path))
         return ivf_h5truth_read(file, truth);
     if (ends_in(file->path, ".ivecs"))
         return read_ivecs(file, truth);
@@ -146,6 +151,20 @@ int ivf_groundtruth_read(const char *path, ivf_groundtruth *truth)
     if (rc != MPIVF_OK)
         ivf_groundtruth_free(truth);
     return rc;
+}
+
+/* HDF5 files may hold much else, and be compressed; others have two thirds of it at least. */
+int64_t ivf_groundtruth_memory(const char *path)
+{
+    ivf_rawfile file;
+    ivf_error before = *ivf_error_last();
+    if (ivf_rawfile_open(path, &file) != MPIVF_OK) {
+        ivf_error_set(&before);
+        return 0;
+    }
+    const int64_t bytes = is_hdf5(path) ? ivf_h5truth_memory(&file) : ivf_min_i64(file.bytes, INT64_MAX / 8) * 3;
+    ivf_rawfile_close(&file);
+    return bytes;
 }
 
 void ivf_groundtruth_free(ivf_groundtruth *truth)

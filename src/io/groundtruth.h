@@ -15,6 +15,9 @@ typedef struct {
 /* Local. MPIVF_BAD_INPUT with one line when it cannot be read: sizes that contradict each other (all are named), no
  * queries, k = 0, ids below -1. *truth is empty then. */
 int ivf_groundtruth_read(const char *path, ivf_groundtruth *truth);
+
+/* Local. Bytes that reading it takes and *truth then holds, at most; 0 where there is no such file. */
+int64_t ivf_groundtruth_memory(const char *path);
 void ivf_groundtruth_free(ivf_groundtruth *truth);
 
 #endif

@@ -138,6 +138,41 @@ static int read_columns(const ivf_rawfile *file, const ivf_h5_disk *disk, hid_t 
     return rc;
 }
 
+/* Of a dataset, as its elements are in memory, and of its chunks: HDF5 holds one as it is in the file, and inflated. */
+static int64_t memory_of(hid_t handle, const char *name, hsize_t size)
+{
+    enum { LARGEST_ELEMENT = 8 };
+    ivf_h5_facts f = {0};
+    hsize_t bytes = 0;
+    hsize_t chunk = 0;
+    if (H5Lexists(handle, name, H5P_DEFAULT) <= 0)
+        return 0;
+    hid_t dataset = H5Dopen2(handle, name, H5P_DEFAULT);
+    bool fits = dataset >= 0 && ivf_h5_facts_gather_form(dataset, &f) && f.rank == 2 && f.dims[1] <= INT_MAX &&
+                !__builtin_mul_overflow(f.dims[0], f.dims[1] * size, &bytes);
+    if (fits && f.layout == H5D_CHUNKED)
+        fits = f.chunk[1] <= INT_MAX && !__builtin_mul_overflow(f.chunk[0], f.chunk[1] * 2 * LARGEST_ELEMENT, &chunk);
+    if (dataset >= 0)
+        (void)H5Dclose(dataset);
+    return fits && bytes < INT64_MAX / 4 && chunk < INT64_MAX / 4 ? (int64_t)(bytes + chunk) : 0;
+}
+
+int64_t ivf_h5truth_memory(const ivf_rawfile *file)
+{
+    enum { BUFFERS = 2 << 20 }; /* HDF5's own, of a chunk cache and for conversions */
+    int64_t bytes = 0;
+    ivf_h5_disk disk = {.fd = file->fd, .bytes = (haddr_t)file->bytes};
+    ivf_h5_lock();
+    hid_t handle = ivf_h5_facts_open(file->path, &disk);
+    if (handle >= 0) {
+        bytes =
+            BUFFERS + memory_of(handle, "neighbors", sizeof(int64_t)) + memory_of(handle, "distances", sizeof(float));
+        (void)H5Fclose(handle);
+    }
+    ivf_h5_unlock();
+    return bytes;
+}
+
 int ivf_h5truth_read(const ivf_rawfile *file, ivf_groundtruth *truth)
 {
     char reason[256];

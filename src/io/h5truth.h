@@ -9,4 +9,7 @@
  * contiguous, or chunked with any filter that HDF5 has. On failure what *truth got is still the caller's. */
 int ivf_h5truth_read(const ivf_rawfile *file, ivf_groundtruth *truth);
 
+/* Local. Bytes that it takes and that *truth then holds; 0 where it will fail. */
+int64_t ivf_h5truth_memory(const ivf_rawfile *file);
+
 #endif

@@ -214,6 +214,39 @@ START_TEST(ann_benchmarks_of_every_age)
 }
 END_TEST
 
+/* Neither of rows beside it, which ann-benchmarks has in the same file, nor of compressed bytes alone. */
+START_TEST(its_memory_is_of_what_is_read)
+{
+    enum { MANY = 20000, WIDE = 50, SLACK = 4 << 20 };
+    int64_t *zeros = ivf_new_zero((size_t)MANY * WIDE, sizeof *zeros);
+    for (hsize_t chunk = 0; chunk <= 100; chunk += 100) {
+        hid_t file = begin_h5();
+        put_dataset(file, "train", H5T_STD_I64LE, MANY, WIDE, 0, H5T_NATIVE_INT64, zeros);
+        put_dataset(file, "neighbors", H5T_STD_I32LE, NQ, K, 0, H5T_NATIVE_INT64, ids64);
+        end_h5(file);
+        ck_assert_int_ge(ivf_groundtruth_memory(path), COUNT * 8);
+        ck_assert_int_lt(ivf_groundtruth_memory(path), SLACK);
+        file = begin_h5();
+        put_dataset(file, "neighbors", H5T_STD_I32LE, MANY, WIDE, chunk, H5T_NATIVE_INT64, zeros);
+        put_dataset(file, "distances", H5T_IEEE_F32LE, MANY, WIDE, chunk, H5T_NATIVE_INT64, zeros);
+        end_h5(file);
+        ck_assert_int_ge(ivf_groundtruth_memory(path), (int64_t)MANY * WIDE * 12);
+        ck_assert_int_lt(ivf_groundtruth_memory(path), (int64_t)MANY * WIDE * 12 + SLACK);
+        ivf_memory_reset_peak();
+        const size_t before = ivf_memory_now();
+        ck_assert_int_eq(ivf_groundtruth_read(path, &truth), MPIVF_OK);
+        ck_assert_int_le((int64_t)(ivf_memory_peak() - before), ivf_groundtruth_memory(path));
+        ivf_groundtruth_free(&truth);
+    }
+    ivf_free(zeros);
+    set_path("missing.h5");
+    ck_assert_int_eq(ivf_groundtruth_memory(path), 0);
+    set_path("t.ibin");
+    test_write_file(path, floats, sizeof floats);
+    ck_assert_int_eq(ivf_groundtruth_memory(path), 3 * sizeof floats);
+}
+END_TEST
+
 START_TEST(wrong_datasets_are_refused)
 {
     const int64_t negative[COUNT] = {0, 1, 2, 3, INT64_MIN, 5};
@@ -322,6 +355,7 @@ int main(void)
     tcase_add_test(tests, ivecs_have_ids_alone);
     tcase_add_test(tests, large_files_come_in_pieces);
     tcase_add_test(tests, ann_benchmarks_of_every_age);
+    tcase_add_test(tests, its_memory_is_of_what_is_read);
     tcase_add_test(tests, wrong_datasets_are_refused);
     tcase_add_test(tests, hostile_shapes_are_refused);
     tcase_add_test(tests, damaged_forms_are_refused);
