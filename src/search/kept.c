@@ -149,7 +149,9 @@ int ivf_kept_internal_refuse(int rc, const char *path)
 {
     return rc != MPIVF_BAD_INPUT
                ? rc
-               : ivf_fail(MPIVF_CORRUPT, "%s has changed while it was searched; see mpivf verify", path);
+               : ivf_fail(MPIVF_CORRUPT,
+                          "%s was removed or changed while the index was open; open it again, and see mpivf verify",
+                          path);
 }
 
 /* ---- finding ---- */

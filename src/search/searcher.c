@@ -278,12 +278,11 @@ static int64_t first_of(const search_run *run, int64_t round)
 /* What the searcher was not opened for, or the index does not have. */
 static int check_params(const ivf_searcher *searcher, const ivf_search_params *params)
 {
-    if (params->rerank > 0 && (searcher->vectors == NULL || params->rerank < params->k))
-        return ivf_fail(
-            MPIVF_USAGE,
-            "re-ranking %d candidates for %d neighbours: there must be as many or more, and a searcher that "
-            "was opened with vectors",
-            params->rerank, params->k);
+    if (params->rerank > 0 && searcher->vectors == NULL)
+        return ivf_fail(MPIVF_USAGE, "re-ranking %d candidates: the index was not opened with vectors", params->rerank);
+    if (params->rerank > 0 && params->rerank < params->k)
+        return ivf_fail(MPIVF_USAGE, "re-ranking %d candidates for %d neighbours: there must be as many or more",
+                        params->rerank, params->k);
     if (params->nprobe < 1 || params->nprobe > searcher->model->nlist)
         return ivf_fail(MPIVF_USAGE, "%d lists to scan: the index has %d", params->nprobe, searcher->model->nlist);
     if (params->nodes[1] > 0 && searcher->descent == NULL)

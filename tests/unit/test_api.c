@@ -297,7 +297,7 @@ START_TEST(what_is_wrong_is_told)
     options.rerank = 20;
     refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "rerank = 20");
     options.recall = 0;
-    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "opened with vectors");
+    refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "not opened with vectors");
     options.size = 3;
     refuses(mpivf_search(index, queries, 1, K, &options, ids, distances), MPIVF_USAGE, "3 bytes");
     refuses(mpivf_set_threads(-1), MPIVF_USAGE, "-1 threads");
