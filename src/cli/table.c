@@ -503,7 +503,9 @@ static const ivf_option table[IVF_OPTION_COUNT] = {
                                .fallback = "10",
                                .min = 1,
                                .max = 1000,
-                               .help = "Iterations of the k-means that places the lists, at most."},
+                               .help =
+                                   "Iterations of the k-means that places the lists over the whole sample, at most; "
+                                   "--train-mode fast may make quick ones over parts of it before."},
     [IVF_OPTION_PQ_ITERATIONS] = {.name = "pq-iterations",
                                   .type = IVF_TYPE_INTEGER,
                                   .commands = TRAINING,
