@@ -194,42 +194,74 @@ static herr_t note_checksum(hid_t dataset, uint64_t checksum)
     return written;
 }
 
-/* *place is HADDR_UNDEF when the array has no bytes; `checksum` NULL: none is noted. */
-static int make_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *checksum, haddr_t *place)
+/* *place is HADDR_UNDEF when the array has no bytes. *dataset is left open. */
+static int make_dataset(ivf_h5 *file, const ivf_array *array, hid_t *dataset, haddr_t *place)
 {
-    hid_t dataset = H5I_INVALID_HID;
     hid_t type = ivf_h5_type_make(array->type);
     hid_t space = make_space(array);
     hid_t layout = make_layout();
+    *dataset = H5I_INVALID_HID;
     if (type >= 0 && space >= 0 && layout >= 0 && make_groups(file->id, array->name) >= 0)
-        dataset = H5Dcreate2(file->id, array->name, type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
+        *dataset = H5Dcreate2(file->id, array->name, type, space, H5P_DEFAULT, layout, H5P_DEFAULT);
     int rc = MPIVF_OK;
-    if (dataset < 0 || ivf_fault("hdf5-dataset") || (checksum != NULL && note_checksum(dataset, *checksum) < 0) ||
-        file->disk.wrong != 0)
+    if (*dataset < 0 || ivf_fault("hdf5-dataset") || file->disk.wrong != 0)
         rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot create", array->name);
     else
-        *place = H5Dget_offset(dataset);
-    (void)H5Dclose(dataset);
+        *place = H5Dget_offset(*dataset);
     (void)H5Pclose(layout);
     (void)H5Sclose(space);
     (void)H5Tclose(type);
     return rc;
 }
 
-/* A dataset, and where its bytes go: -1 when it has none. */
-static int place_dataset(ivf_h5 *file, const ivf_array *array, const uint64_t *checksum, int64_t *offset)
+/* A dataset, left open, and where its bytes go: -1 when it has none. */
+static int begin_dataset(ivf_h5 *file, const ivf_array *array, hid_t *dataset, int64_t *offset)
 {
     haddr_t place = HADDR_UNDEF;
     const size_t bytes = ivf_array_bytes(array);
     *offset = -1;
     ivf_h5_lock();
-    int rc = make_dataset(file, array, checksum, &place);
+    int rc = make_dataset(file, array, dataset, &place);
     ivf_h5_unlock();
     if (rc != MPIVF_OK || bytes == 0)
         return rc;
     if (place == HADDR_UNDEF || place > (haddr_t)INT64_MAX - bytes)
         return ivf_fail(MPIVF_FAILED, "%s: HDF5 gave %s no place in the file", file->path, array->name);
     *offset = (int64_t)place;
+    return MPIVF_OK;
+}
+
+/* With its checksum, unless that is NULL or `rc` says that something failed. */
+static int end_dataset(ivf_h5 *file, const char *name, hid_t dataset, const uint64_t *checksum, int rc)
+{
+    ivf_h5_lock();
+    if (rc == MPIVF_OK && checksum != NULL && (note_checksum(dataset, *checksum) < 0 || file->disk.wrong != 0))
+        rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot note the checksum of", name);
+    (void)H5Dclose(dataset);
+    ivf_h5_unlock();
+    return rc;
+}
+
+/* Each slice is written while it is in the cache for its checksum. */
+static int write_bytes(ivf_h5 *file, const ivf_array *array, int64_t offset, uint64_t *checksum)
+{
+    enum { SLICE = 512 << 10 };
+    const size_t bytes = ivf_array_bytes(array);
+    const char *data = array->data;
+    ivf_hasher *hasher = ivf_hasher_new();
+    if (hasher == NULL)
+        return MPIVF_FAILED;
+    for (size_t done = 0; file->disk.wrong == 0 && done < bytes; done += SLICE) {
+        const size_t n = bytes - done < SLICE ? bytes - done : SLICE;
+        ivf_hasher_add(hasher, data + done, n);
+        file->disk.wrong = ivf_bytes_write(file->disk.fd, data + done, n, offset + (int64_t)done);
+    }
+    *checksum = ivf_hasher_end(hasher);
+    ivf_hasher_free(hasher);
+    if (file->disk.wrong != 0)
+        return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
+    if (bytes >= HURRY_BYTES) /* on its way to the disk while the rest is prepared: it will be made durable */
+        (void)sync_file_range(file->disk.fd, offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
     return MPIVF_OK;
 }
 
@@ -241,34 +273,27 @@ int ivf_h5_write(ivf_h5 *file, const ivf_array *array)
 
 int ivf_h5_write_told(ivf_h5 *file, const ivf_array *array, int64_t *offset)
 {
-    const size_t bytes = ivf_array_bytes(array);
-    const uint64_t checksum = ivf_hash64(array->data, bytes);
-    int rc = place_dataset(file, array, &checksum, offset);
-    if (rc != MPIVF_OK || *offset < 0)
-        return rc;
-    file->disk.wrong = ivf_bytes_write(file->disk.fd, array->data, bytes, *offset);
-    if (file->disk.wrong != 0)
-        return ivf_fail_errno(file->disk.wrong, "%s: cannot write %s, %zu bytes", file->path, array->name, bytes);
-    if (bytes >= HURRY_BYTES) /* on its way to the disk while the rest is prepared: it will be made durable */
-        (void)sync_file_range(file->disk.fd, *offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
-    return MPIVF_OK;
+    uint64_t checksum = 0;
+    hid_t dataset = H5I_INVALID_HID;
+    int rc = begin_dataset(file, array, &dataset, offset);
+    if (rc == MPIVF_OK)
+        rc = write_bytes(file, array, *offset, &checksum);
+    return end_dataset(file, array->name, dataset, &checksum, rc);
 }
 
 int ivf_h5_reserve(ivf_h5 *file, const ivf_array *array, int64_t *offset)
 {
-    return place_dataset(file, array, NULL, offset);
+    hid_t dataset = H5I_INVALID_HID;
+    const int rc = begin_dataset(file, array, &dataset, offset);
+    return end_dataset(file, array->name, dataset, NULL, rc);
 }
 
 int ivf_h5_seal(ivf_h5 *file, const char *name, uint64_t checksum)
 {
     ivf_h5_lock();
-    hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
-    int rc = MPIVF_OK;
-    if (dataset < 0 || note_checksum(dataset, checksum) < 0 || file->disk.wrong != 0)
-        rc = ivf_h5_internal_fail(file, MPIVF_FAILED, "cannot note the checksum of", name);
-    (void)H5Dclose(dataset);
+    const hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
     ivf_h5_unlock();
-    return rc;
+    return end_dataset(file, name, dataset, &checksum, MPIVF_OK);
 }
 
 /* A scalar attribute of the root group; takes over `type`. */
