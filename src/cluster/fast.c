@@ -11,6 +11,9 @@
  * many centroids they descend a tree over them (upper.c). Rows that do not suit an 8-bit grid go the same way in single
  * precision. The figures were chosen by measurement (bench/kmeans.c, bench/README.md): at the same objective or a lower
  * one than 10 exact iterations, for a tenth of their time. */
+#include <math.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
@@ -35,7 +38,11 @@ enum {
     FULL_PASSES = 1,
     MORE_FULL_PASSES = 2, /* with many centroids, or without a part */
     FILLING_PASSES = 16,
+    REACH = 110,       /* hundredths of the mean squared distance from which a row looks farther than around its cell */
+    LAST_REPAIRED = 2, /* iterations after which even a few empty cells get rows */
 };
+
+static const double MOST_RADIUS = 0x1p50;
 
 typedef enum { RELOCATING, FULL, NEAR } pass_kind;
 
@@ -114,8 +121,8 @@ ivf_kmeans_wanted ivf_kmeans_wants(const ivf_kmeans_work *w, const ivf_kmeans_re
 {
     const bool lists = w->params->mode == IVF_KMEANS_FAST && w->at.stage < IVF_KMEANS_LAST && is_restricted(w);
     const pass_kind next = lists ? next_kind(w, report) : RELOCATING;
-    return (ivf_kmeans_wanted){.cells = next == NEAR || (next == FULL && !is_deep(w)),
-                               .upper = next == NEAR && is_deep(w)};
+    const bool deep = lists && is_deep(w);
+    return (ivf_kmeans_wanted){.cells = next != RELOCATING || deep, .upper = deep, .spread = deep && w->at.due};
 }
 
 static char letter_of(const ivf_kmeans_work *w, pass_kind kind)
@@ -139,15 +146,64 @@ static int list_neighbours(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c)
     return ivf_kmeans_neighbours(ctx, w, is_deep(w) ? &c->upper : NULL, &c->lists);
 }
 
+/* Moves centroids that serve little. */
+static int relocate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c)
+{
+    int rc = list_neighbours(ctx, w, c);
+    if (rc == MPIVF_OK)
+        rc = ivf_kmeans_relocate(ctx, w, &c->lists, ivf_ceil_div((int64_t)w->k * RELOCATED, 100));
+    w->at.due = false;
+    return rc;
+}
+
+/* A tree over the centroids. Rows that have a cell meet the centroids around where it was, and those far from there
+ * descend, like those that have none. */
+static int prepare_deep(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, ivf_kmeans_step *step)
+{
+    const bool placed = w->at.placed > 0;
+    int rc = MPIVF_OK;
+    step->upper = &c->upper;
+    if (placed)
+        ivf_kmeans_set_anchors(w, &c->upper);
+    if (w->at.due)
+        rc = relocate(ctx, w, c);
+    if (rc == MPIVF_OK)
+        rc = ivf_kmeans_grow_upper(ctx, w, &c->upper);
+    if (rc != MPIVF_OK || !placed)
+        return rc;
+    step->near = step->known;
+    step->lists = &c->lists;
+    step->reach = w->at.radius / 100 * REACH;
+    ivf_kmeans_pack(w);
+    return ivf_kmeans_neighbours_of_anchors(ctx, w, &c->upper, &c->lists);
+}
+
+/* Mean squared distance of rows to their centroids, in steps of the grid. */
+static int64_t radius_of(const ivf_kmeans_work *w)
+{
+    const double step = (double)w->rounded->grid.step;
+    double sum = 0;
+    for (int32_t c = 0; c < w->k; c++)
+        sum += w->scatter[c];
+    return (int64_t)fmin(sum / ((double)w->places * step * step), MOST_RADIUS);
+}
+
+/* Whether a later pass will look after empty cells. */
+static bool is_patient(const ivf_kmeans_work *w, const ivf_kmeans_report *report)
+{
+    const int left = w->params->iterations - (report->iterations - w->at.since);
+    return is_deep(w) && (w->at.stage == IVF_KMEANS_PART || (w->at.stage == IVF_KMEANS_ALL && left > LAST_REPAIRED));
+}
+
 static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind kind, ivf_kmeans_report *report)
 {
     const int64_t known = ivf_share_prefix(&w->share, w->at.placed);
     const bool near = is_restricted(w) && kind == NEAR;
-    ivf_kmeans_step step = {.known = known, .near = near ? known : 0, .moving = kind == RELOCATING};
+    ivf_kmeans_step step = {
+        .known = known, .near = near ? known : 0, .moving = kind == RELOCATING, .patient = is_patient(w, report)};
     int rc = MPIVF_OK;
     if (is_deep(w) && !near) {
-        step.upper = &c->upper;
-        rc = ivf_kmeans_grow_upper(ctx, w, &c->upper);
+        rc = prepare_deep(ctx, w, c, &step);
     } else if (near || (is_restricted(w) && kind == FULL && w->at.placed > 0)) {
         step.lists = &c->lists;
         step.judge = !near;
@@ -158,10 +214,12 @@ static int iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, pass_kind 
     if (rc == MPIVF_OK)
         rc = ivf_kmeans_iterate(ctx, w, &step, report);
     w->at.placed = w->places;
-    if (rc == MPIVF_OK && kind == RELOCATING)
-        rc = list_neighbours(ctx, w, c);
-    if (rc == MPIVF_OK && kind == RELOCATING)
-        rc = ivf_kmeans_relocate(ctx, w, &c->lists, ivf_ceil_div((int64_t)w->k * RELOCATED, 100));
+    if (rc == MPIVF_OK && is_deep(w)) {
+        w->at.radius = radius_of(w);
+        w->at.due = kind == RELOCATING;
+    } else if (rc == MPIVF_OK && kind == RELOCATING) {
+        rc = relocate(ctx, w, c);
+    }
     return rc;
 }
 
@@ -243,6 +301,8 @@ static int recall_course(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, cons
     ivf_kmeans_use(w, w->at.placed);
     ivf_kmeans_sort(w);
     ivf_kmeans_tally(ctx, w);
+    if (w->at.due)
+        memcpy(w->spread, w->kept_spread, (size_t)w->k * sizeof *w->spread);
     return ivf_kmeans_wants(w, report).upper ? ivf_kmeans_recall_upper(ctx, w, &w->kept_tree, &c->upper) : MPIVF_OK;
 }
 

@@ -45,17 +45,15 @@ typedef struct {
 
 /* A tree over many centroids. */
 typedef struct {
-    ivf_tree tree; /* 2 levels; level 0 has the centroids in their order, as they were when it grew */
-    int64_t width; /* of next */
-    int32_t *next; /* [nodes][width]: the nodes next to each, itself among them */
-    int64_t most;  /* centroids under the nodes of a row of next */
-    int threads;
-    ivf_coarse **parts; /* [threads], of `most` centroids */
+    ivf_tree tree;        /* 2 levels; level 0 has the centroids in their order, as they were when it grew */
+    ivf_nearest *nearest; /* down it */
+    int8_t *anchors;      /* [k][stride]: rounded centroids, in the order of the cells that rows are in */
 } ivf_kmeans_upper;
 
 /* How an iteration assigns rows. */
 typedef struct {
-    const ivf_kmeans_upper *upper; /* NULL: none; else all rows descend it, and nothing below counts */
+    const ivf_kmeans_upper *upper; /* NULL: none; else rows that would meet all centroids descend it */
+    int64_t reach;                 /* with a tree: those that are farther from their anchor descend as well (squared) */
     ivf_kmeans_lists *lists;       /* NULL: none */
     int64_t near;  /* this rank's first rows, which order and start hold by cell, meet the candidates of their
                       cell; the others meet all centroids */
@@ -63,6 +61,7 @@ typedef struct {
                       its list are counted */
     bool judge;    /* which lists are too short is wanted */
     bool moving;   /* centroids that serve little will be moved after it: empty cells wait for that */
+    bool patient;  /* further passes may fill cells: a few empty ones wait for that */
 } ivf_kmeans_step;
 
 typedef enum {
@@ -79,6 +78,8 @@ typedef struct {
     int passes;     /* of the stage that are done */
     int since;      /* iterations before those over all rows */
     int64_t placed; /* rows, over all ranks, that are in cells: the first */
+    int64_t radius; /* with many centroids: mean squared distance of these to their centroids, in steps of the grid */
+    bool due;       /* with many centroids: those that serve little are to be moved before the next pass */
     bool rounded;   /* rows are compared in 8 bits until the last stage */
 } ivf_kmeans_progress;
 
@@ -110,6 +111,7 @@ typedef struct {
     bool *founded;              /* [k]: the cell was empty and has been given a row */
     double *share_of_objective; /* [k] */
     double *spread;             /* [k]: squared distances of a cell's rows to its centroid before the last update */
+    double *scatter;            /* [k]: to its centroid now */
     int64_t *largest;           /* [k]: bits of the largest squared norm in each cell */
     int64_t
         *size; /* [2 k + 1]: rows of each cell; their squared norms, in fixed point; whether to keep the iteration */
@@ -121,14 +123,16 @@ typedef struct {
     ivf_kmeans_progress at;
 
     /* Of what was kept, until the iterations take it; NULL: none. */
-    uint8_t *kept_wide; /* [k] */
-    ivf_tree kept_tree; /* its second level */
+    uint8_t *kept_wide;  /* [k] */
+    double *kept_spread; /* [k] */
+    ivf_tree kept_tree;  /* its second level */
 } ivf_kmeans_work;
 
 /* What the next iteration must know of the last. */
 typedef struct {
-    bool cells; /* of the rows, and which lists are too short */
-    bool upper; /* nodes over the centroids */
+    bool cells;  /* of the rows, and which lists are too short */
+    bool upper;  /* nodes over the centroids */
+    bool spread; /* of the cells */
 } ivf_kmeans_wanted;
 
 /* Why there are no further iterations. */
@@ -160,6 +164,7 @@ int64_t ivf_kmeans_relocate_memory(const ivf_kmeans_extent *e, int64_t most);
 int64_t ivf_kmeans_repair_memory(const ivf_kmeans_extent *e);
 int64_t ivf_kmeans_keep_memory(const ivf_kmeans_extent *e);
 int64_t ivf_kmeans_upper_memory(const ivf_kmeans_extent *e, int64_t width);
+int64_t ivf_kmeans_down_memory(const ivf_kmeans_extent *e, const ivf_tree *shape, const ivf_nearest_way *way);
 
 /* Collective, as the work's context allows. */
 static inline void ivf_kmeans_allsum(const ivf_ctx *ctx, int64_t *values, int64_t n)
@@ -235,8 +240,8 @@ int ivf_kmeans_assign_full(const ivf_kmeans_work *w, const ivf_kmeans_step *step
 int32_t ivf_kmeans_nearest(const ivf_kmeans_work *w, int64_t row, const float *c, int32_t count);
 
 /* Local, uses the team. cell of the rows that are sorted into groups by order and start, from the candidates of their
- * group. */
-int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_lists *lists);
+ * group; ~cell of those that are to descend as well. */
+int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_step *step);
 
 /* Local. order and start from cell, for cells (or groups) 0 to k - 1. */
 void ivf_kmeans_sort(ivf_kmeans_work *w);
@@ -318,18 +323,28 @@ int ivf_kmeans_lists_new(ivf_kmeans_lists *lists, int32_t groups, int32_t width)
 void ivf_kmeans_lists_free(ivf_kmeans_lists *lists);
 
 /* Collective, uses the team. Each centroid's nearest, itself among them; with an upper tree nearly so. */
-int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
+int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_upper *upper,
                           ivf_kmeans_lists *lists);
 
-/* Collective, uses the team. Grows a tree over the centroids and renumbers them by it; rows must be assigned anew. */
+/* Collective, uses the team. Nearly those nearest to each anchor, by a tree that has grown since: candidates for the
+ * rows of its cell. */
+int ivf_kmeans_neighbours_of_anchors(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
+                                     ivf_kmeans_lists *lists);
+
+/* Local. Makes anchors of the centroids as they are. */
+void ivf_kmeans_set_anchors(const ivf_kmeans_work *w, ivf_kmeans_upper *upper);
+
+/* Collective, uses the team. Grows a tree over the centroids, in place of another if there is one, and renumbers them
+ * by it; rows must be assigned anew. Anchors stay as they are. */
 int ivf_kmeans_grow_upper(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_upper *upper);
 
 /* Collective. The same from a tree that was kept (its second level), which it takes over. */
 int ivf_kmeans_recall_upper(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_tree *tree, ivf_kmeans_upper *upper);
 void ivf_kmeans_upper_free(ivf_kmeans_upper *upper);
 
-/* Local, uses the team. cell of all rows, by descent. */
-int ivf_kmeans_assign_down(const ivf_kmeans_work *w, const ivf_kmeans_upper *upper);
+/* Local, uses the team. cell of the rows from step->near on, by descent; and of those before it whose cell is ~c the
+ * better one of c and what a descent finds. */
+int ivf_kmeans_assign_down(const ivf_kmeans_work *w, const ivf_kmeans_step *step);
 
 /* Collective. Decides which lists are too short, from what a full pass has counted; size is still of the assignment
  * before it. */

@@ -23,10 +23,17 @@ static int assign(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
 {
     if (ivf_fault("iteration"))
         return MPIVF_FAILED;
-    if (step->upper != NULL)
-        return w->n == 0 ? MPIVF_OK : ivf_kmeans_assign_down(w, step->upper);
-    int rc = step->near > 0 ? ivf_kmeans_assign_near(w, step->lists) : MPIVF_OK;
-    return rc == MPIVF_OK ? ivf_kmeans_assign_full(w, step) : rc;
+    int rc = step->near > 0 ? ivf_kmeans_assign_near(w, step) : MPIVF_OK;
+    if (rc != MPIVF_OK)
+        return rc;
+    return step->upper != NULL ? ivf_kmeans_assign_down(w, step) : ivf_kmeans_assign_full(w, step);
+}
+
+/* Whether empty cells are to be given rows now, which means to look at all rows twice more. */
+static bool is_repaired(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
+{
+    enum { FEW = 256 }; /* one in so many */
+    return w->empty > 0 && !step->moving && !(step->patient && w->empty <= w->k / FEW);
 }
 
 int ivf_kmeans_iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_step *step, ivf_kmeans_report *report)
@@ -43,7 +50,7 @@ int ivf_kmeans_iterate(const ivf_ctx *ctx, ivf_kmeans_work *w, const ivf_kmeans_
     report->imbalance = imbalance(w);
     w->repaired = 0;
     w->empty = ivf_kmeans_empty(w);
-    if (w->empty > 0 && !step->moving)
+    if (is_repaired(w, step))
         rc = ivf_kmeans_repair(ctx, w, &w->repaired);
     if (rc != MPIVF_OK)
         return rc;

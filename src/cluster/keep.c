@@ -3,8 +3,8 @@
  * wants to know them. What follows from the rows and from what is kept (norms, rounded rows, lists of neighbours, sizes
  * of cells) is made anew. Rank 0 writes and reads. Memory: two pieces of 4 MiB on rank 0, one elsewhere.
  *
- * A sequence is: head, objective[iterations], steps[iterations], centroids[k][d]; if they are wanted wide[k]; if that
- * is wanted the nodes' first[nodes + 1] and centroids[nodes][d]; last cells[placed]. */
+ * A sequence is: head, objective[iterations], steps[iterations], centroids[k][d]; if they are wanted wide[k] and
+ * spread[k]; if that is wanted the nodes' first[nodes + 1] and centroids[nodes][d]; last cells[placed]. */
 #include <math.h>
 #include <string.h>
 
@@ -15,14 +15,14 @@
 
 enum {
     PIECE = 1 << 20, /* cells */
-    PARTS = 7,
+    PARTS = 8,
     MOST_SINCE = IVF_KMEANS_STEPS - IVF_KMEANS_ITERATIONS,
 };
 
 typedef struct {
     int64_t mode, shape, wanted, d, total; /* must be as they were */
     int64_t k;
-    int64_t stage, passes, since, placed, rounded;
+    int64_t stage, passes, since, placed, radius, due, rounded;
     int64_t empty, repaired;
     int64_t iterations, repairs, stopped;
     double imbalance;
@@ -62,6 +62,8 @@ static kept_head head_of(const ivf_kmeans_work *w, const ivf_kmeans_report *repo
         .passes = w->at.passes,
         .since = w->at.since,
         .placed = w->at.placed,
+        .radius = w->at.radius,
+        .due = w->at.due,
         .rounded = w->at.rounded,
         .empty = w->empty,
         .repaired = w->repaired,
@@ -73,8 +75,8 @@ static kept_head head_of(const ivf_kmeans_work *w, const ivf_kmeans_report *repo
 }
 
 /* Where the parts of a sequence are, all but the head and the cells. Returns how many. */
-static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *wide, const ivf_tree *tree,
-                    ivf_keeper_part parts[PARTS])
+static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *wide, double *spread,
+                    const ivf_tree *tree, ivf_keeper_part parts[PARTS])
 {
     const size_t row = w->d * sizeof(float);
     const size_t iterations = (size_t)report->iterations;
@@ -84,6 +86,8 @@ static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *w
     parts[count++] = (ivf_keeper_part){w->centroids, (size_t)w->k * row};
     if (wide != NULL)
         parts[count++] = (ivf_keeper_part){wide, (size_t)w->k};
+    if (spread != NULL)
+        parts[count++] = (ivf_keeper_part){spread, (size_t)w->k * sizeof *spread};
     if (tree != NULL && tree->levels > 1) {
         const size_t nodes = (size_t)tree->count[1];
         parts[count++] = (ivf_keeper_part){tree->first[1], (nodes + 1) * sizeof *tree->first[1]};
@@ -174,7 +178,8 @@ int ivf_kmeans_keep(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_lists *li
         ivf_keeper_part parts[PARTS];
         kept_head head = head_of(w, report);
         head.nodes = tree != NULL ? tree->count[1] : 0;
-        int count = parts_of(w, report, wanted.cells ? lists->wide : NULL, tree, parts);
+        int count =
+            parts_of(w, report, wanted.cells ? lists->wide : NULL, wanted.spread ? w->spread : NULL, tree, parts);
         rc = begin(w, parts, count, &head, cells, &kept);
     }
     const bool begun = is_root(ctx) && rc == MPIVF_OK;
@@ -193,7 +198,7 @@ int ivf_kmeans_keep_outcome(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_r
     if (!is_root(ctx) || !ivf_kmeans_keep_due(w))
         return MPIVF_OK;
     kept_head head = head_of(w, report);
-    int rc = begin(w, parts, parts_of(w, report, NULL, NULL, parts), &head, 0, &kept);
+    int rc = begin(w, parts, parts_of(w, report, NULL, NULL, NULL, parts), &head, 0, &kept);
     return rc == MPIVF_OK ? keeper->end(kept, rc) : rc;
 }
 
@@ -212,6 +217,7 @@ static bool adopt(const kept_head *head, ivf_kmeans_work *w, ivf_kmeans_report *
         fits = fits && head->iterations == head->passes && head->iterations <= MOST_SINCE && head->stopped == 0;
     else
         fits = fits && whole <= params->iterations - (head->stopped == 0);
+    fits = fits && head->radius >= 0 && (head->due == 0 || head->due == 1);
     fits = fits && head->placed >= (params->mode == IVF_KMEANS_FAST) && head->placed <= w->share.total &&
            head->empty >= 0 && head->empty <= head->k && head->repaired >= 0 && head->repairs >= 0 &&
            head->nodes >= 0 && head->nodes <= head->k && isfinite(head->imbalance);
@@ -224,6 +230,8 @@ static bool adopt(const kept_head *head, ivf_kmeans_work *w, ivf_kmeans_report *
                                   .passes = (int)head->passes,
                                   .since = (int)head->since,
                                   .placed = head->placed,
+                                  .radius = head->radius,
+                                  .due = head->due != 0,
                                   .rounded = head->rounded != 0};
     w->empty = head->empty;
     w->repaired = head->repaired;
@@ -243,6 +251,10 @@ static int make_room(ivf_kmeans_work *w, const ivf_kmeans_report *report, int64_
         w->kept_wide = ivf_new((size_t)w->k, 1);
         rc = w->kept_wide == NULL ? MPIVF_FAILED : MPIVF_OK;
     }
+    if (rc == MPIVF_OK && ivf_kmeans_wants(w, report).spread) {
+        w->kept_spread = ivf_new((size_t)w->k, sizeof *w->kept_spread);
+        rc = w->kept_spread == NULL ? MPIVF_FAILED : MPIVF_OK;
+    }
     if (rc == MPIVF_OK && nodes > 0)
         rc = ivf_tree_make(&w->kept_tree, 2, w->params->d, counts);
     return rc;
@@ -259,6 +271,8 @@ static bool take_parts(ivf_kmeans_work *w, const ivf_kmeans_report *report, cons
         whole =
             isfinite(report->objective[i]) && strchr("FQTRmfqtr", report->steps[i]) != NULL && report->steps[i] != 0;
     whole = whole && ivf_keeper_finite(w->centroids, (size_t)w->k * w->d);
+    for (int32_t i = 0; w->kept_spread != NULL && i < w->k && whole; i++)
+        whole = isfinite(w->kept_spread[i]) && w->kept_spread[i] >= 0;
     if (whole && w->kept_tree.levels > 1)
         whole = ivf_tree_check(&w->kept_tree, w->params->kept_as) == MPIVF_OK &&
                 ivf_keeper_finite(w->kept_tree.centroids[1], (size_t)w->kept_tree.count[1] * w->d);
@@ -307,7 +321,7 @@ static int recall_rest(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report
     int rc = ivf_kmeans_agree(ctx, make_room(w, report, nodes));
     if (rc != MPIVF_OK)
         return rc;
-    int count = parts_of(w, report, w->kept_wide, &w->kept_tree, parts);
+    int count = parts_of(w, report, w->kept_wide, w->kept_spread, &w->kept_tree, parts);
     if (is_root(ctx))
         *whole = bytes == bytes_of(parts, count, cells) && take_parts(w, report, parts, count, kept);
     *whole = all_hear(ctx, *whole);
@@ -329,6 +343,8 @@ static void forget(ivf_kmeans_work *w, ivf_kmeans_report *report)
     w->repaired = 0;
     ivf_free(w->kept_wide);
     w->kept_wide = NULL;
+    ivf_free(w->kept_spread);
+    w->kept_spread = NULL;
     ivf_tree_free(&w->kept_tree);
     w->kept_tree = (ivf_tree){0};
 }

@@ -67,10 +67,11 @@ static int make_cells(ivf_kmeans_work *w)
     w->largest = ivf_new(k, sizeof *w->largest);
     w->size = ivf_new(2 * k + 1, sizeof *w->size);
     w->spread = ivf_new(k, sizeof *w->spread);
+    w->scatter = ivf_new(k, sizeof *w->scatter);
     w->founded = ivf_new_zero(k, sizeof *w->founded);
     w->share_of_objective = ivf_new(k, sizeof *w->share_of_objective);
     return w->sums == NULL || w->start == NULL || w->largest == NULL || w->size == NULL || w->founded == NULL ||
-                   w->share_of_objective == NULL || w->spread == NULL
+                   w->share_of_objective == NULL || w->spread == NULL || w->scatter == NULL
                ? MPIVF_FAILED
                : MPIVF_OK;
 }
@@ -80,6 +81,7 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->norm);
     ivf_free(w->founded);
     ivf_free(w->spread);
+    ivf_free(w->scatter);
     ivf_free(w->share_of_objective);
     ivf_free(w->cell);
     ivf_free(w->order);
@@ -90,6 +92,7 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->size);
     ivf_free(w->picked);
     ivf_free(w->kept_wide);
+    ivf_free(w->kept_spread);
     ivf_tree_free(&w->kept_tree);
     ivf_kmeans_rounded_free(w->rounded);
 }
@@ -164,7 +167,7 @@ int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const fl
 /* make_rows and make_cells. */
 static int64_t room_of(const ivf_kmeans_extent *e)
 {
-    const int64_t cell = 5 * 8 + 2 * 8 + 1; /* start to share_of_objective */
+    const int64_t cell = 6 * 8 + 2 * 8 + 1; /* start to share_of_objective */
     return e->rows * 12 + (int64_t)e->threads * 4 * e->d + (int64_t)slice_of(e->params, e->params->k) * 8 * e->d +
            e->params->k * cell;
 }

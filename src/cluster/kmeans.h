@@ -70,7 +70,7 @@ typedef struct {
  * threads there were; rows and parameters must be the same. Kept are 4 k d bytes, and 4 n where the next iteration
  * wants to know the cells of the rows, for which it takes 4 MiB when it goes on, and 8 MiB on rank 0 of several.
  *
- * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 64) bytes, 4 d for each
+ * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 72) bytes, 4 d for each
  * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 2.5 n k d in 8 bits, and k * k * d
  * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 530) bytes more, and for each thread 96 * 6 d and
  * 110 k; hierarchical (upper.c): a tree of 12 k d bytes and less for each thread. */

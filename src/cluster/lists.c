@@ -19,8 +19,8 @@ typedef struct {
     const ivf_kmeans_work *work;
     const ivf_kmeans_lists *lists;
     ivf_panels *panels;            /* NULL: rounded */
-    const ivf_kmeans_upper *upper; /* NULL: none */
-    int32_t *candidates;           /* [threads][upper->most] */
+    const ivf_kmeans_upper *upper; /* NULL: none; else those of its anchors are wanted */
+    bool with_itself;              /* a centroid among its neighbours */
     int64_t first, end;            /* this rank's centroids */
     size_t scratch_bytes;
     char *scratch; /* [threads][scratch_bytes] */
@@ -138,26 +138,21 @@ static int list_block(void *arg, int64_t task, int worker)
     return MPIVF_OK;
 }
 
-/* The centroids under a node, from those under the nodes next to it. */
-static int list_node(void *arg, int64_t node, int worker)
+/* By descent of the anchors. Rounding may have moved a centroid that the grid does not hold. */
+static int list_down(void *arg, int64_t task, int worker)
 {
     const list_job *job = arg;
-    const ivf_kmeans_upper *upper = job->upper;
-    const int32_t *under = upper->tree.first[1];
-    const int64_t first = ivf_max_i64(job->first, under[node]);
-    const int64_t end = ivf_min_i64(job->end, under[node + 1]);
-    int32_t *numbers = job->candidates + worker * upper->most;
-    int32_t count = 0;
-    if (first >= end)
-        return MPIVF_OK;
-    for (int64_t i = 0; i < upper->width; i++) {
-        int32_t next = upper->next[node * upper->width + i];
-        for (int32_t c = under[next]; c < under[next + 1]; c++)
-            numbers[count++] = c;
-    }
-    qsort(numbers, (size_t)count, sizeof *numbers, by_number);
-    ivf_coarse_gather(upper->parts[worker], job->work->rounded->all, numbers, count);
-    list_range(job, upper->parts[worker], first, end, worker);
+    const int32_t width = job->lists->width;
+    const int64_t first = job->first + task * BLOCK;
+    const int64_t count = ivf_min_i64(BLOCK, job->end - first);
+    const int8_t *q = job->upper->anchors + (size_t)first * job->work->rounded->stride;
+    int32_t *numbers = job->lists->numbers + first * width;
+    ivf_nearest_several(job->upper->nearest, q, count, width, numbers,
+                        job->scratch + (size_t)worker * job->scratch_bytes);
+    for (int64_t i = 0; i < count * width; i++)
+        numbers[i] = numbers[i] >= 0 ? numbers[i] : numbers[i - 1]; /* the first is there */
+    for (int64_t i = 0; i < count && job->with_itself; i++)
+        put_itself(numbers + i * width, width, (int32_t)(first + i));
     return MPIVF_OK;
 }
 
@@ -170,17 +165,16 @@ static int make(list_job *job)
         if (job->panels == NULL)
             return MPIVF_FAILED;
         job->scratch_bytes = ivf_panels_top_scratch(job->panels) + BLOCK * sizeof(float) * (size_t)job->lists->width;
+    } else if (job->upper != NULL) {
+        job->scratch_bytes = ivf_nearest_several_scratch(job->upper->nearest);
     } else {
-        int64_t slots = job->upper != NULL ? job->upper->most : w->k;
-        const ivf_tiles tiles = {.end = (int32_t)ivf_ceil_div(slots, IVF_COARSE_LANES)};
+        const ivf_tiles tiles = {.end = (int32_t)ivf_ceil_div(w->k, IVF_COARSE_LANES)};
         job->scratch_bytes = ivf_coarse_top_scratch(tiles) + BLOCK * w->rounded->stride +
                              (size_t)job->lists->width * sizeof(ivf_neighbor);
     }
     job->scratch_bytes = (size_t)ivf_round_up(ivf_to_i64(job->scratch_bytes) + 64, 64);
     job->scratch = ivf_new(threads, job->scratch_bytes);
-    if (job->upper != NULL)
-        job->candidates = ivf_new(threads * (size_t)job->upper->most, sizeof *job->candidates);
-    return job->scratch == NULL || (job->upper != NULL && job->candidates == NULL) ? MPIVF_FAILED : MPIVF_OK;
+    return job->scratch == NULL ? MPIVF_FAILED : MPIVF_OK;
 }
 
 int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes)
@@ -199,27 +193,43 @@ int ivf_kmeans_share(const ivf_ctx *ctx, void *data, int64_t count, size_t bytes
     return rc;
 }
 
-int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
-                          ivf_kmeans_lists *lists)
+/* Collective. */
+static int run(const ivf_ctx *ctx, list_job *job)
 {
     const int rank = ivf_kmeans_rank(ctx);
     const int ranks = ivf_kmeans_ranks(ctx);
-    list_job job = {.work = w,
-                    .lists = lists,
-                    .upper = upper,
-                    .first = ivf_kmeans_first_of(w->k, rank, ranks),
-                    .end = ivf_kmeans_first_of(w->k, rank + 1, ranks)};
-    int rc = make(&job);
+    const ivf_kmeans_lists *lists = job->lists;
+    const int32_t k = job->work->k;
+    job->first = ivf_kmeans_first_of(k, rank, ranks);
+    job->end = ivf_kmeans_first_of(k, rank + 1, ranks);
+    int rc = make(job);
     if (rc == MPIVF_OK)
-        rc = upper != NULL ? ivf_team_run_stoppable(upper->tree.count[1], list_node, &job)
-                           : ivf_team_run_stoppable(ivf_ceil_div(job.end - job.first, BLOCK), list_block, &job);
+        rc = ivf_team_run_stoppable(ivf_ceil_div(job->end - job->first, BLOCK),
+                                    job->upper != NULL ? list_down : list_block, job);
     rc = ivf_kmeans_agree(ctx, rc);
     if (rc == MPIVF_OK)
-        rc = ivf_kmeans_share(ctx, lists->numbers, w->k, (size_t)lists->width * sizeof *lists->numbers);
-    ivf_panels_free(job.panels);
-    ivf_free(job.scratch);
-    ivf_free(job.candidates);
+        rc = ivf_kmeans_share(ctx, lists->numbers, k, (size_t)lists->width * sizeof *lists->numbers);
+    ivf_panels_free(job->panels);
+    ivf_free(job->scratch);
     return rc;
+}
+
+int ivf_kmeans_neighbours(const ivf_ctx *ctx, const ivf_kmeans_work *w, ivf_kmeans_upper *upper,
+                          ivf_kmeans_lists *lists)
+{
+    list_job job = {.work = w, .lists = lists, .upper = upper, .with_itself = true};
+    if (upper != NULL) {
+        ivf_kmeans_set_anchors(w, upper);
+        ivf_nearest_repack(upper->nearest, w->centroids);
+    }
+    return run(ctx, &job);
+}
+
+int ivf_kmeans_neighbours_of_anchors(const ivf_ctx *ctx, const ivf_kmeans_work *w, const ivf_kmeans_upper *upper,
+                                     ivf_kmeans_lists *lists)
+{
+    list_job job = {.work = w, .lists = lists, .upper = upper};
+    return run(ctx, &job);
 }
 
 int64_t ivf_kmeans_lists_memory(int64_t groups, int64_t width)

@@ -12,7 +12,7 @@
 
 typedef struct {
     const ivf_kmeans_work *work;
-    const ivf_kmeans_lists *lists;
+    const ivf_kmeans_step *step;
 } near_job;
 
 int32_t ivf_kmeans_nearest(const ivf_kmeans_work *w, int64_t row, const float *c, int32_t count)
@@ -57,14 +57,27 @@ static void assign_rounded(const ivf_kmeans_work *w, const ivf_coarse *near, con
     }
 }
 
+/* Rows far from where their cell was: their nearest centroid may be anywhere. */
+static void mark_far(const ivf_kmeans_work *w, const ivf_kmeans_step *step, int64_t group)
+{
+    const ivf_kmeans_rounded *r = w->rounded;
+    const int8_t *anchor = step->upper->anchors + (size_t)group * r->stride;
+    for (int64_t i = w->start[group]; i < w->start[group + 1]; i++) {
+        const size_t row = (size_t)w->order[i];
+        if (r->outside[row] || ivf_grid_distance(r->q + row * r->stride, anchor, w->params->d) > step->reach)
+            w->cell[row] = ~w->cell[row];
+    }
+}
+
 static int assign_group(void *arg, int64_t group, int worker)
 {
     const near_job *job = arg;
     const ivf_kmeans_work *w = job->work;
     const ivf_kmeans_rounded *r = w->rounded;
-    const bool wide = job->lists->wide[group];
-    const int32_t width = wide ? w->k : job->lists->width;
-    const int32_t *numbers = job->lists->numbers + (size_t)group * (size_t)job->lists->width;
+    const ivf_kmeans_lists *lists = job->step->lists;
+    const bool wide = lists->wide[group];
+    const int32_t width = wide ? w->k : lists->width;
+    const int32_t *numbers = lists->numbers + (size_t)group * (size_t)lists->width;
     const int32_t *list = w->order + w->start[group];
     const int64_t count = w->start[group + 1] - w->start[group];
     const float *picked = wide ? w->centroids : NULL;
@@ -80,11 +93,13 @@ static int assign_group(void *arg, int64_t group, int worker)
         int32_t best = ivf_kmeans_nearest(w, list[i], picked, width);
         w->cell[list[i]] = wide ? best : numbers[best];
     }
+    if (job->step->upper != NULL)
+        mark_far(w, job->step, group);
     return MPIVF_OK;
 }
 
-int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_lists *lists)
+int ivf_kmeans_assign_near(const ivf_kmeans_work *w, const ivf_kmeans_step *step)
 {
-    near_job job = {w, lists};
-    return ivf_team_run_stoppable(lists->groups, assign_group, &job);
+    near_job job = {w, step};
+    return ivf_team_run_stoppable(step->lists->groups, assign_group, &job);
 }

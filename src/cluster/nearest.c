@@ -147,6 +147,13 @@ ivf_nearest *ivf_nearest_view(void *block, bool packed, const ivf_tree *tree, iv
     return make(tree, metric, grid, way, &p);
 }
 
+void ivf_nearest_repack(ivf_nearest *nearest, const float *c)
+{
+    const ivf_tree *tree = nearest->tree;
+    ivf_coarse_pack(nearest->coarse[0], nearest->grid, nearest->metric, c, tree->count[0], tree->first[1],
+                    tree->count[1]);
+}
+
 void ivf_nearest_free(ivf_nearest *nearest)
 {
     if (nearest == NULL)

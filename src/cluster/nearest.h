@@ -106,6 +106,19 @@ size_t ivf_nearest_scratch(const ivf_nearest *nearest);
 void ivf_nearest_best(const ivf_nearest *nearest, const float *x, int64_t n, int32_t *best, float *score,
                       void *scratch);
 
+/* Local, one thread. Nearly the `count` nearest lists of rounded rows q[n][stride] of the grid: of those under the
+ * nodes that a row probes the best by integer score (ties: the lowest), best[n][count] in ascending order; -1 at the
+ * end where there are fewer. For trees of two levels. `scratch` has ivf_nearest_several_scratch bytes, aligned to 64,
+ * by estimate ivf_nearest_several_memory. */
+void ivf_nearest_several(const ivf_nearest *nearest, const int8_t *q, int64_t n, int32_t count, int32_t *best,
+                         void *scratch);
+size_t ivf_nearest_several_scratch(const ivf_nearest *nearest);
+int64_t ivf_nearest_several_memory(const ivf_tree *shape, const ivf_nearest_way *way);
+
+/* Local. Other lists c[lists][d] in place of the tree's, under the same nodes: for a tree whose lists move. They stay
+ * borrowed. */
+void ivf_nearest_repack(ivf_nearest *nearest, const float *c);
+
 /* Local, uses the team. Compares with the exact way on x[n][d]: n * lists * d multiply-adds. */
 int ivf_nearest_compare(const ivf_nearest *nearest, const float *x, int64_t n, ivf_nearest_agreement *agreement);
 

@@ -7,7 +7,10 @@
 #include "base/numbers.h"
 #include "cluster/nearest_work.h"
 
-enum { UPPER_ROWS = IVF_NEAREST_UPPER_ROWS };
+enum {
+    UPPER_ROWS = IVF_NEAREST_UPPER_ROWS,
+    SEVERAL_ROWS = 32, /* whose scores of lists are kept at once */
+};
 
 /* Tiles that the children of `probes` nodes may take. */
 static int64_t most_tiles(const ivf_coarse *coarse, int32_t nodes, int32_t probes)
@@ -79,11 +82,20 @@ static void sort_by_node(const int32_t *probe, int64_t n, int32_t probes, int32_
     }
 }
 
+/* Two levels of a tree, and how many are wanted of each. */
+typedef struct {
+    const ivf_coarse *top;
+    const ivf_coarse *below; /* in groups of siblings */
+    int32_t nodes;           /* of the top */
+    int32_t probes;          /* of these */
+    int32_t wanted;          /* of their children */
+} stairs;
+
 /* The scores of a node's children for the rows that probe it. A row's nodes come in ascending order, and so do their
  * scores in its row of scores. */
-static void score_children(const ivf_nearest *nearest, int32_t node, const ivf_nearest_work *w)
+static void score_children(const ivf_coarse *below, int32_t node, const ivf_nearest_work *w)
 {
-    ivf_tiles tiles = ivf_coarse_group(nearest->coarse[1], node);
+    ivf_tiles tiles = ivf_coarse_group(below, node);
     const int32_t *list = w->row + w->start[node];
     int32_t count = w->start[node + 1] - w->start[node];
     int32_t *out[UPPER_ROWS];
@@ -92,10 +104,10 @@ static void score_children(const ivf_nearest *nearest, int32_t node, const ivf_n
         w->cursor[list[i]] += (tiles.end - tiles.first) * IVF_COARSE_LANES;
     }
     ivf_coarse_rows rows = {.q = w->q_upper, .list = list, .n = count};
-    ivf_coarse_scores(nearest->coarse[1], tiles, &rows, out);
+    ivf_coarse_scores(below, tiles, &rows, out);
 }
 
-/* Slots of a row's scores, ascending, to the nodes of level 1 that they stand for. */
+/* Slots of a row's scores, ascending, to the nodes that they stand for. */
 static void slots_to_nodes(const ivf_coarse *coarse, const int32_t *upper, int32_t *chosen, int32_t count)
 {
     int64_t before = 0; /* slots of the probed nodes so far */
@@ -109,23 +121,20 @@ static void slots_to_nodes(const ivf_coarse *coarse, const int32_t *upper, int32
     }
 }
 
-/* The best nodes of level 1 for at most UPPER_ROWS rows, among the children of the best of level 2. */
-static void choose_below(const ivf_nearest *nearest, const int8_t *q, int64_t n, ivf_nearest_work *w, int32_t *probe)
+/* The best children of the best nodes for at most as many rows as there is room for: best[n][wanted], ascending. */
+static void choose_below(const stairs *s, const int8_t *q, int64_t n, ivf_nearest_work *w, int32_t *best)
 {
-    const int32_t *probes = nearest->way.probes;
-    const ivf_coarse *top = nearest->coarse[2];
-    int32_t nodes = nearest->tree->count[2];
     ivf_coarse_rows rows = {.q = q, .list = NULL, .n = n};
-    ivf_coarse_top(top, ivf_coarse_all(top), &rows, probes[2], w->upper, w->top);
-    sort_by_node(w->upper, n, probes[2], nodes, w);
+    ivf_coarse_top(s->top, ivf_coarse_all(s->top), &rows, s->probes, w->upper, w->top);
+    sort_by_node(w->upper, n, s->probes, s->nodes, w);
     memset(w->cursor, 0, (size_t)n * sizeof *w->cursor);
     w->q_upper = q;
-    for (int32_t node = 0; node < nodes; node++)
-        score_children(nearest, node, w);
+    for (int32_t node = 0; node < s->nodes; node++)
+        score_children(s->below, node, w);
     for (int64_t row = 0; row < n; row++) {
-        int32_t *chosen = probe + row * probes[1];
-        ivf_coarse_choose(w->scores + row * w->slots, w->cursor[row], probes[1], chosen, w->choice);
-        slots_to_nodes(nearest->coarse[1], w->upper + row * probes[2], chosen, probes[1]);
+        int32_t *chosen = best + row * s->wanted;
+        ivf_coarse_choose(w->scores + row * w->slots, w->cursor[row], s->wanted, chosen, w->choice);
+        slots_to_nodes(s->below, w->upper + row * s->probes, chosen, s->wanted);
     }
 }
 
@@ -138,8 +147,58 @@ static void choose_nodes(const ivf_nearest *nearest, int64_t n, ivf_nearest_work
         ivf_coarse_pick(nearest->coarse[1], ivf_coarse_all(nearest->coarse[1]), &rows, probes, w->probe, w->top);
         return;
     }
+    const stairs s = {.top = nearest->coarse[2],
+                      .below = nearest->coarse[1],
+                      .nodes = nearest->tree->count[2],
+                      .probes = nearest->way.probes[2],
+                      .wanted = probes};
     for (int64_t from = 0; from < n; from += UPPER_ROWS)
-        choose_below(nearest, w->q + from * stride, ivf_min_i64(UPPER_ROWS, n - from), w, w->probe + from * probes);
+        choose_below(&s, w->q + from * stride, ivf_min_i64(UPPER_ROWS, n - from), w, w->probe + from * probes);
+}
+
+static ivf_nearest_work several_in(const ivf_nearest *nearest, void *scratch)
+{
+    const ivf_tiles top = ivf_coarse_all(nearest->coarse[1]);
+    const int32_t nodes = nearest->tree->count[1];
+    const int32_t probes = nearest->way.probes[1];
+    ivf_nearest_work w = {.slots = most_tiles(nearest->coarse[0], nodes, probes) * IVF_COARSE_LANES};
+    w.start = piece(scratch, &w.bytes, ((int64_t)nodes + 2) * 4);
+    w.row = piece(scratch, &w.bytes, (int64_t)SEVERAL_ROWS * probes * 4);
+    w.upper = piece(scratch, &w.bytes, (int64_t)SEVERAL_ROWS * probes * 4);
+    w.cursor = piece(scratch, &w.bytes, (int64_t)SEVERAL_ROWS * 4);
+    w.scores = piece(scratch, &w.bytes, SEVERAL_ROWS * w.slots * 4);
+    w.top = piece(scratch, &w.bytes, (int64_t)ivf_coarse_top_scratch(top));
+    w.choice = piece(scratch, &w.bytes, (int64_t)ivf_coarse_choose_scratch(w.slots));
+    return w;
+}
+
+size_t ivf_nearest_several_scratch(const ivf_nearest *nearest)
+{
+    return several_in(nearest, NULL).bytes;
+}
+
+void ivf_nearest_several(const ivf_nearest *nearest, const int8_t *q, int64_t n, int32_t count, int32_t *best,
+                         void *scratch)
+{
+    const int64_t stride = ivf_grid_stride(nearest->tree->d);
+    ivf_nearest_work w = several_in(nearest, scratch);
+    const stairs s = {.top = nearest->coarse[1],
+                      .below = nearest->coarse[0],
+                      .nodes = nearest->tree->count[1],
+                      .probes = nearest->way.probes[1],
+                      .wanted = count};
+    for (int64_t from = 0; from < n; from += SEVERAL_ROWS)
+        choose_below(&s, q + from * stride, ivf_min_i64(SEVERAL_ROWS, n - from), &w, best + from * count);
+}
+
+int64_t ivf_nearest_several_memory(const ivf_tree *shape, const ivf_nearest_way *way)
+{
+    enum { UNEVEN = 4 }; /* of this part of all lists are under the nodes of a row, at most */
+    const int32_t nodes = shape->count[1];
+    const ivf_tiles top = {.end = (int32_t)ivf_ceil_div(nodes, IVF_COARSE_LANES)};
+    const int64_t slots = shape->count[0] / UNEVEN + (int64_t)way->probes[1] * IVF_COARSE_LANES;
+    return (int64_t)nodes * 4 + (int64_t)SEVERAL_ROWS * 4 * (2 * way->probes[1] + slots + 1) +
+           (int64_t)ivf_coarse_top_scratch(top) + (int64_t)ivf_coarse_choose_scratch(slots) + 512;
 }
 
 /* In f32 only: the lists under the best nodes of level 1, or, should these have none, all lists. */

@@ -59,7 +59,7 @@ static int64_t allot(const ivf_kmeans_work *w, int64_t count, int32_t *seats)
         excess += fmax(0, w->spread[c] - mean);
     for (int32_t c = 0; c < w->k; c++) {
         double part = excess > 0 ? fmax(0, w->spread[c] - mean) / excess : 0;
-        double most = (double)w->size[c] * w->k / (double)w->places;
+        double most = (double)w->size[c] * w->k / (double)w->at.placed;
         due += part * (double)count;
         double whole = floor(due);
         seats[c] = (int32_t)fmin(fmin(whole, floor(most)), (double)(count - given));

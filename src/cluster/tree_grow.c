@@ -91,7 +91,7 @@ static ivf_kmeans_params params_of(const ivf_tree_growth *growth, int32_t nodes,
                                .d = d,
                                .metric = growth->metric,
                                .mode = IVF_KMEANS_FAST,
-                               .iterations = ITERATIONS,
+                               .iterations = growth->iterations > 0 ? growth->iterations : ITERATIONS,
                                .seed = growth->seed,
                                .stream = IVF_RNG_TREE,
                                .spare = true};

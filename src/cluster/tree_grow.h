@@ -9,6 +9,7 @@
 typedef struct {
     int levels;                /* 1 to IVF_LEVELS; 0: by the number of lists */
     int32_t nodes[IVF_LEVELS]; /* of each upper level, at most; 0: as many as usual */
+    int iterations;            /* of the k-means of each level, at most; 0: as many as usual */
     bool broad;                /* with two levels, a node for 8 lists in place of as many as usual */
     ivf_metric metric;
     uint64_t seed;

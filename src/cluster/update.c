@@ -156,6 +156,7 @@ static int move_cell(void *arg, int64_t task, int worker)
     const int64_t *sums = w->sums + (size_t)task * w->d;
     w->share_of_objective[cell] = 0;
     w->spread[cell] = 0;
+    w->scatter[cell] = 0;
     if (w->size[cell] == 0)
         return MPIVF_OK;
     double scale = w->exact_sums ? cell_scale(w, cell) : 1;
@@ -165,11 +166,15 @@ static int move_cell(void *arg, int64_t task, int worker)
         return MPIVF_OK;
     float *centroid = w->centroids + (size_t)cell * w->d;
     bool moved = false;
+    double way = 0;
     for (size_t j = 0; j < w->d; j++) {
         float mean = (float)(sum_at(w, sums, scale, cell, j) / by);
+        double step = (double)mean - (double)centroid[j];
         moved |= mean != centroid[j];
+        way += step * step;
         centroid[j] = mean;
     }
+    w->scatter[cell] = w->founded[cell] ? 0 : fmax(0, w->spread[cell] - (double)w->size[cell] * way);
     if (moved)
         atomic_store(&job->moved, true);
     return MPIVF_OK;

@@ -170,3 +170,8 @@ void ivf_grid_add(const int8_t *q, int d, const int32_t *list, int64_t n, int32_
 {
     ivf_kernels_grid()->add(q, d, list, n, sums);
 }
+
+int64_t ivf_grid_distance(const int8_t *a, const int8_t *b, int d)
+{
+    return ivf_kernels_coarse()->distance(a, b, (int)(ivf_grid_stride(d) / 4));
+}

@@ -31,6 +31,9 @@ void ivf_grid_free(ivf_grid *grid);
  */
 int64_t ivf_grid_round(const ivf_grid *grid, const float *x, int64_t n, int8_t *q, uint8_t *outside);
 
+/* Local. The squared distance of two rounded rows, in steps. */
+int64_t ivf_grid_distance(const int8_t *a, const int8_t *b, int d);
+
 /* Local, one thread. Adds the rows list[n] of q[][stride] to sums[d]; n < 2^24, so that no sum overflows from zero. */
 void ivf_grid_add(const int8_t *q, int d, const int32_t *list, int64_t n, int32_t *sums);
 
