@@ -7,10 +7,11 @@
  * and then the means of the rows themselves, in place of those of rounded rows. The parts are an eighth of the rows, or
  * as many as leave 16 for each centroid, and a quarter, where that leaves 32: there a full pass costs as little, and
  * means of so many rows are good enough to find the places for centroids. Where there are not so many rows, and with
- * many centroids, a second full pass over all makes up for fewer or none over parts. Full passes are in 8 bits; with
- * many centroids they descend a tree over them (upper.c). Rows that do not suit an 8-bit grid go the same way in single
- * precision. The figures were chosen by measurement (bench/kmeans.c, bench/README.md): at the same objective or a lower
- * one than 10 exact iterations, for a tenth of their time. */
+ * many centroids, a second full pass over all makes up for fewer or none over parts. Full passes are in 8 bits. With
+ * many centroids they descend a tree over them (upper.c); of the rows that have a cell only those that are far from
+ * where its centroid was (down.c), the others meet the centroids around there alone. Rows that do not suit an 8-bit
+ * grid go the same way in single precision. The figures were chosen by measurement (bench/kmeans.c, bench/README.md):
+ * at the same objective or a lower one than 10 exact iterations, for a tenth of their time. */
 #include <math.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ enum {
     FULL_PASSES = 1,
     MORE_FULL_PASSES = 2, /* with many centroids, or without a part */
     FILLING_PASSES = 16,
-    REACH = 110,       /* hundredths of the mean squared distance from which a row looks farther than around its cell */
+    REACH = 120,       /* hundredths of the mean squared distance from which a row looks farther than around its cell */
     LAST_REPAIRED = 2, /* iterations after which even a few empty cells get rows */
 };
 

@@ -67,13 +67,14 @@ typedef struct {
  * first. Bit-identical for any number of threads: all sums are of integers.
  *
  * With a keeper it goes on after the last iteration that was kept, with the same outcome to the bit, whatever ranks and
- * threads there were; rows and parameters must be the same. Kept are 4 k d bytes, and 4 n where the next iteration
- * wants to know the cells of the rows, for which it takes 4 MiB when it goes on, and 8 MiB on rank 0 of several.
+ * threads there were; rows and parameters must be the same. Kept are 4 k d bytes, hierarchical 9 k and the nodes (k d /
+ * 4 bytes, for many centroids) more, and 4 n where the next iteration wants to know the cells of the rows, for which it
+ * takes 4 MiB when it goes on, and 8 MiB on rank 0 of several.
  *
  * Exact: iterations * n * k * d multiply-adds, by math/panels.h; memory: 12 n + k * (4 d + 72) bytes, 4 d for each
  * thread, and for sums 8 k d bytes or 32 MiB, whichever is less. Fast (fast.c): some 2.5 n k d in 8 bits, and k * k * d
  * for each restricted iteration; in memory n * (d + 1) and k * (8 d + 530) bytes more, and for each thread 96 * 6 d and
- * 110 k; hierarchical (upper.c): a tree of 12 k d bytes and less for each thread. */
+ * 110 k; hierarchical (upper.c): a tree of 8 k d bytes, and for each thread 32 k and 4096 d. */
 int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float *centroids, ivf_kmeans_report *report);
 
 /* Collective. The same over the rows of all ranks: x holds this rank's by `share` (places below 2^31; the same total
@@ -90,12 +91,12 @@ int ivf_kmeans(const ivf_kmeans_params *params, const float *x, int64_t n, float
  *     repair:     40 k in all-reduces, after an assignment that left cells empty
  *     fast, once: 4 d (4096 or all rows, if they are fewer) broadcast, 4 (d + 1) gathered for each of these that it
  *                 holds, 16 in all-reduces; at the end 8 k d in all-reduces
- *     m, q, Q, R: 4 k L / ranks (L = 96, hierarchical 64, or k if that is less) to an all-gather of 4 k L bytes; q, Q:
- *                 8 k in all-reduces
+ *     m, q, Q, R: 4 k L / ranks (L = 96, hierarchical 64, or k if that is less) to an all-gather of 4 k L bytes; so for
+ *                 T, and for m hierarchical twice; q, Q: 8 k in all-reduces
  *     m:          M = ceil(0.15 k) founders at most: 16 gathered for each that it proposes (at most M), 4 (d + 1) for
  *                 each that it holds; 4 M (d + 4) broadcast
  *     T, m hierarchical: that of ivf_tree_grow
- *     keeper:     at the start 160 broadcast, and what is kept, if anything is; 8 more in each iteration; where one is
+ *     keeper:     at the start 176 broadcast, and what is kept, if anything is; 8 more in each iteration; where one is
  *                 kept whose rows' cells are wanted, 4 gathered for each of its rows, 4 MiB at a time, and 8 each time
  * and 4 for each agreement: a fixed number for each of these. */
 int ivf_kmeans_all(const ivf_ctx *ctx, const ivf_kmeans_params *params, const float *x, const ivf_share *share,

@@ -17,7 +17,9 @@
 #include "math/topk.h"
 
 enum {
-    PROBES = 24,       /* nodes that a row looks under */
+    PROBES = 24,       /* nodes that a row looks under, */
+    FEWER_PROBES = 16, /* where there are */
+    MANY_NODES = 4096,
     NODE_LISTS = 16,   /* centroids to a node, */
     MOST_NODES = 8192, /* but no more of them than that, or than are usual */
     ITERATIONS = 2,    /* of the k-means of the nodes */
@@ -45,7 +47,8 @@ static ivf_tree_growth growth_of(const ivf_kmeans_params *params, int32_t k)
 static ivf_nearest_way way_of(const ivf_tree *tree)
 {
     const int32_t nodes = tree->count[1];
-    return (ivf_nearest_way){.kind = IVF_NEAREST_TREE, .probes = {0, PROBES < nodes ? PROBES : nodes}};
+    const int32_t probes = tree->count[0] / NODE_LISTS >= MANY_NODES ? FEWER_PROBES : PROBES;
+    return (ivf_nearest_way){.kind = IVF_NEAREST_TREE, .probes = {0, probes < nodes ? probes : nodes}};
 }
 
 /* Collective. All but the tree itself. */

@@ -206,6 +206,27 @@ START_TEST(levels_agree)
 }
 END_TEST
 
+START_TEST(distances_are_the_same_at_every_level)
+{
+    for (int d = 1; d <= 300; d += d < 40 ? 1 : 13) {
+        const int64_t stride = ivf_grid_stride(d);
+        int8_t *q = ivf_new_zero((size_t)(2 * stride), 1);
+        int64_t expected = 0;
+        for (int j = 0; j < d; j++) {
+            const uint64_t bits = ivf_rng_bits(4, IVF_RNG_TEST, (uint64_t)(d * 300 + j));
+            q[j] = (int8_t)(j == 0 ? -128 : (int)(bits % 256) - 128);
+            q[stride + j] = (int8_t)(j == 0 ? 127 : (int)(bits / 256 % 256) - 128);
+            expected += (q[j] - q[stride + j]) * (q[j] - q[stride + j]);
+        }
+        for (int level = 0; level < IVF_SIMD_COUNT; level++) {
+            ivf_simd_choose((ivf_simd)level);
+            ck_assert_int_eq(ivf_grid_distance(q, q + stride, d), expected);
+        }
+        ivf_free(q);
+    }
+}
+END_TEST
+
 START_TEST(sums_are_the_same_at_every_level)
 {
     enum { N = 700 };
@@ -251,6 +272,7 @@ int main(void)
     tcase_add_test(tests, rows_without_spread_are_no_trouble);
     tcase_add_loop_test(tests, what_is_outside_is_flagged, 0, IVF_SIMD_COUNT);
     tcase_add_test(tests, levels_agree);
+    tcase_add_test(tests, distances_are_the_same_at_every_level);
     tcase_add_test(tests, sums_are_the_same_at_every_level);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

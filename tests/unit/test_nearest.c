@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "base/team.h"
 #include "cluster/nearest.h"
+#include "math/coarse.h"
 #include "math/distance.h"
 #include "math/panels.h"
 #include "math/rows.h"
@@ -271,6 +272,97 @@ START_TEST(all_probes_find_what_rounding_finds)
 }
 END_TEST
 
+/* The best of all lists c by integer score: best[n][count]. */
+static void top_of_all(const problem *p, const float *c, const int8_t *q, int32_t count, int32_t *best)
+{
+    ivf_coarse *coarse = ivf_coarse_new(p->tree.count[0], 1, p->tree.d);
+    ck_assert_ptr_nonnull(coarse);
+    ivf_coarse_pack(coarse, &p->grid, p->metric, c, p->tree.count[0], NULL, 1);
+    const ivf_coarse_rows rows = {.q = q, .n = p->n};
+    void *scratch = ivf_new(1, ivf_coarse_top_scratch(ivf_coarse_all(coarse)));
+    ivf_coarse_top(coarse, ivf_coarse_all(coarse), &rows, count, best, scratch);
+    ivf_free(scratch);
+    ivf_coarse_free(coarse);
+}
+
+/* Rows whose `count` lists are those of all. */
+static int64_t count_same(const problem *p, const ivf_nearest *nearest, const float *c, int32_t count)
+{
+    const size_t size = (size_t)p->n * (size_t)count;
+    int8_t *q = ivf_new((size_t)(p->n * ivf_grid_stride(p->tree.d)), 1);
+    int32_t *expected = ivf_new(size, sizeof *expected);
+    int32_t *best = ivf_new(size, sizeof *best);
+    void *scratch = ivf_new(1, ivf_nearest_several_scratch(nearest));
+    int64_t same = 0;
+    (void)ivf_grid_round(&p->grid, p->x, p->n, q, NULL);
+    top_of_all(p, c, q, count, expected);
+    ivf_nearest_several(nearest, q, p->n, count, best, scratch);
+    for (int64_t row = 0; row < p->n; row++)
+        same += memcmp(best + row * count, expected + row * count, (size_t)count * sizeof *best) == 0;
+    ivf_free(scratch);
+    ivf_free(best);
+    ivf_free(expected);
+    ivf_free(q);
+    return same;
+}
+
+START_TEST(several_are_the_best_of_those_under_the_nodes)
+{
+    enum { COUNT = 20 };
+    problem p = make_problem(2, two_levels, 20, 300, _i == 0 ? IVF_L2 : IVF_COSINE);
+    ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, p.tree.count[1]}};
+    ivf_nearest *nearest = make_nearest(&p, &way);
+    ck_assert_int_eq(count_same(&p, nearest, p.tree.centroids[0], COUNT), p.n);
+    /* Other lists under the same nodes. */
+    const size_t bytes = (size_t)p.tree.count[0] * (size_t)p.tree.d * sizeof(float);
+    float *moved = ivf_new(bytes, 1);
+    memcpy(moved, p.tree.centroids[0], bytes);
+    for (int32_t i = 0; i < p.tree.count[0]; i++)
+        moved[i * p.tree.d + i % p.tree.d] *= -1;
+    ck_assert_int_lt(count_same(&p, nearest, moved, COUNT), p.n / 2);
+    ivf_nearest_repack(nearest, moved);
+    ck_assert_int_eq(count_same(&p, nearest, moved, COUNT), p.n);
+    ivf_nearest_free(nearest);
+    /* Few probes miss few. */
+    way.probes[1] = p.tree.count[1] / 4;
+    nearest = make_nearest(&p, &way);
+    const int64_t same = count_same(&p, nearest, p.tree.centroids[0], COUNT);
+    ck_assert_int_gt(same, p.n / 3);
+    ck_assert_int_lt(same, p.n);
+    ivf_nearest_free(nearest);
+    ivf_free(moved);
+    free_problem(&p);
+}
+END_TEST
+
+START_TEST(several_may_be_fewer)
+{
+    problem p = make_problem(2, two_levels, 20, 50, IVF_L2);
+    ivf_nearest_way way = {.kind = IVF_NEAREST_TREE, .probes = {0, 1}};
+    ivf_nearest *nearest = make_nearest(&p, &way);
+    const int32_t count = p.tree.count[0];
+    int32_t *best = ivf_new((size_t)p.n * (size_t)count, sizeof *best);
+    int8_t *q = ivf_new((size_t)(p.n * ivf_grid_stride(p.tree.d)), 1);
+    void *scratch = ivf_new(1, ivf_nearest_several_scratch(nearest));
+    (void)ivf_grid_round(&p.grid, p.x, p.n, q, NULL);
+    ivf_nearest_several(nearest, q, p.n, count, best, scratch);
+    for (int64_t row = 0; row < p.n; row++) {
+        const int32_t *of = best + row * count;
+        int32_t node = 0;
+        while (node < p.tree.count[1] && p.tree.first[1][node + 1] <= of[0])
+            node++;
+        const int32_t lists = p.tree.first[1][node + 1] - p.tree.first[1][node];
+        for (int32_t i = 0; i < count; i++)
+            ck_assert_int_eq(of[i], i < lists ? p.tree.first[1][node] + i : -1);
+    }
+    ivf_free(scratch);
+    ivf_free(q);
+    ivf_free(best);
+    ivf_nearest_free(nearest);
+    free_problem(&p);
+}
+END_TEST
+
 /* Without rounding, rows beyond the grid get what the exact way gives. */
 START_TEST(rows_outside_are_looked_up_in_f32)
 {
@@ -416,6 +508,8 @@ int main(void)
     tcase_add_loop_test(tests, ways_agree_with_the_exact_one, 0, 3);
     tcase_add_loop_test(tests, rows_need_not_have_the_size_of_centroids, 0, 3);
     tcase_add_test(tests, all_probes_find_what_rounding_finds);
+    tcase_add_loop_test(tests, several_are_the_best_of_those_under_the_nodes, 0, 2);
+    tcase_add_test(tests, several_may_be_fewer);
     tcase_add_test(tests, rows_outside_are_looked_up_in_f32);
     tcase_add_test(tests, nodes_may_have_no_children);
     tcase_add_test(tests, rules_follow_the_shape);
