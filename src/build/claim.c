@@ -141,9 +141,12 @@ static int settle_other(const ivf_build_state *build, const char *id)
     }
     if (rc == MPIVF_BAD_INPUT) /* it has just ended */
         return MPIVF_OK;
-    if (rc == MPIVF_OK && !build->config->restart && ivf_building_holds_work(index, id))
+    /* One that was killed between its commit and its end is not unfinished: discarding it leaves what the version has.
+     */
+    const bool done = rc == MPIVF_OK && ivf_building_is_committed(index, id);
+    if (rc == MPIVF_OK && !done && !build->config->restart && ivf_building_holds_work(index, id))
         rc = refuse_other(build, id);
-    else if (rc == MPIVF_OK && (build->config->restart || ivf_lock_is_real(lock)))
+    else if (rc == MPIVF_OK && (done || build->config->restart || ivf_lock_is_real(lock)))
         rc = ivf_building_discard(index, id);
     ivf_lock_release(lock);
     return rc;

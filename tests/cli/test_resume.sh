@@ -139,3 +139,11 @@ printf 'x' | patch moving.fbin 100
 release 3
 grep -q 'build: input .*/moving.fbin changed during the run: ' held.err || fail "does not name the file: $(cat held.err)"
 [ ! -e index ] || fail "left behind: $(find index)"
+
+# A build that was killed right after its commit is finished: another one goes ahead, and takes nothing of it.
+expect 137 env LD_PRELOAD="$failio" FAILIO="link,index/manifests/,1,killafter" "$MPIVF" build index "${build[@]}"
+[ -n "$(find index/building -name model.json)" ] || fail "nothing of the first build is left to be mistaken"
+expect 0 ranks 2 "$MPIVF" build index "${build[@]}" --seed 2 --replace --json
+json 'd["version"] == 2 and d["postings"] == 4000'
+expect 0 "$MPIVF" verify index --all-versions
+[ ! -e index/building ] || fail "left behind: $(find index/building)"
