@@ -278,6 +278,21 @@ START_TEST(makes_the_same_bytes_on_any_ranks)
 }
 END_TEST
 
+/* Lists whose parts of the file are much shorter than a block of its checksums. */
+START_TEST(sums_what_is_short)
+{
+    static const char *const factories[] = {"IVF900,SQ8", "IVF900,PQ4x4", "IVF3,PQ1"};
+    static const int64_t parts[] = {1, 900, 2500};
+    kept = _i == 0 ? (ivf_keeping){D, IVF_F16} : (ivf_keeping){0};
+    make_index(index_path, factories[_i], IVF_L2);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const ivf_compact_result result = compact(index_path, true, parts[i]);
+        test_all(!result.already && result.postings == ROWS - 1);
+        check_sound();
+    }
+}
+END_TEST
+
 /* Changes a byte of a column in the last fragment, which belongs to list *list. */
 static void flip(int column, int32_t *list)
 {
@@ -400,6 +415,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, finds_the_same, 0, 5);
     tcase_add_loop_test(tests, makes_the_same_bytes_on_any_ranks, 0, 2);
+    tcase_add_loop_test(tests, sums_what_is_short, 0, 3);
     tcase_add_loop_test(tests, damage_is_named_and_mended, 0, 3);
     tcase_add_loop_test(tests, damage_is_noticed_out_of_core, 0, 2);
     tcase_add_loop_test(tests, refuses_and_leaves_nothing, 0, 3);
