@@ -64,7 +64,7 @@ int ivf_compact_cut(const ivf_manifest *manifest, const ivf_compact_config *conf
         return ivf_fail(MPIVF_USAGE,
                         "fragments of %" PRId64 " bytes would be %" PRId64 ", at most %" PRId64
                         " are possible; use a larger --fragment-bytes",
-                        bytes, parts->count, MOST_FRAGMENTS);
+                        config->fragment_bytes, parts->count, MOST_FRAGMENTS);
     parts->starts = ivf_new(ivf_to_size(parts->count) + 1, sizeof *parts->starts);
     if (parts->starts == NULL)
         return MPIVF_FAILED;

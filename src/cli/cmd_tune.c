@@ -367,6 +367,15 @@ static int open_searcher(const ivf_ctx *ctx, tune_job *job)
                     ivf_searcher_manifest(job->searcher)->version);
 }
 
+/* Collective. What is done with an index that can be tuned. */
+static int run(const ivf_ctx *ctx, tune_job *job)
+{
+    int rc = open_files(ctx, job);
+    if (rc == MPIVF_OK)
+        rc = open_searcher(ctx, job);
+    return rc == MPIVF_OK ? tune(ctx, job) : rc;
+}
+
 int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options)
 {
     tune_job job = {.options = options, .k = ivf_to_int(ivf_options_integer(options, IVF_OPTION_K))};
@@ -380,12 +389,8 @@ int ivf_cmd_tune(const ivf_ctx *ctx, const ivf_options *options)
     if (rc == MPIVF_OK && ivf_ctx_is_root(ctx) && !ivf_options_flag(options, IVF_OPTION_DRY_RUN))
         rc = ivf_manifest_can_commit(ivf_options_text(options, IVF_OPTION_INDEX));
     rc = ivf_agree(ctx, rc);
-    if (rc == MPIVF_OK)
-        rc = open_files(ctx, &job);
-    if (rc == MPIVF_OK)
-        rc = open_searcher(ctx, &job);
-    if (rc == MPIVF_OK)
-        rc = tune(ctx, &job);
+    if (rc == MPIVF_OK && job.manifest != NULL)
+        rc = run(ctx, &job);
     ivf_free(job.front);
     ivf_free(job.settings);
     ivf_free(job.tries);

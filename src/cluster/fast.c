@@ -304,7 +304,11 @@ static int recall_course(const ivf_ctx *ctx, ivf_kmeans_work *w, course *c, cons
     ivf_kmeans_tally(ctx, w);
     if (w->at.due)
         memcpy(w->spread, w->kept_spread, (size_t)w->k * sizeof *w->spread);
-    return ivf_kmeans_wants(w, report).upper ? ivf_kmeans_recall_upper(ctx, w, &w->kept_tree, &c->upper) : MPIVF_OK;
+    int rc = MPIVF_OK;
+    if (ivf_kmeans_wants(w, report).upper)
+        rc = ivf_kmeans_recall_upper(ctx, w, &w->kept_tree, &c->upper);
+    ivf_kmeans_drop_kept(w);
+    return rc;
 }
 
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report)

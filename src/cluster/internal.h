@@ -297,6 +297,9 @@ bool ivf_kmeans_keep_due(const ivf_kmeans_work *w);
  * nothing was, or nothing that fits. */
 int ivf_kmeans_recall(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, bool *recalled);
 
+/* Local. Gives back kept_wide, kept_spread and kept_tree, as soon as they have been taken up. */
+void ivf_kmeans_drop_kept(ivf_kmeans_work *w);
+
 /* Collective, uses the team. From the seeds, or from what was recalled, to the end. */
 int ivf_kmeans_run_exact(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);
 int ivf_kmeans_run_fast(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report);

@@ -75,8 +75,8 @@ static kept_head head_of(const ivf_kmeans_work *w, const ivf_kmeans_report *repo
 }
 
 /* Where the parts of a sequence are, all but the head and the cells. Returns how many. */
-static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *wide, double *spread,
-                    const ivf_tree *tree, ivf_keeper_part parts[PARTS])
+static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *wide, void *spread, const ivf_tree *tree,
+                    ivf_keeper_part parts[PARTS])
 {
     const size_t row = w->d * sizeof(float);
     const size_t iterations = (size_t)report->iterations;
@@ -87,7 +87,7 @@ static int parts_of(const ivf_kmeans_work *w, ivf_kmeans_report *report, void *w
     if (wide != NULL)
         parts[count++] = (ivf_keeper_part){wide, (size_t)w->k};
     if (spread != NULL)
-        parts[count++] = (ivf_keeper_part){spread, (size_t)w->k * sizeof *spread};
+        parts[count++] = (ivf_keeper_part){spread, (size_t)w->k * sizeof *w->spread};
     if (tree != NULL && tree->levels > 1) {
         const size_t nodes = (size_t)tree->count[1];
         parts[count++] = (ivf_keeper_part){tree->first[1], (nodes + 1) * sizeof *tree->first[1]};
@@ -334,6 +334,16 @@ static int recall_rest(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report
     return rc;
 }
 
+void ivf_kmeans_drop_kept(ivf_kmeans_work *w)
+{
+    ivf_free(w->kept_wide);
+    w->kept_wide = NULL;
+    ivf_free(w->kept_spread);
+    w->kept_spread = NULL;
+    ivf_tree_free(&w->kept_tree);
+    w->kept_tree = (ivf_tree){0};
+}
+
 /* As if nothing had been kept. */
 static void forget(ivf_kmeans_work *w, ivf_kmeans_report *report)
 {
@@ -341,12 +351,7 @@ static void forget(ivf_kmeans_work *w, ivf_kmeans_report *report)
     w->at = (ivf_kmeans_progress){0};
     w->empty = 0;
     w->repaired = 0;
-    ivf_free(w->kept_wide);
-    w->kept_wide = NULL;
-    ivf_free(w->kept_spread);
-    w->kept_spread = NULL;
-    ivf_tree_free(&w->kept_tree);
-    w->kept_tree = (ivf_tree){0};
+    ivf_kmeans_drop_kept(w);
 }
 
 int ivf_kmeans_recall(const ivf_ctx *ctx, ivf_kmeans_work *w, ivf_kmeans_report *report, bool *recalled)

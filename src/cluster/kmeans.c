@@ -91,9 +91,7 @@ static void drop(ivf_kmeans_work *w)
     ivf_free(w->largest);
     ivf_free(w->size);
     ivf_free(w->picked);
-    ivf_free(w->kept_wide);
-    ivf_free(w->kept_spread);
-    ivf_tree_free(&w->kept_tree);
+    ivf_kmeans_drop_kept(w);
     ivf_kmeans_rounded_free(w->rounded);
 }
 

@@ -58,9 +58,8 @@ static void assign_rounded(const ivf_kmeans_work *w, const ivf_coarse *near, con
 }
 
 /* Rows far from where their cell was: their nearest centroid may be anywhere. */
-static void mark_far(const ivf_kmeans_work *w, const ivf_kmeans_step *step, int64_t group)
+static void mark_far(const ivf_kmeans_work *w, const ivf_kmeans_rounded *r, const ivf_kmeans_step *step, int64_t group)
 {
-    const ivf_kmeans_rounded *r = w->rounded;
     const int8_t *anchor = step->upper->anchors + (size_t)group * r->stride;
     for (int64_t i = w->start[group]; i < w->start[group + 1]; i++) {
         const size_t row = (size_t)w->order[i];
@@ -93,8 +92,8 @@ static int assign_group(void *arg, int64_t group, int worker)
         int32_t best = ivf_kmeans_nearest(w, list[i], picked, width);
         w->cell[list[i]] = wide ? best : numbers[best];
     }
-    if (job->step->upper != NULL)
-        mark_far(w, job->step, group);
+    if (r != NULL && job->step->upper != NULL)
+        mark_far(w, r, job->step, group);
     return MPIVF_OK;
 }
 

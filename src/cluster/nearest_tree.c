@@ -197,7 +197,7 @@ int64_t ivf_nearest_several_memory(const ivf_tree *shape, const ivf_nearest_way 
     const int32_t nodes = shape->count[1];
     const ivf_tiles top = {.end = (int32_t)ivf_ceil_div(nodes, IVF_COARSE_LANES)};
     const int64_t slots = shape->count[0] / UNEVEN + (int64_t)way->probes[1] * IVF_COARSE_LANES;
-    return (int64_t)nodes * 4 + (int64_t)SEVERAL_ROWS * 4 * (2 * way->probes[1] + slots + 1) +
+    return (int64_t)nodes * 4 + (int64_t)SEVERAL_ROWS * 4 * (2 * (int64_t)way->probes[1] + slots + 1) +
            (int64_t)ivf_coarse_top_scratch(top) + (int64_t)ivf_coarse_choose_scratch(slots) + 512;
 }
 

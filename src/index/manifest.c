@@ -306,8 +306,9 @@ int ivf_manifest_read_next(const char *index, int64_t version, ivf_manifest **ma
     int64_t latest = 0;
     *manifest = NULL;
     int rc = ivf_manifest_read(index, &m);
-    if (rc == MPIVF_OK)
-        rc = ivf_manifest_latest(index, &latest);
+    if (rc != MPIVF_OK || m == NULL)
+        return rc;
+    rc = ivf_manifest_latest(index, &latest);
     if (rc == MPIVF_OK && m->version != version)
         rc = ivf_fail(MPIVF_CONFLICT,
                       "%s: version %" PRId64 " was read, but there is version %" PRId64 " now; run again", index,

@@ -80,6 +80,8 @@ static int read_slice(ivf_ids *ids, slice s, uint64_t **values)
     int rc = ivf_ids_read(ids, s.first, s.n, *values);
     if (rc == MPIVF_OK)
         rc = check_values(ids, s.first, s.n, *values);
+    for (int64_t i = 0; i < s.n && rc == MPIVF_OK; i++)
+        ids->largest = ivf_max_i64(ids->largest, (int64_t)(*values)[i]);
     if (rc == MPIVF_OK)
         return rc;
     ivf_free(*values);
@@ -138,8 +140,6 @@ int ivf_ids_check(const ivf_ctx *ctx, ivf_ids *ids)
         ivf_free(values);
         return rc;
     }
-    for (int64_t i = 0; i < s.n; i++)
-        ids->largest = ivf_max_i64(ids->largest, (int64_t)values[i]);
     ivf_allmax_i64(ctx, &ids->largest, 1);
     rc = ivf_distinct_check(ctx, values, s.n, &twice);
     return rc == MPIVF_OK && twice != UINT64_MAX ? refuse_twice(ctx, ids, twice) : rc;
