@@ -22,14 +22,15 @@
 #include "math/panels.h"
 
 /* Beside blocks that are counted, measured at 1 to 8 ranks and 1 to 4 threads: small blocks, stacks, and pages of the
- * program and its libraries that are touched for the first time; of a thread; between ranks of a node; and once rows
- * are rotated. */
+ * program and its libraries that are touched for the first time; of a thread; between ranks of a node; once rows
+ * are rotated; and where rows may be skipped, which are kept in datasets of their own. */
 static const int64_t GROWTH[IVF_PREDICT_PHASES] = {1536 << 10, 4608 << 10, 5120 << 10,
-                                                   4096 << 10, 2560 << 10, 2560 << 10};
+                                                   3328 << 10, 2560 << 10, 2560 << 10};
 static const int64_t THREAD_GROWTH = 512 << 10;
 static const int64_t RANKS_GROWTH = 1 << 20;
 static const int64_t RANK_GROWTH = 128 << 10;
 static const int64_t ROTATION_GROWTH = 3 << 20;
+static const int64_t SKIPPING_GROWTH = 512 << 10;
 
 /* Of a file in the build's name, without its path: as JSON in memory, and as text. */
 enum { FILE_TREE = 768, FILE_TEXT = 320 };
@@ -112,6 +113,8 @@ static int64_t fixed(const figures *f, ivf_predict_phase phase)
         bytes += RANKS_GROWTH + (int64_t)in->node_ranks * RANK_GROWTH;
     if (phase >= IVF_PREDICT_TRAIN && in->plan->factory.opq_m > 0)
         bytes += ROTATION_GROWTH;
+    if (phase == IVF_PREDICT_ASSIGN && in->config->skip_bad_rows)
+        bytes += SKIPPING_GROWTH;
     return bytes;
 }
 
